@@ -1,0 +1,1 @@
+//! A seeded user-space link between two tap devices: rate, delay, queue, loss, ECN.

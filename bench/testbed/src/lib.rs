@@ -1,0 +1,1 @@
+//! Namespaces, traffic and measurements for live tests and the demo.

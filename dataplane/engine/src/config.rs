@@ -1,0 +1,78 @@
+//! What an engine is told at its start. Plain checked values: the shell reads them from TOML, tests and the
+//! simulator write them by hand.
+
+use crate::time::{BitsPerSec, Ns};
+use weir_features::PacingSpec;
+
+/// Everything a worker needs to know; fixed for the worker's life.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Key material for the flow hash and seed of every random choice. Same seed, same decisions.
+    pub seed: u64,
+    /// Tracked flows at most, per worker.
+    pub flows_max: u32,
+    /// Half-open connections at most, per worker; in a table of their own, so that a flood of SYNs cannot push
+    /// out an established flow.
+    pub half_open_max: u32,
+    /// A tracked flow with no frame for this long is forgotten.
+    pub flow_idle_max: Ns,
+    /// Frames on the wheel at most, per worker. Beyond it the verdict is `pace_full`, so that a receive queue
+    /// never starves of buffers.
+    pub held_max: u32,
+    /// How flows are paced; `None` forwards only.
+    pub pacing: Option<PacingConfig>,
+}
+
+/// How flows from inside to outside are paced.
+#[derive(Clone, Debug)]
+pub struct PacingConfig {
+    /// The classical fallback: governs a flow when no model may.
+    pub rule: PacingRule,
+    /// Whether flows follow the published model where there is one.
+    pub model: bool,
+    /// The definitions and bounds of the features that the model sees.
+    pub spec: PacingSpec,
+    /// The guard's lower bound, whatever the model or rule says.
+    pub rate_min: BitsPerSec,
+    /// The guard's upper bound.
+    pub rate_max: BitsPerSec,
+    /// The rate of a flow before its first decision.
+    pub rate_start: BitsPerSec,
+    /// Share of flows that stay on the rule although a model runs, in 1/65536. Seeded by the flow hash, so
+    /// that "worse than the rule" is measured and not assumed.
+    pub control_share: u32,
+    /// Share of flows whose intervals become samples, in 1/65536. Seeded by the flow hash; all consecutive
+    /// intervals of a sampled flow are taken.
+    pub sample_share: u32,
+    /// A frame that would wait longer than this gets an ECN mark where its sender understands one.
+    pub mark_delay: Ns,
+    /// A frame that would wait longer than this is dropped (`pace_full`).
+    pub delay_max: Ns,
+    /// Bytes that one flow may hold on the wheel.
+    pub flow_held_bytes_max: u32,
+    /// The longest time for which a flow may keep an old snapshot generation when `pin` is per flow.
+    pub pin: Pin,
+}
+
+/// When a flow takes up a newer snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// At its next monitor-interval boundary.
+    Interval,
+    /// When it has kept its generation for this long.
+    Flow {
+        /// Longest stay on one generation.
+        max: Ns,
+    },
+}
+
+/// The classical pacing rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacingRule {
+    /// Do not hold the flow's frames.
+    None,
+    /// One configured rate for every flow.
+    Fixed(BitsPerSec),
+    /// Pace at a gain on the windowed maximum delivery rate, with min-RTT probes.
+    BbrLite,
+}

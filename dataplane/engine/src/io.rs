@@ -1,0 +1,65 @@
+//! The edge of the engine: what a frame is, and where frames come from and go to.
+
+use arrayvec::ArrayVec;
+
+/// Frames taken or sent at once. 32 is DPDK's customary burst: large enough to amortise a poll, small enough
+/// that its headers stay in the first-level cache.
+pub const BURST: usize = 32;
+
+/// Up to [`BURST`] frames, in order, in storage that the owner of the burst holds.
+pub type Burst<F> = ArrayVec<F, BURST>;
+
+/// The two sides of the appliance. Workloads are inside; the network is outside. Pacing acts on frames that
+/// travel from inside to outside, because that is the direction whose sender can be slowed down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Side {
+    /// The port that faces the host's workloads.
+    Inside = 0,
+    /// The port that faces the network.
+    Outside = 1,
+}
+
+impl Side {
+    /// Both sides, in the order of their index.
+    pub const ALL: [Side; 2] = [Side::Inside, Side::Outside];
+
+    /// Where a frame that came in on `self` goes out in mode `wire`.
+    pub const fn other(self) -> Side {
+        match self {
+            Side::Inside => Side::Outside,
+            Side::Outside => Side::Inside,
+        }
+    }
+    /// Lower-case name, as in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Side::Inside => "inside",
+            Side::Outside => "outside",
+        }
+    }
+}
+
+/// A frame that owns its bytes; dropping it gives its memory back.
+pub trait Frame {
+    /// The bytes of the first segment: all of the frame unless the port delivers segments.
+    fn bytes(&self) -> &[u8];
+    /// The same bytes, to rewrite in place.
+    fn bytes_mut(&mut self) -> &mut [u8];
+    /// The length of the whole frame in bytes, over all segments, without FCS.
+    fn wire_len(&self) -> u32;
+}
+
+/// A source and sink of frames. A pair of DPDK queues, a pair of capture files and a simulated link are all
+/// just this.
+pub trait PacketIo {
+    /// The frames that this source owns.
+    type Frame: Frame;
+
+    /// Appends the frames that arrived on `side` to `into`, up to its free room. Returns how many.
+    fn rx(&mut self, side: Side, into: &mut Burst<Self::Frame>) -> usize;
+
+    /// Takes frames from the front of `from` and sends them out of `side`. Those that the port refuses stay in
+    /// `from`, in order. Returns how many were taken.
+    fn tx(&mut self, side: Side, from: &mut Burst<Self::Frame>) -> usize;
+}

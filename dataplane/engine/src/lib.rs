@@ -1,0 +1,15 @@
+//! Decide what happens to each frame of a burst, given bytes, snapshots and the time.
+//!
+//! The engine is sans-IO: it opens no port, starts no thread, reads no clock and allocates nothing after
+//! [`Worker::new`]. Frames come and go through [`io::PacketIo`], time is an argument ([`time::Ns`]), and models
+//! are borrowed for one burst from an epoch reader. The same code therefore runs on a DPDK port, on a capture
+//! file and in the simulator.
+//!
+//! Order of use: build an [`config::EngineConfig`], make one [`Worker`] per core, then call [`Worker::turn`]
+//! for as long as the appliance runs and [`Worker::drain`] when it stops.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod io;
+pub mod time;
+pub mod verdict;

@@ -1,0 +1,126 @@
+//! How a frame ended. Each frame that the engine received ends in exactly one [`Verdict`], and each verdict has
+//! one counter, so that at the end of any turn
+//!
+//! ```text
+//! received + originated = sum over verdicts + held
+//! ```
+//!
+//! holds exactly ([`Tally::balanced`]).
+
+/// The closed list of ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Verdict {
+    /// A frame of a tracked flow, sent on in the turn in which it came.
+    Forwarded = 0,
+    /// A frame of a paced flow, sent on at its departure time, after a stay on the wheel.
+    Paced,
+    /// A well-formed frame that belongs to no tracked flow (ARP, NDP, ICMP, UDP, fragments, other protocols),
+    /// sent on untouched.
+    Untracked,
+    /// A frame whose headers do not parse or are cut short, sent on untouched: a transparent wire does not
+    /// judge.
+    Malformed,
+    /// A TCP frame of a new flow that found its table full, sent on untouched by the classical rule.
+    TableFull,
+    /// Dropped: the flow's share of the wheel, or the wheel, was full, or the departure lay beyond the horizon.
+    PaceFull,
+    /// Dropped: the port did not take the frame, and the bounded transmit backlog was full.
+    TxFull,
+    /// Dropped: the port delivered a frame with no bytes.
+    Empty,
+    /// Dropped: still held when the appliance stopped and the time to drain ran out.
+    Undrained,
+}
+
+impl Verdict {
+    /// How many verdicts there are.
+    pub const COUNT: usize = Verdict::ALL.len();
+
+    /// Every verdict, in the order of its index.
+    pub const ALL: [Verdict; 9] = [
+        Verdict::Forwarded,
+        Verdict::Paced,
+        Verdict::Untracked,
+        Verdict::Malformed,
+        Verdict::TableFull,
+        Verdict::PaceFull,
+        Verdict::TxFull,
+        Verdict::Empty,
+        Verdict::Undrained,
+    ];
+
+    /// Name as in metrics, status and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Forwarded => "forwarded",
+            Verdict::Paced => "paced",
+            Verdict::Untracked => "untracked",
+            Verdict::Malformed => "malformed",
+            Verdict::TableFull => "table_full",
+            Verdict::PaceFull => "pace_full",
+            Verdict::TxFull => "tx_full",
+            Verdict::Empty => "empty",
+            Verdict::Undrained => "undrained",
+        }
+    }
+
+    /// Whether the frame left through a port.
+    pub const fn sent(self) -> bool {
+        matches!(
+            self,
+            Verdict::Forwarded | Verdict::Paced | Verdict::Untracked | Verdict::Malformed | Verdict::TableFull
+        )
+    }
+}
+
+/// Frames in, frames out, and how each ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Frames received, by [`Side`](crate::io::Side) index.
+    pub received: [u64; 2],
+    /// Bytes received, by side index.
+    pub received_bytes: [u64; 2],
+    /// Frames sent, by side index.
+    pub sent: [u64; 2],
+    /// Bytes sent, by side index.
+    pub sent_bytes: [u64; 2],
+    /// Frames that Weir itself made.
+    pub originated: u64,
+    /// Frames that ended, by verdict.
+    pub ended: [u64; Verdict::COUNT],
+    /// Frames inside the engine now: on the wheel or in a transmit backlog.
+    pub held: u64,
+}
+
+impl Tally {
+    /// Counts one frame's end.
+    pub fn end(&mut self, verdict: Verdict) {
+        self.ended[verdict as usize] += 1;
+    }
+
+    /// Whether every frame is accounted for.
+    pub fn balanced(&self) -> bool {
+        self.received[0] + self.received[1] + self.originated == self.ended.iter().sum::<u64>() + self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_and_order_agree() {
+        for (index, verdict) in Verdict::ALL.iter().enumerate() {
+            assert_eq!(*verdict as usize, index);
+        }
+    }
+
+    #[test]
+    fn a_frame_without_a_verdict_shows() {
+        let mut tally = Tally { received: [1, 0], ..Tally::default() };
+        assert!(!tally.balanced());
+        tally.end(Verdict::Untracked);
+        assert!(tally.balanced());
+    }
+}

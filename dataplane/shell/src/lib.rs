@@ -1,0 +1,1 @@
+//! DPDK at the edge, threads, config, metrics, control: the composition root.

@@ -1,0 +1,1 @@
+//! Safe wrappers for prefetch and the few intrinsics that the engine needs.

@@ -1,0 +1,1 @@
+//! Safe, owning wrappers over libdpdk: EAL, mempool, mbufs, ports, queues, lcores.

@@ -1,0 +1,1 @@
+//! How values cross cores: the snapshot epoch and the sample lanes.

@@ -1,0 +1,1 @@
+//! What a quantised model is, byte for byte and integer for integer.

@@ -1,0 +1,1 @@
+//! Turn samples into a snapshot worth publishing: ONNX import, quantiser, gate.
