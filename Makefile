@@ -1,0 +1,77 @@
+# Two commands do everything on a fresh Debian 12 machine as root: `make demo` and `make test`.
+# `make nightly` runs the long tiers. Every target installs what it needs, and says so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# 1: a test that finds its means missing (root, hugepages, a CPU feature, ONNX Runtime) fails instead of
+# skipping. `make test WEIR_REQUIRE_ALL=0` skips them, loudly.
+export WEIR_REQUIRE_ALL ?= 1
+export WEIR_ORT_LIB ?= $(CURDIR)/third_party/ort/libonnxruntime.so
+
+DPDK_PACKAGES := -p weir-dpdk-sys -p weir-dpdk
+HUGEPAGES := 256
+
+.PHONY: help
+help:
+	@echo "make demo     real TCP through Weir on DPDK, paced by a network: one table, one figure (2 minutes)"
+	@echo "make test     everything that CI runs"
+	@echo "make nightly  the long tiers"
+	@echo "make build    the weir binary, with DPDK: target/release/weir"
+	@echo "make setup    install what is missing"
+
+.PHONY: setup
+setup:
+	scripts/setup.sh
+
+.PHONY: hugepages
+hugepages:
+	scripts/hugepages.sh $(HUGEPAGES)
+
+.PHONY: build
+build: setup
+	cargo build --release --locked -p weir-shell --features dpdk
+	cargo build --release --locked -p weir-link -p weir-testbed
+
+.PHONY: demo
+demo: build hugepages
+	target/release/weir-demo
+
+.PHONY: test
+test: setup lint unit loom dpdk build hugepages live
+	@echo "make test: all tiers passed"
+
+.PHONY: lint
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets $(DPDK_PACKAGES) -p weir-shell --features weir-shell/dpdk -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+
+.PHONY: unit
+unit:
+	cargo test --locked
+
+.PHONY: loom
+loom:
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --release
+
+.PHONY: dpdk
+dpdk:
+	cargo test --locked $(DPDK_PACKAGES)
+	cargo test --locked -p weir-shell --features dpdk
+
+# Real TCP in namespaces that the tests make themselves. One at a time: they share two cores.
+.PHONY: live
+live:
+	cargo test --locked -p weir-testbed --features live -- --test-threads 1
+
+.PHONY: nightly
+nightly: test
+	PROPTEST_CASES=20000 cargo test --release --locked -p weir-snapshot -p weir-features -p weir-engine -p weir-trainer
+	LOOM_MAX_PREEMPTIONS=3 $(MAKE) loom
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --all-features check licenses bans sources
+	target/release/weir-demo
+	@echo "make nightly: all tiers passed"

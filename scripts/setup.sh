@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need on Debian 12, and says what it does.
+# Safe to run again: it only acts on what is missing. Rust itself (cargo, rustc >= 1.92) must be there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# package: why
+packages=(
+    build-essential     # C compiler for the DPDK shim
+    pkg-config          # finds libdpdk
+    libdpdk-dev         # DPDK headers and libraries (22.11)
+    dpdk                # DPDK drivers (plugins)
+    libclang-dev        # bindgen reads the DPDK headers
+    iproute2            # namespaces, veth, taps
+    ethtool             # turns segmentation offload off on test links
+    iputils-ping        # RTT beside the flows
+    iperf3              # real TCP
+    tshark              # independent check of checksums in captures
+    curl                # scrapes metrics in tests
+)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+
+if [ "${#missing[@]}" -gt 0 ]; then
+    if [ "$(id -u)" != 0 ]; then
+        say "missing packages: ${missing[*]}"
+        say "run as root, or install them: apt-get install ${missing[*]}"
+        exit 1
+    fi
+    say "installing ${#missing[@]} packages: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -o DPkg::Lock::Timeout=300 -qq update
+    apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends install "${missing[@]}" >/dev/null
+else
+    say "all ${#packages[@]} packages are installed"
+fi
+
+command -v cargo >/dev/null || { say "cargo is missing: install Rust 1.92 or newer (rustup), then run again"; exit 1; }
+
+scripts/fetch-ort.sh
