@@ -1,1 +1,25 @@
-//! Safe wrappers for prefetch and the few intrinsics that the engine needs.
+//! Safe wrappers for what the packet path asks of the processor itself: prefetch hints, the time-stamp counter,
+//! the spin hint, and on which core a thread runs. No DPDK.
+//!
+//! On x86-64 these are single instructions. Elsewhere prefetch does nothing and the counter is the kernel's
+//! `CLOCK_MONOTONIC_RAW`, so the crates above build and are right, only slower.
+#![allow(unsafe_code, reason = "intrinsics: each call states why it cannot harm")]
+
+mod affinity;
+mod model;
+mod prefetch;
+mod tsc;
+
+pub use affinity::{CpuError, allowed_cpus, current_cpu, pin_current_thread};
+pub use model::cpu_model;
+pub use prefetch::{
+    CACHE_LINE, prefetch_element_read, prefetch_element_write, prefetch_read, prefetch_write,
+};
+pub use tsc::{Calibration, TscClock, TscError, TscSource, tsc};
+
+/// Tells the core that the caller polls: it may give way to its sibling thread and leave the loop with less
+/// speculation to undo. The thread keeps its time slice.
+#[inline(always)]
+pub fn spin_hint() {
+    core::hint::spin_loop();
+}
