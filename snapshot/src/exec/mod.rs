@@ -1,0 +1,188 @@
+//! Executors: the scalar one, which defines the result, and faster ones that agree with it bit for bit.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use crate::arith;
+use crate::parts::WIDTH_MAX;
+use crate::snapshot::Snapshot;
+use alloc::boxed::Box;
+use core::fmt;
+
+/// The ways to run a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Executor {
+    /// Plain integer code: the definition, on any processor.
+    Scalar,
+    /// AVX-512 with VNNI: 32 samples at a time with one sample per lane, single ones with one output per lane.
+    Avx512Vnni,
+}
+
+impl Executor {
+    /// Every executor, slowest first.
+    pub const ALL: [Executor; 2] = [Executor::Scalar, Executor::Avx512Vnni];
+
+    /// Whether this processor and operating system can run it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Executor::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Executor::Avx512Vnni => avx512::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Executor::Avx512Vnni => false,
+        }
+    }
+    /// The executors that can run here, slowest first.
+    pub fn available() -> impl Iterator<Item = Executor> {
+        Executor::ALL.into_iter().filter(|executor| executor.is_available())
+    }
+    /// The fastest executor that can run here.
+    pub fn best() -> Executor {
+        Executor::available().last().unwrap_or(Executor::Scalar)
+    }
+    /// Lower-case name, as in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Executor::Scalar => "scalar",
+            Executor::Avx512Vnni => "avx512_vnni",
+        }
+    }
+}
+
+/// The executor that was asked for cannot run on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub Executor);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "executor {} cannot run on this processor", self.0.name())
+    }
+}
+
+impl core::error::Error for Unavailable {}
+
+/// A snapshot made ready for one executor: weights are packed once, here.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    snapshot: Snapshot,
+    kernel: Kernel,
+}
+
+#[derive(Clone, Debug)]
+enum Kernel {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(avx512::Packed),
+}
+
+impl Executable {
+    /// Packs `snapshot` for `executor`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when this machine cannot run `executor`.
+    pub fn new(snapshot: Snapshot, executor: Executor) -> Result<Executable, Unavailable> {
+        let kernel = match executor {
+            Executor::Scalar => Kernel::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Executor::Avx512Vnni => {
+                Kernel::Avx512Vnni(avx512::Packed::new(&snapshot).ok_or(Unavailable(executor))?)
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Executor::Avx512Vnni => return Err(Unavailable(executor)),
+        };
+        Ok(Executable { snapshot, kernel })
+    }
+
+    /// What is run.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+    /// What runs it.
+    pub fn executor(&self) -> Executor {
+        match self.kernel {
+            Kernel::Scalar => Executor::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni(_) => Executor::Avx512Vnni,
+        }
+    }
+    /// Items of one row: one per input, no padding.
+    pub fn row_len(&self) -> usize {
+        self.snapshot.inputs()
+    }
+    /// Results of one row.
+    pub fn outputs(&self) -> usize {
+        self.snapshot.outputs()
+    }
+
+    /// Quantises one feature (Q16) for input `index`, for callers that keep rows and renew a few items of them.
+    ///
+    /// # Panics
+    /// When there is no such input.
+    #[inline]
+    pub fn quantise_input(&self, index: usize, feature_q16: i32) -> i16 {
+        arith::quantise(&self.snapshot.parts().inputs[index], self.snapshot.precision(), feature_q16)
+    }
+
+    /// Quantises all features (Q16) of one decision into `row`.
+    ///
+    /// # Panics
+    /// When either slice does not have [`Executable::row_len`] items.
+    pub fn quantise_row(&self, features_q16: &[i32], row: &mut [i16]) {
+        assert_eq!((features_q16.len(), row.len()), (self.row_len(), self.row_len()), "items of a row");
+        let precision = self.snapshot.precision();
+        for ((q, &feature), input) in row.iter_mut().zip(features_q16).zip(&self.snapshot.parts().inputs) {
+            *q = arith::quantise(input, precision, feature);
+        }
+    }
+
+    /// Runs `n` rows, one after the other in `rows`, and writes their results (Q16), one after the other, to `out`.
+    /// A row item outside of the precision's range counts as the nearest one inside. Never allocates; the time
+    /// depends on shapes and `n`, not on values (save for the division of a softmax).
+    ///
+    /// # Panics
+    /// When `rows` is not `n * row_len` items long, or `out` not `n * outputs`.
+    pub fn run(&self, rows: &[i16], n: usize, out: &mut [i32], scratch: &mut Scratch) {
+        assert_eq!(
+            (rows.len(), out.len()),
+            (n * self.row_len(), n * self.outputs()),
+            "items of rows and out"
+        );
+        match &self.kernel {
+            Kernel::Scalar => {
+                let rows = rows.chunks_exact(self.row_len());
+                for (row, out) in rows.zip(out.chunks_exact_mut(self.outputs())) {
+                    scalar::run(self.snapshot.parts(), row, &mut scratch.scalar, out);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni(packed) => packed.run(rows, n, out, &mut scratch.avx512),
+        }
+    }
+
+    /// Quantises one decision's features (Q16) and runs them.
+    ///
+    /// # Panics
+    /// When `features_q16` does not have [`Executable::row_len`] items, or `out` not [`Executable::outputs`].
+    pub fn evaluate(&self, features_q16: &[i32], out: &mut [i32], scratch: &mut Scratch) {
+        let mut row = [0; WIDTH_MAX];
+        let row = &mut row[..self.row_len()];
+        self.quantise_row(features_q16, row);
+        self.run(row, 1, out, scratch);
+    }
+}
+
+/// Working memory of one core. Fits every snapshot and executor, so that a new snapshot needs no new memory.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    scalar: Box<scalar::Buffers>,
+    #[cfg(target_arch = "x86_64")]
+    avx512: avx512::Buffers,
+}
+
+impl Scratch {
+    /// Allocates; do it before the packet loop starts.
+    pub fn new() -> Scratch {
+        Scratch::default()
+    }
+}
