@@ -285,8 +285,9 @@ impl<T: Send + Sync> Reader<T> {
         if self.reported != OFFLINE {
             return;
         }
-        // Acquire, as in R2: a token that we report must not be newer than the pointer that we load next.
-        let token = self.shared.board.token.load(Ordering::Acquire);
+        // Relaxed is enough here, unlike in R2: the fence that follows also acquires what this load has seen, so
+        // the token that we report is never newer than the pointer that we load next.
+        let token = self.shared.board.token.load(Ordering::Relaxed);
         self.report(token);
         // Pairs with P3: the publisher must see our slot before we load the pointer, or else we see its new one.
         fence(Ordering::SeqCst);

@@ -8,7 +8,12 @@
 //! A value here is a [`Canary`] whose life is a cell that the model checker watches. Dropping the canary writes
 //! the cell; a reader reads it for as long as it may hold the canary. A free that does not *happen after* those
 //! reads is reported as a race even where, in that one order, it came late enough; a free before them fails the
-//! assertion. The reader keeps the cell alive by itself, so a wrong free is a clean failure, not a stray read.
+//! assertion. The reader keeps the cell alive by itself, so a free in the midst of a burst is a clean failure; a
+//! free before the burst picks the value up may end in a stray read, which kills the test as well.
+//!
+//! That these tests can fail was seen by breaking `epoch.rs` in turn: P1 and P2 swapped; either fence left out;
+//! each of P1, P2, P4, R1, R2, R3 and the report on drop relaxed; freeing at once, or one token too early. Every
+//! one of the twelve was caught.
 #![cfg(loom)]
 // The canary looks into the model checker's cell, which hands out raw pointers.
 #![allow(unsafe_code)]
