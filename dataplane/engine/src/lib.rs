@@ -13,3 +13,5 @@ pub mod config;
 pub mod io;
 pub mod time;
 pub mod verdict;
+pub mod hash;
+pub mod wire;

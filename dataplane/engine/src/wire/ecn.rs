@@ -1,0 +1,69 @@
+//! The ECN field of the IP header (RFC 3168).
+
+use super::{IpVersion, TcpFrame};
+
+/// The two ECN bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Ecn {
+    /// The sender does not understand marks.
+    #[default]
+    NotEct = 0,
+    /// The sender understands marks, codepoint 1 (L4S, RFC 9331).
+    Ect1 = 1,
+    /// The sender understands marks, codepoint 0 (classic).
+    Ect0 = 2,
+    /// Some hop has met congestion.
+    Ce = 3,
+}
+
+impl Ecn {
+    /// The codepoint in the two lowest bits.
+    #[inline]
+    pub const fn from_bits(bits: u8) -> Ecn {
+        match bits & 3 {
+            0 => Ecn::NotEct,
+            1 => Ecn::Ect1,
+            2 => Ecn::Ect0,
+            _ => Ecn::Ce,
+        }
+    }
+}
+
+/// Marks a frame "congestion experienced" where its sender understands marks. Returns whether the frame bears the
+/// mark now because of this call: `false` for a frame that is not ECN-capable or was marked before.
+///
+/// `frame` must be what [`parse`](super::parse) said of these bytes. The IPv4 header checksum follows
+/// incrementally, so a header that arrived wrong leaves wrong.
+#[inline]
+pub fn set_ce(bytes: &mut [u8], frame: &TcpFrame) -> bool {
+    if !matches!(frame.ecn, Ecn::Ect0 | Ecn::Ect1) {
+        return false;
+    }
+    let Some(ip) = bytes.get_mut(usize::from(frame.ip_offset)..).and_then(<[u8]>::first_chunk_mut::<12>) else {
+        return false;
+    };
+    match frame.tuple.version {
+        IpVersion::V4 => {
+            let before = u16::from_be_bytes([ip[0], ip[1]]);
+            ip[1] |= 3;
+            let after = u16::from_be_bytes([ip[0], ip[1]]);
+            let checksum = u16::from_be_bytes([ip[10], ip[11]]);
+            [ip[10], ip[11]] = checksum_after(checksum, before, after).to_be_bytes();
+        }
+        // No header checksum, and the traffic class is in no pseudo-header either.
+        IpVersion::V6 => ip[1] |= 3 << 4,
+    }
+    true
+}
+
+/// The Internet checksum of a header in which the 16-bit word `before` became `after`: RFC 1624 equation 3,
+/// `HC' = ~(~HC + ~m + m')` in one's complement arithmetic.
+#[inline]
+fn checksum_after(checksum: u16, before: u16, after: u16) -> u16 {
+    let mut sum = u32::from(!checksum) + u32::from(!before) + u32::from(after);
+    // Three 16-bit terms carry at most 2, and folding that in carries at most once more.
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    !(sum as u16)
+}

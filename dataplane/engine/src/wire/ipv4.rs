@@ -1,0 +1,45 @@
+//! IPv4 (RFC 791).
+
+use super::read::{header, span};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Untracked, transport};
+
+const HEADER_LEN_MIN: usize = 20;
+/// More-fragments bit and fragment offset: zero only in a packet that is whole.
+const FRAGMENT_MASK: u16 = 0x3fff;
+
+/// Reads the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
+#[inline]
+pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFrame, Stop> {
+    let fixed = header::<HEADER_LEN_MIN>(bytes, at, frame_end, Malformed::Ipv4Short)?;
+    if fixed[0] >> 4 != 4 {
+        return Err(Malformed::Ipv4Version.into());
+    }
+    let header_len = usize::from(fixed[0] & 0x0f) * 4;
+    let total_len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    if header_len < HEADER_LEN_MIN {
+        return Err(Malformed::Ipv4HeaderLength.into());
+    }
+    if total_len < header_len || at + total_len > frame_end {
+        return Err(Malformed::Ipv4TotalLength.into());
+    }
+    let end = at + total_len;
+    // Options carry nothing that the engine needs, but they must be there.
+    span(bytes, at + HEADER_LEN_MIN, at + header_len, end, Malformed::Ipv4HeaderLength)?;
+    if u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK != 0 {
+        return Err(Untracked::Fragment.into());
+    }
+    let ip = transport::Ip {
+        version: IpVersion::V4,
+        offset: at,
+        ecn: Ecn::from_bits(fixed[1]),
+        source: address(&fixed[12..16]),
+        destination: address(&fixed[16..20]),
+    };
+    transport::read(bytes, &ip, fixed[9], at + header_len, end)
+}
+
+fn address(four: &[u8]) -> [u8; 16] {
+    let mut address = Endpoint::default().address;
+    address[..4].copy_from_slice(four);
+    address
+}

@@ -1,0 +1,162 @@
+//! What a frame says: Ethernet, VLAN, IPv4, IPv6 and TCP headers, read once.
+//!
+//! [`parse`] checks every length before it believes it and copies what the engine needs into a small [`Parsed`];
+//! nothing later looks at header bytes again, except [`set_ce`], which rewrites one field in place.
+//!
+//! Three rules decide what a frame is:
+//!
+//! * Lengths come from the IP header and are checked against the length of the whole frame. Bytes after the end
+//!   of the IP packet are Ethernet padding, never payload.
+//! * Headers are read from the first segment only. Headers that continue in a later one make the frame
+//!   [`Untracked::SplitHeaders`].
+//! * Weir is a transparent wire and judges nobody: checksums are not verified (a port with checksum offload may
+//!   show a partial one), and odd but well-formed frames are [`Untracked`], not [`Malformed`].
+//!
+//! A fragment is never tracked, not even the first one, which does carry a TCP header: its siblings do not, and a
+//! flow that is followed for some of its bytes only is followed wrongly.
+
+mod ecn;
+mod ethernet;
+mod ipv4;
+mod ipv6;
+mod read;
+mod tcp;
+mod transport;
+mod tuple;
+
+pub use ecn::{Ecn, set_ce};
+pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
+pub use tuple::{Endpoint, IpVersion, Tuple};
+
+/// What one frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A whole TCP segment: the engine tracks its flow.
+    Tcp(TcpFrame),
+    /// Well formed as far as Weir reads, but of no flow that it tracks.
+    Untracked(Untracked),
+    /// A header contradicts itself or the frame's length, or is cut short.
+    Malformed(Malformed),
+}
+
+// A burst of them lies in the worker's first-level cache beside the frames' headers: two lines each.
+const _: () = assert!(size_of::<Parsed>() <= 128);
+
+/// A frame that carries one whole TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpFrame {
+    /// Addresses and ports as this frame bears them.
+    pub tuple: Tuple,
+    /// Where the IP header begins, in bytes from the frame's first.
+    pub ip_offset: u16,
+    /// Where the TCP header begins.
+    pub tcp_offset: u16,
+    /// Where the TCP payload begins.
+    pub payload_offset: u16,
+    /// The ECN codepoint of the IP header.
+    pub ecn: Ecn,
+    /// What the TCP header says.
+    pub segment: Segment,
+}
+
+/// Why a well-formed frame belongs to no tracked flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Untracked {
+    /// Address resolution for IPv4.
+    Arp,
+    /// An Ethernet type that Weir does not read, a third VLAN tag, or an IEEE 802.3 length field.
+    OtherEtherType,
+    /// ICMP for IPv4.
+    Icmp,
+    /// ICMPv6, except neighbour discovery.
+    Icmp6,
+    /// Neighbour discovery: ICMPv6 types 133 to 137 (RFC 4861).
+    Ndp,
+    /// UDP.
+    Udp,
+    /// Any other protocol above IP, encryption and "no next header" included.
+    OtherTransport,
+    /// A part of a fragmented IP packet, whichever part.
+    Fragment,
+    /// An IPv6 packet whose length is in a hop-by-hop option (RFC 2675).
+    Jumbogram,
+    /// An IPv6 packet with more than [`IPV6_EXTENSIONS_MAX`] extension headers.
+    LongChain,
+    /// Headers that continue beyond the first segment of the frame's memory.
+    SplitHeaders,
+}
+
+/// What is wrong with a malformed frame. The first fault found is the one told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Malformed {
+    /// Fewer than the 14 bytes of an Ethernet header.
+    EthernetShort,
+    /// Cut within a VLAN tag.
+    VlanShort,
+    /// Cut within an ARP packet.
+    ArpShort,
+    /// Cut within the IPv4 header.
+    Ipv4Short,
+    /// Ethernet says IPv4, the header's version field does not.
+    Ipv4Version,
+    /// Header length below 20 bytes, or beyond the packet's end.
+    Ipv4HeaderLength,
+    /// Total length shorter than the header, or longer than the frame.
+    Ipv4TotalLength,
+    /// Cut within the IPv6 header.
+    Ipv6Short,
+    /// Ethernet says IPv6, the header's version field does not.
+    Ipv6Version,
+    /// Payload length longer than the frame, or zero where a header must follow.
+    Ipv6PayloadLength,
+    /// An extension header runs beyond the packet's end.
+    Ipv6Extension,
+    /// Cut within the TCP header.
+    TcpShort,
+    /// Data offset below 20 bytes, or beyond the packet's end.
+    TcpDataOffset,
+    /// A TCP option shorter than its own two bytes, or one that runs beyond the header.
+    TcpOption,
+    /// Cut within the UDP header.
+    UdpShort,
+    /// A UDP length below 8 bytes, or beyond the packet's end.
+    UdpLength,
+    /// Cut within the first 8 bytes (ICMP) or 4 bytes (ICMPv6) of the message.
+    IcmpShort,
+}
+
+/// IPv6 extension headers followed at most. RFC 8200 section 4.1 lists each kind once, destination options twice:
+/// six before the transport; eight leaves room for the odd repetition and bounds the walk.
+pub const IPV6_EXTENSIONS_MAX: usize = 8;
+
+/// Reads one frame. `bytes` is its first segment, `wire_len` the length of the whole in bytes, without FCS.
+///
+/// Never panics, reads no byte outside `bytes`, and takes time bounded by the headers' own limits.
+#[inline]
+pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
+    match ethernet::frame(bytes, wire_len) {
+        Ok(frame) => Parsed::Tcp(frame),
+        Err(Stop::Untracked(kind)) => Parsed::Untracked(kind),
+        Err(Stop::Malformed(fault)) => Parsed::Malformed(fault),
+    }
+}
+
+/// Why reading ended before a TCP segment was found.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Untracked(Untracked),
+    Malformed(Malformed),
+}
+
+impl From<Untracked> for Stop {
+    fn from(kind: Untracked) -> Stop {
+        Stop::Untracked(kind)
+    }
+}
+impl From<Malformed> for Stop {
+    fn from(fault: Malformed) -> Stop {
+        Stop::Malformed(fault)
+    }
+}
