@@ -1,4 +1,5 @@
 //! What is refused, in words that say what to do next, and without harm to what runs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use weir_dpdk::{Eal, EalConfig, EalError, Errno, Pool, PoolError, Port, PortConfig, PortError, testing};
 

@@ -1,4 +1,5 @@
 //! Frames through virtual devices: bytes are kept, no buffer is lost, a full queue takes what it can.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use arrayvec::ArrayVec;
 use weir_dpdk::{Device, Mbuf, Pool, Port, PortConfig, QueuePair, Transparent, testing};

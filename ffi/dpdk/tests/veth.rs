@@ -1,4 +1,5 @@
 //! Frames through the kernel: two AF_PACKET ports at the ends of a veth pair, in a network namespace of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use arrayvec::ArrayVec;
 use nix::sched::{CloneFlags, unshare};
