@@ -1,0 +1,105 @@
+//! Rows of words to groups: `[sample][input]` becomes `[group][sample]`.
+
+use super::lane::Line;
+use core::arch::x86_64::*;
+
+/// Inputs that one load takes.
+const CHUNK: usize = 32;
+
+/// Loads up to 32 items of a row, the rest zero. With 12 bits, items are held to their range here; with 8 bits the
+/// narrowing to bytes does it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn load<const BITS: u8>(items: &[i16]) -> __m512i {
+    let mask = u32::MAX >> CHUNK.saturating_sub(items.len());
+    // SAFETY: the mask has no more bits than `items` has items, and a masked load touches nothing else.
+    let words = unsafe { _mm512_maskz_loadu_epi16(mask, items.as_ptr()) };
+    if BITS == 8 {
+        return words;
+    }
+    _mm512_min_epi16(_mm512_max_epi16(words, _mm512_set1_epi16(-2048)), _mm512_set1_epi16(2047))
+}
+
+/// One row to the groups of its single sample, one after the other.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn row<const BITS: u8>(row: &[i16], into: &mut [Line]) {
+    if BITS == 8 {
+        let flip = _mm256_set1_epi8(i8::MIN);
+        for (items, line) in row.chunks(2 * CHUNK).zip(into) {
+            let (first, second) = items.split_at(items.len().min(CHUNK));
+            let lower = _mm256_xor_si256(_mm512_cvtsepi16_epi8(load::<8>(first)), flip);
+            let upper = if second.is_empty() {
+                flip
+            } else {
+                _mm256_xor_si256(_mm512_cvtsepi16_epi8(load::<8>(second)), flip)
+            };
+            line.store(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper));
+        }
+    } else {
+        for (items, line) in row.chunks(CHUNK).zip(into) {
+            line.store(load::<12>(items));
+        }
+    }
+}
+
+/// 16 rows (`rows` has those that there are; the last one stands for the others) to `into[group * stride]`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn burst<const BITS: u8>(rows: &[i16], row_len: usize, into: &mut [Line], stride: usize) {
+    let last = rows.len() / row_len - 1;
+    let groups = if BITS == 8 { CHUNK / 4 } else { CHUNK / 2 };
+    for (chunk, into) in (0..row_len).step_by(CHUNK).zip(into.chunks_mut(groups * stride)) {
+        let items = CHUNK.min(row_len - chunk);
+        let sample = |at: usize| load::<BITS>(&rows[at.min(last) * row_len + chunk..][..items]);
+        if BITS == 8 {
+            let mut even = [_mm512_setzero_si512(); 4];
+            let mut odd = even;
+            for i in 0..4 {
+                // Each 128 bits: groups 2l and 2l + 1 of one sample, then of the other.
+                let outer = _mm512_packs_epi16(sample(4 * i), sample(4 * i + 2));
+                let inner = _mm512_packs_epi16(sample(4 * i + 1), sample(4 * i + 3));
+                let (lower, upper) =
+                    (_mm512_unpacklo_epi32(outer, inner), _mm512_unpackhi_epi32(outer, inner));
+                even[i] = _mm512_unpacklo_epi64(lower, upper);
+                odd[i] = _mm512_unpackhi_epi64(lower, upper);
+            }
+            let flip = _mm512_set1_epi8(i8::MIN);
+            for (first, four) in [quarters(even), quarters(odd)].into_iter().enumerate() {
+                for (k, group) in four.into_iter().enumerate() {
+                    into[(2 * k + first) * stride].store(_mm512_xor_si512(group, flip));
+                }
+            }
+        } else {
+            let mut quads = [[_mm512_setzero_si512(); 4]; 4];
+            for i in 0..4 {
+                let [a, b, c, d] = [sample(4 * i), sample(4 * i + 1), sample(4 * i + 2), sample(4 * i + 3)];
+                let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+                quads[0][i] = _mm512_unpacklo_epi64(ab, cd);
+                quads[1][i] = _mm512_unpackhi_epi64(ab, cd);
+                let (ab, cd) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+                quads[2][i] = _mm512_unpacklo_epi64(ab, cd);
+                quads[3][i] = _mm512_unpackhi_epi64(ab, cd);
+            }
+            for (first, quad) in quads.into_iter().enumerate() {
+                for (k, group) in quarters(quad).into_iter().enumerate() {
+                    into[(4 * k + first) * stride].store(group);
+                }
+            }
+        }
+    }
+}
+
+/// Transposes four registers of four 128-bit quarters.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (ab_low, cd_low) = (_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0x44>(c, d));
+    let (ab_high, cd_high) = (_mm512_shuffle_i32x4::<0xEE>(a, b), _mm512_shuffle_i32x4::<0xEE>(c, d));
+    [
+        _mm512_shuffle_i32x4::<0x88>(ab_low, cd_low),
+        _mm512_shuffle_i32x4::<0xDD>(ab_low, cd_low),
+        _mm512_shuffle_i32x4::<0x88>(ab_high, cd_high),
+        _mm512_shuffle_i32x4::<0xDD>(ab_high, cd_high),
+    ]
+}

@@ -1,0 +1,10 @@
+//! One suite for every executor, and the tests of the file format. `executors.rs` lists the cases that an executor
+//! must pass and runs them on each; a new executor inherits them all.
+
+mod decode;
+mod executors;
+mod fidelity;
+mod float;
+mod golden;
+mod models;
+mod reference;
