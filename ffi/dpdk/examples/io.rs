@@ -8,6 +8,7 @@
 use arrayvec::ArrayVec;
 use nix::time::{ClockId, clock_gettime};
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -52,7 +53,17 @@ struct Progress {
     stop: AtomicBool,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("io: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments = arguments()?;
     let config = EalConfig {
         hugepages: arguments.hugepages,
