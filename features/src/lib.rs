@@ -13,10 +13,10 @@
 //!    [`History::write_inputs`] lays out the network's inputs;
 //! 4. [`apply_action`] turns the network's answer into the next rate; [`Interval::restart`] begins again.
 //!
-//! Nothing here allocates, uses floating point per packet, divides outside [`Interval::finish`], or panics, for
-//! any input: clocks that step back, counters at their limits, specifications that contradict themselves.
-//! All arithmetic is 64-bit and unsigned with the sign kept apart, because BPF has no signed and no 128-bit
-//! division.
+//! Nothing here allocates, uses floating point or divides per packet (the divisions come once per interval), or
+//! panics, for any input: clocks that step back, counters at their limits, specifications that contradict
+//! themselves. All arithmetic is 64-bit and unsigned with the sign kept apart, because BPF has no signed and no
+//! 128-bit division.
 #![no_std]
 #![forbid(unsafe_code)]
 

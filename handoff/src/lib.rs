@@ -1,4 +1,4 @@
-//! How values cross cores: the snapshot [`epoch`] down to the workers, the sample [`lane`]s up to the trainer.
+//! How values cross cores: the snapshot [`mod@epoch`] down to the workers, the sample [`mod@lane`]s up to the trainer.
 //!
 //! ```text
 //!                 epoch: one Publisher, a Reader per worker

@@ -1,5 +1,6 @@
 //! The lanes' promises, one by one.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

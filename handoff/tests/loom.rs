@@ -16,7 +16,7 @@
 //! one of the twelve was caught.
 #![cfg(loom)]
 // The canary looks into the model checker's cell, which hands out raw pointers.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 use loom::cell::UnsafeCell;
 use loom::model::Builder;

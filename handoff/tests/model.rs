@@ -1,5 +1,6 @@
 //! The epoch, step by step on one thread, against an oracle that knows exactly which values must be alive.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! The epoch and the lanes on real threads and real memory, for about a second each.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
