@@ -1,1 +1,15 @@
-//! Turn samples into a snapshot worth publishing: ONNX import, quantiser, gate.
+//! Turn samples into a snapshot worth publishing: ONNX import, quantiser, verification.
+//!
+//! ```text
+//! file --onnx::import--> Network (f64) --quantise--> snapshot bytes --Snapshot::decode--> what workers run
+//! ```
+//!
+//! [`build`] is the whole way for one `[[model]]` of a configuration. [`verify()`] holds the integers against the
+//! float network, and against ONNX Runtime where its library is installed. [`imitate`] trains the shipped starting
+//! model from nothing.
+//!
+//! Nothing here runs on a packet core, and nothing but [`ort_engine`] needs ONNX Runtime.
+#![forbid(unsafe_code)]
+
+pub mod network;
+pub mod onnx;

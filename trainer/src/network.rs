@@ -1,0 +1,224 @@
+//! A layered network in f64: what an ONNX file means to Weir, and the reference that its integers are held to.
+
+/// A fully connected feed-forward network in full precision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// At least one layer; each layer's inputs are the outputs of the one before.
+    pub layers: Vec<Layer>,
+    /// What becomes of the last layer's values.
+    pub output: Output,
+}
+
+/// One fully connected layer and its activation: `y = activation(W x + b)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Width in.
+    pub inputs: usize,
+    /// Width out.
+    pub outputs: usize,
+    /// `outputs` rows of `inputs` weights.
+    pub weights: Vec<f64>,
+    /// One per output.
+    pub bias: Vec<f64>,
+    /// What follows.
+    pub activation: Activation,
+}
+
+/// The non-linearities of the closed operator set, as ONNX defines them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// `x`
+    Identity,
+    /// `max(x, 0)`
+    Relu,
+    /// `x` above zero, `slope * x` below.
+    LeakyRelu {
+        /// Slope below zero, in 0 up to but not including 1.
+        slope: f64,
+    },
+    /// `x` held within bounds; a bound that the file does not give is infinite.
+    Clip {
+        /// Lower bound.
+        lo: f64,
+        /// Upper bound, at least `lo`.
+        hi: f64,
+    },
+    /// `tanh(x)`
+    Tanh,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+    /// `max(0, min(1, alpha * x + beta))`
+    HardSigmoid {
+        /// Slope.
+        alpha: f64,
+        /// Value at zero.
+        beta: f64,
+    },
+}
+
+/// What the last layer's values mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// They are the result.
+    Linear,
+    /// Their softmax is the result.
+    Softmax,
+    /// The index of the largest is the (single) result; the lowest index wins a tie.
+    ArgMax,
+}
+
+impl Network {
+    /// Width of the input.
+    pub fn inputs(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.inputs)
+    }
+
+    /// Width of the result: one for [`Output::ArgMax`].
+    pub fn outputs(&self) -> usize {
+        match self.output {
+            Output::ArgMax => 1,
+            Output::Linear | Output::Softmax => self.layers.last().map_or(0, |layer| layer.outputs),
+        }
+    }
+
+    /// Evaluates one row.
+    ///
+    /// `row` has [`inputs`](Self::inputs) values; a missing one would be left out of the sums.
+    pub fn evaluate(&self, row: &[f64]) -> Vec<f64> {
+        let mut values = row.to_vec();
+        for layer in &self.layers {
+            values = layer.evaluate(&values);
+        }
+        match self.output {
+            Output::Linear => values,
+            Output::Softmax => softmax(&values),
+            Output::ArgMax => vec![arg_max(&values) as f64],
+        }
+    }
+
+    /// Widths of all layers, as in "30-32-16-1".
+    pub fn shape(&self) -> String {
+        let widths = self.layers.iter().map(|layer| layer.outputs);
+        let all: Vec<String> = std::iter::once(self.inputs()).chain(widths).map(|w| w.to_string()).collect();
+        all.join("-")
+    }
+}
+
+impl Layer {
+    /// The weighted sums, before the activation.
+    pub fn sums(&self, row: &[f64]) -> Vec<f64> {
+        self.weights
+            .chunks_exact(self.inputs)
+            .zip(&self.bias)
+            .map(|(weights, bias)| bias + weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>())
+            .collect()
+    }
+
+    /// Evaluates one row of this layer's inputs.
+    pub fn evaluate(&self, row: &[f64]) -> Vec<f64> {
+        let mut values = self.sums(row);
+        for value in &mut values {
+            *value = self.activation.apply(*value);
+        }
+        values
+    }
+}
+
+impl Activation {
+    /// The function's value at `x`.
+    pub fn apply(self, x: f64) -> f64 {
+        match self {
+            Activation::Identity => x,
+            Activation::Relu => x.max(0.0),
+            Activation::LeakyRelu { slope } => {
+                if x < 0.0 {
+                    slope * x
+                } else {
+                    x
+                }
+            }
+            Activation::Clip { lo, hi } => x.max(lo).min(hi),
+            Activation::Tanh => x.tanh(),
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
+        }
+    }
+
+    /// Lower-case name, as in `weir snapshot inspect`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Activation::Identity => "identity",
+            Activation::Relu => "relu",
+            Activation::LeakyRelu { .. } => "leaky_relu",
+            Activation::Clip { .. } => "clip",
+            Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
+            Activation::HardSigmoid { .. } => "hard_sigmoid",
+        }
+    }
+}
+
+fn softmax(values: &[f64]) -> Vec<f64> {
+    // Shifting by the largest value changes nothing and keeps exp() from overflowing.
+    let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = values.iter().map(|v| (v - top).exp()).collect();
+    let total: f64 = powers.iter().sum();
+    powers.iter().map(|p| p / total).collect()
+}
+
+fn arg_max(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_layers_by_hand() {
+        let network = Network {
+            layers: vec![
+                Layer {
+                    inputs: 2,
+                    outputs: 2,
+                    weights: vec![1.0, 2.0, -1.0, 0.5],
+                    bias: vec![0.5, 0.0],
+                    activation: Activation::Relu,
+                },
+                Layer {
+                    inputs: 2,
+                    outputs: 1,
+                    weights: vec![2.0, 3.0],
+                    bias: vec![-1.0],
+                    activation: Activation::Identity,
+                },
+            ],
+            output: Output::Linear,
+        };
+        // Sums 1 + 4 + 0.5 = 5.5 and -1 + 1 = 0.
+        assert_eq!(network.evaluate(&[1.0, 2.0]), vec![10.0]);
+        assert_eq!(network.shape(), "2-2-1");
+        assert_eq!(network.outputs(), 1);
+    }
+
+    #[test]
+    fn softmax_survives_large_values_and_arg_max_takes_the_first() {
+        let p = softmax(&[1000.0, 1000.0, 0.0]);
+        assert!((p[0] - 0.5).abs() < 1e-12 && p[2] < 1e-12);
+        assert_eq!(arg_max(&[1.0, 3.0, 3.0]), 1);
+    }
+
+    #[test]
+    fn activations_as_onnx_has_them() {
+        assert_eq!(Activation::LeakyRelu { slope: 0.1 }.apply(-2.0), -0.2);
+        assert_eq!(Activation::Clip { lo: -1.0, hi: f64::INFINITY }.apply(-3.0), -1.0);
+        assert_eq!(Activation::HardSigmoid { alpha: 0.2, beta: 0.5 }.apply(5.0), 1.0);
+        assert!((Activation::Sigmoid.apply(0.0) - 0.5).abs() < 1e-15);
+    }
+}
