@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -135,7 +135,7 @@ fn write_line(file: &mut File, line: &Line<'_>) -> Result<()> {
     Ok(file.write_all(&text)?)
 }
 
-fn ask(path: &PathBuf, line: &str) -> Result<()> {
+fn ask(path: &Path, line: &str) -> Result<()> {
     let answer =
         control::request(path, line).with_context(|| format!("no link answers at {}", path.display()))?;
     match answer.strip_prefix("ok") {

@@ -1,0 +1,208 @@
+//! Weir, from outside: a process, its readiness, its metrics.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use serde::Serialize;
+
+use crate::exposition::Scrape;
+use crate::interrupt::Interrupt;
+use crate::netns::Netns;
+use crate::process::Process;
+
+/// Where `conf/demo.toml` has the metrics, inside Weir's own namespace.
+const METRICS: &str = "127.0.0.1:9464";
+/// EAL start-up takes 0.2 s; a machine that is busy with a build may need many times that.
+const START_MAX: Duration = Duration::from_secs(20);
+/// Longer than Weir drains.
+const STOP_MAX: Duration = Duration::from_secs(10);
+const HTTP_MAX: Duration = Duration::from_secs(2);
+
+/// A running Weir.
+#[derive(Debug)]
+pub struct Weir {
+    process: Process,
+}
+
+/// What became of the frames.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Account {
+    /// Frames that came in, on both sides.
+    pub received: u64,
+    /// Frames that Weir made.
+    pub originated: u64,
+    /// Frames inside at that moment.
+    pub held: u64,
+    /// Frames that ended, by verdict.
+    pub verdicts: BTreeMap<String, u64>,
+}
+
+impl Account {
+    /// Frames whose whereabouts are known.
+    pub fn accounted(&self) -> u64 {
+        self.verdicts.values().sum::<u64>() + self.held
+    }
+
+    /// Whether no frame is missing.
+    pub fn balanced(&self) -> bool {
+        self.received + self.originated == self.accounted()
+    }
+
+    /// Frames that Weir dropped on purpose or because a port was full.
+    pub fn dropped(&self) -> u64 {
+        let of = |verdict: &str| self.verdicts.get(verdict).copied().unwrap_or(0);
+        of("pace_full") + of("tx_full") + of("empty") + of("undrained")
+    }
+}
+
+/// Everything taken from one scrape.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Counters {
+    /// Frames.
+    pub account: Account,
+    /// Pacing decisions by what made them.
+    pub decisions: BTreeMap<String, u64>,
+    /// Evaluations of the network.
+    pub inferences: u64,
+    /// Mean cost of an evaluation, gathering its inputs included, ns; `None` before the first.
+    pub inference_ns: Option<f64>,
+    /// Congestion marks set.
+    pub marks: u64,
+}
+
+impl Counters {
+    /// Picks what the demo reports out of a scrape.
+    ///
+    /// # Errors
+    /// A metric is missing.
+    pub fn of(scrape: &Scrape) -> Result<Counters> {
+        let whole = |name: &str| scrape.sum(name).map(|value| value as u64);
+        let by = |name: &str, label: &str| -> Result<BTreeMap<String, u64>> {
+            Ok(scrape.by(name, label)?.into_iter().map(|(key, value)| (key, value as u64)).collect())
+        };
+        let inferences = whole("weir_inferences_total")?;
+        let seconds = scrape.sum("weir_inference_seconds_total")?;
+        Ok(Counters {
+            account: Account {
+                received: whole("weir_received_frames_total")?,
+                originated: whole("weir_originated_frames_total")?,
+                held: whole("weir_held_frames")?,
+                verdicts: by("weir_verdicts_total", "verdict")?,
+            },
+            decisions: by("weir_decisions_total", "source")?,
+            inferences,
+            inference_ns: (inferences > 0).then(|| seconds * 1e9 / inferences as f64),
+            marks: whole("weir_marks_total")?,
+        })
+    }
+}
+
+/// The `weir` to test: what `WEIR_BIN` names, else the one beside this program or its folder's parent.
+///
+/// # Errors
+/// There is none.
+pub fn binary(own_folder: &Path) -> Result<PathBuf> {
+    let candidates = match std::env::var_os("WEIR_BIN") {
+        Some(path) => vec![PathBuf::from(path)],
+        None => vec![own_folder.join("weir")],
+    };
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(path) => Ok(path.clone()),
+        None => bail!("no weir at {candidates:?}: `make build` makes it, WEIR_BIN may name another"),
+    }
+}
+
+impl Weir {
+    /// Starts Weir in its namespace with a configuration and overrides, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It ends, or is not ready in time: the error carries its last words.
+    pub fn start(
+        binary: &Path,
+        config: &Path,
+        overrides: &[&str],
+        netns: &Netns,
+        logs: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Weir> {
+        let mut words = vec![text(binary)?, "run", text(config)?];
+        overrides.iter().for_each(|assignment| words.extend(["--set", assignment]));
+        // Weir pins its own threads.
+        let mut weir = Weir { process: netns.spawn("weir", logs, None, &words)? };
+        let ready = interrupt.poll(Instant::now() + START_MAX, || {
+            if let Some(status) = weir.process.ended()? {
+                bail!("weir ended with {status}{}", weir.process.last_words());
+            }
+            // Nothing listens yet, or it says that it is not ready yet.
+            Ok(get(netns, "/readyz").ok())
+        })?;
+        ensure!(ready.is_some(), "weir was not ready within {START_MAX:?}{}", weir.process.last_words());
+        Ok(weir)
+    }
+
+    /// Scrapes the metrics.
+    ///
+    /// # Errors
+    /// Weir does not answer, or not in Prometheus' format.
+    pub fn scrape(&mut self, netns: &Netns) -> Result<Scrape> {
+        if let Some(status) = self.process.ended()? {
+            bail!("weir ended with {status}{}", self.process.last_words());
+        }
+        Scrape::parse(&get(netns, "/metrics")?)
+    }
+
+    /// The running process, for tests that treat it badly.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Asks it to stop, as an operator would, and waits.
+    ///
+    /// # Errors
+    /// It does not stop, or a signal came.
+    pub fn stop(mut self, interrupt: &Interrupt) -> Result<ExitStatus> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(STOP_MAX, interrupt)
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+/// One request from inside the namespace; an error unless the answer is 200. HTTP/1.0, so that the body ends with
+/// the connection and never comes in chunks.
+fn get(netns: &Netns, path: &str) -> Result<String> {
+    netns.inside(|| {
+        let address: SocketAddr = METRICS.parse()?;
+        let mut stream = TcpStream::connect_timeout(&address, HTTP_MAX).context("nothing listens")?;
+        stream.set_read_timeout(Some(HTTP_MAX))?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+        ensure!(head.split(' ').nth(1) == Some("200"), "GET {path}: {}", head.lines().next().unwrap_or(""));
+        Ok(body.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_frame_shows() {
+        let verdicts = [("paced".to_owned(), 7), ("pace_full".to_owned(), 2)].into();
+        let mut account = Account { received: 10, originated: 0, held: 1, verdicts };
+        assert!(account.balanced());
+        assert_eq!(account.dropped(), 2);
+        account.received += 1;
+        assert!(!account.balanced());
+    }
+}

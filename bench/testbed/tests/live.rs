@@ -1,0 +1,1 @@
+//! Live tests: real TCP through Weir in namespaces.
