@@ -40,7 +40,8 @@ pub fn set_ce(bytes: &mut [u8], frame: &TcpFrame) -> bool {
     if !matches!(frame.ecn, Ecn::Ect0 | Ecn::Ect1) {
         return false;
     }
-    let Some(ip) = bytes.get_mut(usize::from(frame.ip_offset)..).and_then(<[u8]>::first_chunk_mut::<12>) else {
+    let Some(ip) = bytes.get_mut(usize::from(frame.ip_offset)..).and_then(<[u8]>::first_chunk_mut::<12>)
+    else {
         return false;
     };
     match frame.tuple.version {

@@ -23,7 +23,13 @@ pub(super) fn header<const N: usize>(
 
 /// The variable part of a header: `from..to`, with the same errors as [`header`].
 #[inline]
-pub(super) fn span(bytes: &[u8], from: usize, to: usize, end: usize, short: Malformed) -> Result<&[u8], Stop> {
+pub(super) fn span(
+    bytes: &[u8],
+    from: usize,
+    to: usize,
+    end: usize,
+    short: Malformed,
+) -> Result<&[u8], Stop> {
     if to > end {
         return Err(short.into());
     }

@@ -220,7 +220,9 @@ fn read_option(kind: u8, body: &[u8], segment: &mut Segment) {
     let syn = segment.flags.has(Flags::SYN);
     match (kind, body) {
         (OPTION_MSS, &[high, low]) if syn => segment.syn.mss = Some(u16::from_be_bytes([high, low])),
-        (OPTION_WINDOW_SCALE, &[shift]) if syn => segment.syn.window_scale = Some(shift.min(WINDOW_SCALE_MAX)),
+        (OPTION_WINDOW_SCALE, &[shift]) if syn => {
+            segment.syn.window_scale = Some(shift.min(WINDOW_SCALE_MAX))
+        }
         (OPTION_SACK_PERMITTED, &[]) if syn => segment.syn.sack_permitted = true,
         (OPTION_TIMESTAMPS, body) => {
             if let Ok(body) = body.try_into() {

@@ -75,7 +75,8 @@ impl fmt::Debug for Tuple {
                 write!(f, "{from}:{from_port} > {to}:{to_port}")
             }
             IpVersion::V6 => {
-                let (from, to) = (Ipv6Addr::from(self.source.address), Ipv6Addr::from(self.destination.address));
+                let (from, to) =
+                    (Ipv6Addr::from(self.source.address), Ipv6Addr::from(self.destination.address));
                 write!(f, "[{from}]:{} > [{to}]:{}", self.source.port, self.destination.port)
             }
         }

@@ -1,0 +1,84 @@
+//! Departure times of a few segments, from which round-trip times are read by sequence match.
+//!
+//! A marker waits for the acknowledgement of its segment's last number, cumulative or selective. Two things spoil
+//! it. *Its own segment leaves again* (Karn): which copy is acknowledged cannot be told, so the marker goes.
+//! *An earlier number leaves again*: the cumulative acknowledgement now also waits for that repair and tells
+//! nothing about the network; a selective one still does, so from then on the marker accepts only that.
+
+use super::seq::before;
+use crate::time::Ns;
+use crate::wire::SackBlocks;
+
+/// Markers of one flow. Five samples per round trip are two to three per monitor interval of half a round trip:
+/// enough for its mean and for the slope that latency inflation is.
+pub(super) const MARKERS: usize = 5;
+
+/// Up to [`MARKERS`] outstanding markers. Slot `i` is in use when bit `i` of `live` is set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Markers {
+    left_at: [Ns; MARKERS],
+    /// First sequence number after the segment.
+    ends: [u32; MARKERS],
+    live: u8,
+    sack_only: u8,
+}
+
+impl Markers {
+    pub(super) const EMPTY: Markers =
+        Markers { left_at: [Ns::ZERO; MARKERS], ends: [0; MARKERS], live: 0, sack_only: 0 };
+
+    /// Marks the segment that ends at `end` and left at `at`. Returns whether there was a free slot.
+    #[inline]
+    pub(super) fn place(&mut self, end: u32, at: Ns) -> bool {
+        let slot = self.live.trailing_ones() as usize;
+        let (Some(free_end), Some(free_at)) = (self.ends.get_mut(slot), self.left_at.get_mut(slot)) else {
+            return false;
+        };
+        (*free_end, *free_at) = (end, at);
+        self.live |= 1 << slot;
+        self.sack_only &= !(1 << slot);
+        true
+    }
+
+    /// The numbers `start..end` have left again, or for the first time but out of order.
+    pub(super) fn on_repair(&mut self, start: u32, end: u32) {
+        for slot in 0..MARKERS {
+            // The number that the marker waits for is the last of its segment, `ends - 1`.
+            if !before(start, self.ends[slot]) {
+                continue;
+            }
+            if before(end, self.ends[slot]) {
+                self.sack_only |= 1 << slot;
+            } else {
+                self.live &= !(1 << slot);
+            }
+        }
+    }
+
+    /// An acknowledgement has arrived at `at`. Returns the round-trip time of the segment that left last among
+    /// those it acknowledges: that one most likely caused it, the others waited for company (delayed and
+    /// stretched acknowledgements).
+    #[inline]
+    pub(super) fn on_ack(&mut self, ack: u32, sack: &SackBlocks, at: Ns) -> Option<Ns> {
+        let mut newest = None;
+        let mut rest = self.live;
+        while rest != 0 {
+            let slot = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            let (end, left_at) = (self.ends[slot], self.left_at[slot]);
+            let good = if !before(ack, end) {
+                self.sack_only & (1 << slot) == 0
+            } else if sack.as_slice().iter().any(|block| before(block.start, end) && !before(block.end, end))
+            {
+                true
+            } else {
+                continue;
+            };
+            self.live &= !(1 << slot);
+            if good {
+                newest = newest.max(Some(left_at));
+            }
+        }
+        newest.map(|left_at| at - left_at)
+    }
+}
