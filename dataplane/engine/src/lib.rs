@@ -10,8 +10,20 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod io;
-pub mod time;
-pub mod verdict;
+pub mod counters;
+pub mod flow;
+pub mod guard;
 pub mod hash;
+pub mod io;
+pub mod models;
+pub mod pace;
+pub mod rule;
+pub mod sampler;
+pub mod time;
+pub mod track;
+pub mod verdict;
+pub mod wheel;
 pub mod wire;
+pub mod worker;
+
+pub use worker::Worker;

@@ -1,0 +1,126 @@
+//! The published snapshots as a worker sees them.
+
+use std::fmt;
+use std::sync::Arc;
+use weir_features::INPUTS;
+use weir_snapshot::{Executable, Function, Snapshot};
+
+/// A published snapshot, ready to run, and its number.
+#[derive(Debug)]
+pub struct Generation {
+    number: u32,
+    executable: Executable,
+}
+
+/// Why a snapshot cannot drive pacing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It was made for another function.
+    Function(Function),
+    /// Its features are defined otherwise than this engine's.
+    Schema {
+        /// The engine's schema hash.
+        expected: u64,
+        /// The snapshot's.
+        found: u64,
+    },
+    /// It does not map ten rows of three features to one action.
+    Shape {
+        /// Its inputs.
+        inputs: usize,
+        /// Its outputs.
+        outputs: usize,
+    },
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unfit::Function(found) => write!(f, "expected a snapshot for pacing, found one for {found:?}"),
+            Unfit::Schema { expected, found } => {
+                write!(f, "expected features of schema {expected:016x}, found {found:016x}")
+            }
+            Unfit::Shape { inputs, outputs } => {
+                write!(f, "expected {INPUTS} inputs and 1 output, found {inputs} and {outputs}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+impl Generation {
+    /// Makes `executable` generation `number` for an engine whose features have `schema_hash`.
+    ///
+    /// # Errors
+    /// [`Unfit`], when it was made for something else.
+    pub fn new(number: u32, executable: Executable, schema_hash: u64) -> Result<Generation, Unfit> {
+        let snapshot: &Snapshot = executable.snapshot();
+        if snapshot.function() != Function::Pacing {
+            return Err(Unfit::Function(snapshot.function()));
+        }
+        if snapshot.schema_hash() != schema_hash {
+            return Err(Unfit::Schema { expected: schema_hash, found: snapshot.schema_hash() });
+        }
+        if (snapshot.inputs(), snapshot.outputs()) != (INPUTS, 1) {
+            return Err(Unfit::Shape { inputs: snapshot.inputs(), outputs: snapshot.outputs() });
+        }
+        Ok(Generation { number, executable })
+    }
+
+    /// Its number. Later publications have higher ones.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+    /// What to run.
+    pub fn executable(&self) -> &Executable {
+        &self.executable
+    }
+}
+
+/// What the epoch publishes: the newest generation and the one before it, which flows may still be bound to.
+/// A flow stores a generation's number and never a pointer.
+#[derive(Clone, Debug, Default)]
+pub struct ModelSet {
+    active: Option<Arc<Generation>>,
+    previous: Option<Arc<Generation>>,
+}
+
+impl ModelSet {
+    /// No model: every flow follows the rule.
+    pub fn empty() -> ModelSet {
+        ModelSet::default()
+    }
+
+    /// This set with `next` as the active generation and today's active one as the previous.
+    #[must_use]
+    pub fn with(&self, next: Arc<Generation>) -> ModelSet {
+        ModelSet { active: Some(next), previous: self.active.clone() }
+    }
+
+    /// The newest generation.
+    pub fn active(&self) -> Option<&Generation> {
+        self.active.as_deref()
+    }
+
+    /// The generation before it.
+    pub fn previous(&self) -> Option<&Generation> {
+        self.previous.as_deref()
+    }
+
+    /// The live generation with this number, if it still is one.
+    pub fn live(&self, number: u32) -> Option<&Generation> {
+        [self.active(), self.previous()].into_iter().flatten().find(|live| live.number == number)
+    }
+
+    /// This set without the previous generation: flows that are still bound to it rebind at their next frame.
+    #[must_use]
+    pub fn retire_previous(&self) -> ModelSet {
+        ModelSet { active: self.active.clone(), previous: None }
+    }
+
+    /// Flows bound to a generation below this one must rebind; 0 when there is none.
+    pub fn oldest_live(&self) -> u32 {
+        self.previous().or(self.active()).map_or(0, Generation::number)
+    }
+}

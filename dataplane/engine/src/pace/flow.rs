@@ -1,0 +1,132 @@
+//! What is known about one paced flow, in one slab entry.
+
+use super::held::Queue;
+use super::pacer::Pacer;
+use crate::flow::FlowId;
+use crate::rule::BbrLite;
+use crate::time::Ns;
+use crate::track::Detail;
+use weir_features::{History, Interval, RttBase};
+
+// Seven cache lines, besides the flow's entry in the flow table: docs/decisions/0001-slab-size.md.
+const _: () = assert!(size_of::<Option<PacedFlow>>() <= 448);
+
+/// Who governs a flow, and what only that one needs to know. A flow that changes hands begins anew.
+#[derive(Clone, Debug)]
+pub(super) enum Governor {
+    /// A network.
+    Model {
+        /// What it is shown.
+        history: History,
+        /// When the flow was bound to its generation, in milliseconds modulo 2^16.
+        bound_at_ms: u16,
+        /// Whether the open interval follows from the network's action.
+        decided: bool,
+    },
+    /// The rule `bbr_lite`.
+    Bbr(BbrLite),
+    /// A configured rate.
+    Fixed,
+    /// Nobody: frames pass at once.
+    Free,
+}
+
+/// One paced flow: its interval, its governor, its clock, and the queue of what it holds.
+#[derive(Debug)]
+pub(super) struct PacedFlow {
+    pub(super) detail: Detail,
+    pub(super) governor: Governor,
+    pub(super) interval: Interval,
+    pub(super) pacer: Pacer,
+    pub(super) base: RttBase,
+    pub(super) id: FlowId,
+    pub(super) queue: Queue,
+    /// Time in the open interval for which nothing was held although the clock would have let a frame go.
+    pub(super) idle_ns: u32,
+    /// Number of the snapshot generation that it follows; 0 for none.
+    pub(super) generation: u32,
+    /// The network's last action, in 1/65536.
+    pub(super) action_q16: i32,
+    /// Length of the longest data frame seen: the flow's packet size.
+    frame_len: u16,
+    /// How much of that was headers.
+    header_len: u8,
+    pub(super) flags: FlowFlags,
+}
+
+/// The yes-or-no facts of a paced flow, one bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlowFlags(u8);
+
+impl FlowFlags {
+    /// Belongs to the control share.
+    pub(super) const CONTROL: FlowFlags = FlowFlags(1);
+    /// Its intervals become samples.
+    pub(super) const SAMPLED: FlowFlags = FlowFlags(1 << 1);
+    /// Something was sent, acknowledged or lost in the open interval.
+    pub(super) const TOUCHED: FlowFlags = FlowFlags(1 << 2);
+    /// An interval is open; exactly then its handle is on the wheel of interval ends.
+    pub(super) const OPEN: FlowFlags = FlowFlags(1 << 3);
+    /// Its entry in the flow table is gone; it lives on until its frames and its timer are.
+    pub(super) const CLOSING: FlowFlags = FlowFlags(1 << 4);
+
+    pub(super) fn has(self, flag: FlowFlags) -> bool {
+        self.0 & flag.0 != 0
+    }
+    pub(super) fn set(&mut self, flag: FlowFlags, on: bool) {
+        self.0 = if on { self.0 | flag.0 } else { self.0 & !flag.0 };
+    }
+}
+
+impl PacedFlow {
+    pub(super) fn new(id: FlowId, pacer: Pacer) -> PacedFlow {
+        PacedFlow {
+            detail: Detail::EMPTY,
+            governor: Governor::Free,
+            interval: Interval::new(0, 0),
+            pacer,
+            base: RttBase::default(),
+            id,
+            queue: Queue::EMPTY,
+            idle_ns: 0,
+            generation: 0,
+            action_q16: 0,
+            frame_len: 0,
+            header_len: 0,
+            flags: FlowFlags::default(),
+        }
+    }
+
+    /// The flow's packet size in bytes, headers included; 0 before the first data frame.
+    pub(super) fn frame_len(&self) -> u32 {
+        u32::from(self.frame_len)
+    }
+
+    /// Takes a data frame's size into account.
+    pub(super) fn note_size(&mut self, frame_len: u32, payload_len: u16) {
+        let frame_len = u16::try_from(frame_len).unwrap_or(u16::MAX);
+        if frame_len > self.frame_len {
+            self.frame_len = frame_len;
+            self.header_len = u8::try_from(frame_len.saturating_sub(payload_len)).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// Payload bytes as the pacing rate counts them: in whole frames of the flow's packet size.
+    pub(super) fn in_frames(&self, payload_bytes: u64) -> u64 {
+        let payload_len = self.frame_len.saturating_sub(u16::from(self.header_len)).max(1);
+        payload_bytes.saturating_mul(u64::from(self.frame_len)) / u64::from(payload_len)
+    }
+
+    /// Adds the time up to `now` for which the flow had nothing to send: since its last frame's own time ran out,
+    /// or since the interval began. Call it when such a time ends, with nothing held.
+    pub(super) fn end_idle(&mut self, now: Ns) {
+        let since = self.pacer.next().max(Ns(self.interval.start_ns()));
+        let idle = u64::from(self.idle_ns).saturating_add((now - since).0);
+        self.idle_ns = u32::try_from(idle).unwrap_or(u32::MAX);
+    }
+
+    /// Whether the sender, not the rate, limited the open interval: nothing held for more than a fifth of it.
+    pub(super) fn is_app_limited(&self, duration_ns: u64) -> bool {
+        u64::from(self.idle_ns) > duration_ns / 5
+    }
+}

@@ -1,0 +1,292 @@
+//! Pacing: when the frames of a flow leave, and who says how fast.
+//!
+//! ```text
+//! frame of a flow --offer--> passes at once                         rate <--- guard <--- network or rule
+//!                     |  or  is refused                               |                       ^
+//!                     v                                               v                       |
+//!                  the flow's queue --(the flow's clock is due)--> departs --> interval --(ends)
+//!                         wheel of departures: one handle per flow       wheel of interval ends
+//! ```
+//!
+//! What lies on the wheel is the flow, not the frame: it comes up when the first of its frames may leave, and goes
+//! back with the time of the next. So a decision governs every frame that has not left yet; were each frame given
+//! its time on arrival, a new rate would show only after everything that is held had left at the old one, up to
+//! `delay_max` later, and a network that decides every half RTT would chase its own tail.
+//!
+//! Frames keep their order: whatever a flow sends queues behind what it holds. A frame without payload costs no
+//! time of its own.
+
+mod decide;
+mod flow;
+mod held;
+mod pacer;
+mod settings;
+
+pub use decide::Probe;
+
+use crate::config::{EngineConfig, PacingConfig};
+use crate::counters::WorkerStats;
+use crate::flow::{FlowId, PacedId};
+use crate::io::Frame;
+use crate::models::ModelSet;
+use crate::sampler::Sample;
+use crate::time::Ns;
+use crate::track::{Acked, Departed, Detail, SegmentInfo};
+use crate::wheel::{SLOT, Wheel};
+use crate::wire::{self, TcpFrame};
+use decide::Batch;
+use flow::{FlowFlags, Governor, PacedFlow};
+use held::{Held, HeldFrames};
+use pacer::Pacer;
+use settings::Settings;
+use weir_features::RttBase;
+use weir_handoff::LaneSender;
+
+/// All paced flows of a worker, and the frames that they hold.
+pub struct Pacing<F> {
+    settings: Settings,
+    flows: Box<[Option<PacedFlow>]>,
+    free: Vec<u32>,
+    held: HeldFrames<F>,
+    departures: Wheel,
+    interval_ends: Wheel,
+    batch: Batch,
+    samples: LaneSender<Sample>,
+}
+
+/// What became of a frame that was offered.
+#[derive(Debug)]
+pub enum Offer<F> {
+    /// It may leave now.
+    Pass(F),
+    /// It is held.
+    Held,
+    /// A limit was met: it is to be dropped.
+    Refused(F),
+}
+
+/// A held frame whose time has come.
+#[derive(Debug)]
+pub struct Departure<F> {
+    /// The frame.
+    pub frame: F,
+    /// Its length.
+    pub bytes: u32,
+    /// What the tracker is told about it.
+    pub segment: SegmentInfo,
+    /// Its flow; `None` when that has been closed meanwhile.
+    pub flow: Option<FlowId>,
+}
+
+impl<F: Frame> Pacing<F> {
+    /// Pacing for at most `flows_max` flows and `held_max` frames. Everything is allocated here. A `delay_max` beyond
+    /// the wheel's horizon (2.1 s) counts as that.
+    pub fn new(engine: &EngineConfig, config: &PacingConfig, now: Ns, samples: LaneSender<Sample>) -> Pacing<F> {
+        Pacing {
+            settings: Settings::new(config),
+            flows: (0..engine.flows_max).map(|_| None).collect(),
+            free: (0..engine.flows_max).rev().collect(),
+            held: HeldFrames::new(engine.held_max),
+            departures: Wheel::new(engine.flows_max, now),
+            interval_ends: Wheel::new(engine.flows_max, now),
+            batch: Batch::new(),
+            samples,
+        }
+    }
+
+    /// Frames held.
+    pub fn held(&self) -> u32 {
+        self.held.len()
+    }
+
+    /// Paced flows, closed ones that still hold frames included.
+    pub fn flows(&self) -> usize {
+        self.flows.len() - self.free.len()
+    }
+
+    /// The time before which nothing that is held leaves, and no interval ends.
+    pub fn next_due(&self) -> Option<Ns> {
+        match (self.departures.next_due(), self.interval_ends.next_due()) {
+            (Some(departure), Some(end)) => Some(departure.min(end)),
+            (departure, end) => departure.or(end),
+        }
+    }
+
+    /// Begins to pace a flow. `None` when there is no room for another.
+    pub fn open(&mut self, id: FlowId, hash: u64, now: Ns) -> Option<PacedId> {
+        let index = self.free.pop()?;
+        let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
+        flow.flags.set(FlowFlags::CONTROL, self.settings.is_control(hash));
+        flow.flags.set(FlowFlags::SAMPLED, self.settings.is_sampled(hash));
+        self.settings.govern_by_rule(&mut flow, index, now);
+        *self.flows.get_mut(index as usize)? = Some(flow);
+        PacedId::new(index)
+    }
+
+    /// The flow has left the flow table. What it holds still leaves in its time.
+    pub fn close(&mut self, id: PacedId) {
+        if let Some(Some(flow)) = self.flows.get_mut(id.index()) {
+            flow.flags.set(FlowFlags::CLOSING, true);
+            self.forget_if_done(id.index() as u32);
+        }
+    }
+
+    /// What the tracker knows more about a paced flow.
+    pub fn detail_mut(&mut self, id: PacedId) -> Option<&mut Detail> {
+        self.flows.get_mut(id.index())?.as_mut().map(|flow| &mut flow.detail)
+    }
+
+    /// A frame from the flow's inside end. Where it passes, [`on_departed`](Pacing::on_departed) is to be called.
+    pub fn offer(
+        &mut self,
+        id: PacedId,
+        mut frame: F,
+        parsed: &TcpFrame,
+        now: Ns,
+        stats: &mut WorkerStats,
+    ) -> Offer<F> {
+        let Some(Some(flow)) = self.flows.get_mut(id.index()) else {
+            return Offer::Pass(frame);
+        };
+        let bytes = frame.wire_len();
+        let payload_len = parsed.segment.payload_len;
+        if payload_len > 0 {
+            flow.note_size(bytes, payload_len);
+        }
+        if flow.queue.is_empty() {
+            if payload_len == 0 {
+                return Offer::Pass(frame);
+            }
+            flow.end_idle(now);
+            if flow.pacer.next() <= now {
+                flow.pacer.pass(now, bytes);
+                return Offer::Pass(frame);
+            }
+        }
+        if self.held.is_full() {
+            stats.pace_refused_held += 1;
+            return Offer::Refused(frame);
+        }
+        if payload_len > 0 {
+            if bytes > self.settings.flow_held_bytes_max.saturating_sub(flow.pacer.held_bytes()) {
+                stats.pace_refused_flow_bytes += 1;
+                return Offer::Refused(frame);
+            }
+            let wait = flow.pacer.wait(now);
+            if wait > self.settings.delay_max {
+                stats.pace_refused_delay += 1;
+                return Offer::Refused(frame);
+            }
+            if wait > self.settings.mark_delay && wire::set_ce(frame.bytes_mut(), parsed) {
+                stats.ecn_marks += 1;
+            }
+        }
+        let due = flow.pacer.next();
+        let was_empty = flow.queue.is_empty();
+        let held = Held { frame, bytes, segment: SegmentInfo::from(&parsed.segment) };
+        if let Err(held) = self.held.push(&mut flow.queue, held) {
+            return Offer::Refused(held.frame);
+        }
+        if payload_len > 0 {
+            flow.pacer.hold(bytes);
+        }
+        if was_empty {
+            self.departures.insert(id.index() as u32, due);
+        }
+        Offer::Held
+    }
+
+    /// The next held frame whose time has come. [`on_departed`](Pacing::on_departed) is to be called for it.
+    pub fn next_departure(&mut self, now: Ns, stats: &mut WorkerStats) -> Option<Departure<F>> {
+        loop {
+            let index = self.departures.pop(now)?;
+            let Some(Some(flow)) = self.flows.get_mut(index as usize) else { continue };
+            let paid = self.held.first(flow.queue).is_some_and(|held| held.segment.payload_len > 0);
+            let due = flow.pacer.next();
+            if paid && due > now {
+                // It came up at the horizon, or its rate has changed since.
+                self.departures.insert(index, due);
+                continue;
+            }
+            let Some(held) = self.held.pop(&mut flow.queue) else { continue };
+            if paid {
+                stats.wheel_late += u64::from(now - due > SLOT);
+                stats.wheel_stall_ns += flow.pacer.release(now, held.bytes).0;
+            }
+            let open = if flow.flags.has(FlowFlags::CLOSING) { None } else { Some(flow.id) };
+            match self.held.first(flow.queue) {
+                // At once, after the others of this slot.
+                Some(next) if next.segment.payload_len == 0 => self.departures.insert(index, Ns::ZERO),
+                Some(_) => self.departures.insert(index, flow.pacer.next()),
+                None => self.forget_if_done(index),
+            }
+            return Some(Departure { frame: held.frame, bytes: held.bytes, segment: held.segment, flow: open });
+        }
+    }
+
+    /// A frame of the flow has left; the tracker says `departed`.
+    pub fn on_departed(&mut self, id: PacedId, now: Ns, departed: &Departed) {
+        let Some(Some(flow)) = self.flows.get_mut(id.index()) else { return };
+        if departed.restarted {
+            // Another connection: what was learnt about the last one's path is not its own.
+            flow.base = RttBase::default();
+            flow.pacer.set_rate(self.settings.rate_start);
+            self.settings.govern_by_rule(flow, id.index() as u32, now);
+        }
+        let sent = departed.new_bytes + departed.retransmitted_bytes;
+        if sent == 0 {
+            return;
+        }
+        if !flow.flags.has(FlowFlags::OPEN) {
+            self.settings.begin_interval(&mut self.interval_ends, id.index() as u32, flow, now);
+        }
+        flow.flags.set(FlowFlags::TOUCHED, true);
+        flow.interval.on_send(sent);
+    }
+
+    /// An acknowledgement of the flow's data has arrived; the tracker says `acked`.
+    pub fn on_acked(&mut self, id: PacedId, now: Ns, acked: &Acked) {
+        let Some(Some(flow)) = self.flows.get_mut(id.index()) else { return };
+        if let (Governor::Bbr(bbr), Some(rtt_ns)) = (&mut flow.governor, acked.rtt_ns) {
+            bbr.on_rtt(now, rtt_ns);
+        }
+        if !flow.flags.has(FlowFlags::OPEN) || (acked.delivered_bytes, acked.lost_bytes, acked.rtt_ns) == (0, 0, None) {
+            return;
+        }
+        flow.flags.set(FlowFlags::TOUCHED, true);
+        flow.interval.on_ack(acked.delivered_bytes, acked.rtt_ns);
+        if acked.lost_bytes > 0 {
+            flow.interval.on_loss(acked.lost_bytes);
+        }
+    }
+
+    /// Passes a batch of samples on although it is not full.
+    pub fn flush_samples(&mut self) {
+        self.samples.flush();
+    }
+
+    /// A flow that follows a generation which is no longer live takes up the active one, at its next frame.
+    pub fn rebind_if_stale(&mut self, id: PacedId, now: Ns, models: &ModelSet, stats: &mut WorkerStats) {
+        let Some(Some(flow)) = self.flows.get_mut(id.index()) else { return };
+        if flow.generation != 0
+            && flow.generation < models.oldest_live()
+            && let Some(active) = models.active()
+        {
+            decide::bind(flow, active, now, stats);
+        }
+    }
+
+    /// Frees a closed flow's place once nothing refers to it any more.
+    fn forget_if_done(&mut self, index: u32) {
+        if let Some(place) = self.flows.get_mut(index as usize)
+            && place.as_ref().is_some_and(is_done)
+        {
+            *place = None;
+            self.free.push(index);
+        }
+    }
+}
+
+fn is_done(flow: &PacedFlow) -> bool {
+    flow.flags.has(FlowFlags::CLOSING) && !flow.flags.has(FlowFlags::OPEN) && flow.queue.is_empty()
+}

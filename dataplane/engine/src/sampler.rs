@@ -1,0 +1,84 @@
+//! What the trainer is told: one record per decision of a sampled flow, with its outcome.
+//!
+//! Sampling is per flow, seeded by the flow's hash, and takes all consecutive intervals of a sampled flow, so that
+//! the records of one flow form a trajectory: two records follow each other without a gap when the later one's
+//! `at_ns - duration_ns` is the earlier one's `at_ns`. An interval that the sender limited is no sample, because
+//! its outcome says nothing about the decision.
+
+use weir_features::INPUTS;
+
+/// One decision of a network, and what the interval that it governed brought. Holds no pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Names the definitions of `features`, and how the network takes them.
+    pub schema_hash: u64,
+    /// The generation that decided.
+    pub generation: u32,
+    /// The flow: its keyed hash, which says nothing about addresses.
+    pub flow: u64,
+    /// The network's inputs in 1/65536, oldest interval first.
+    pub features: [i32; INPUTS],
+    /// The action taken in 1/65536: the network's output within the guard's bounds.
+    pub action_q16: i32,
+    /// The pacing rate that followed from it, in bits per second.
+    pub rate_bps: u64,
+    /// When the governed interval ended, in nanoseconds of the engine's clock.
+    pub at_ns: u64,
+    /// Its length in nanoseconds.
+    pub duration_ns: u64,
+    /// Payload bytes that departed in it, retransmissions included.
+    pub sent_bytes: u64,
+    /// Payload bytes newly acknowledged in it.
+    pub acked_bytes: u64,
+    /// Payload bytes found lost in it.
+    pub lost_bytes: u64,
+    /// Mean RTT in it, in nanoseconds, without Weir's own holding time.
+    pub rtt_ns: u64,
+}
+
+/// The random choices that are made once per flow. Each draws from the flow's hash independently of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Draw {
+    /// Whether the flow stays on the rule although a model runs.
+    Control = 1,
+    /// Whether its intervals become samples.
+    Sample = 2,
+}
+
+impl Draw {
+    /// 64 bits that look random, always the same for one flow.
+    pub fn bits(self, flow_hash: u64) -> u64 {
+        // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): parts of the hash have chosen worker and bucket already.
+        let mut z = flow_hash ^ (self as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Whether the flow belongs to a share of `share` / 65536 of all flows.
+    pub fn hits(self, flow_hash: u64, share: u32) -> bool {
+        self.bits(flow_hash) & 0xFFFF < u64::from(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_share() {
+        for (share, expected) in [(0, 0), (65_536, 100_000), (6_554, 10_000), (1_311, 2_000)] {
+            let taken = (0..100_000).filter(|flow| Draw::Sample.hits(*flow, share)).count();
+            assert!(taken.abs_diff(expected) <= 300, "share {share}: {taken} of 100 000");
+        }
+    }
+
+    #[test]
+    fn draws_are_independent() {
+        let both = (0..100_000)
+            .filter(|flow| Draw::Control.hits(*flow, 32_768) && Draw::Sample.hits(*flow, 32_768))
+            .count();
+        assert!(both.abs_diff(25_000) <= 500, "{both}");
+    }
+}

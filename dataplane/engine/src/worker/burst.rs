@@ -1,0 +1,201 @@
+//! What happens to one side's burst, stage by stage.
+
+use super::Core;
+use super::backlog::Backlog;
+use crate::counters::WorkerStats;
+use crate::flow::{FlowEntry, FlowId};
+use crate::io::{BURST, Burst, Frame, PacketIo, Side};
+use crate::models::ModelSet;
+use crate::pace::{Offer, Pacing};
+use crate::time::Ns;
+use crate::track::{Acked, SegmentInfo};
+use crate::verdict::{Tally, Verdict};
+use crate::wire::{self, Parsed, TcpFrame, Tuple};
+use arrayvec::ArrayVec;
+
+/// A burst, and what is known about each of its frames so far.
+pub(super) struct Arrivals<F> {
+    frames: Burst<F>,
+    headers: ArrayVec<Header, BURST>,
+}
+
+/// What stands in a frame's headers, and the flow that it belongs to if it is TCP.
+struct Header {
+    parsed: Parsed,
+    key: Tuple,
+    hash: u64,
+}
+
+impl<F: Frame> Arrivals<F> {
+    pub(super) fn new() -> Arrivals<F> {
+        Arrivals { frames: Burst::new(), headers: ArrayVec::new() }
+    }
+
+    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog.
+    pub(super) fn receive<Io: PacketIo<Frame = F>>(
+        &mut self,
+        side: Side,
+        io: &mut Io,
+        core: &mut Core<F>,
+        models: &ModelSet,
+    ) -> usize {
+        io.rx(side, &mut self.frames);
+        let received = self.frames.len();
+        core.tally.received[side as usize] += received as u64;
+        for frame in &self.frames {
+            core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
+            self.headers.push(Header::of(frame, side, core));
+        }
+        self.prefetch(core);
+        for (frame, header) in self.frames.drain(..).zip(&self.headers) {
+            core.handle(side, frame, header, models);
+        }
+        self.headers.clear();
+        received
+    }
+
+    /// Asks for the memory that the look-ups will read, all of it before the first is waited for.
+    fn prefetch(&self, core: &Core<F>) {
+        let tcp = || self.headers.iter().filter(|header| matches!(header.parsed, Parsed::Tcp(_)));
+        tcp().for_each(|header| core.flows.prefetch(header.hash));
+        tcp().for_each(|header| core.flows.prefetch_entry(header.hash));
+    }
+}
+
+impl Header {
+    fn of<F: Frame>(frame: &F, side: Side, core: &Core<F>) -> Header {
+        let parsed = wire::parse(frame.bytes(), frame.wire_len());
+        let (key, hash) = match &parsed {
+            Parsed::Tcp(tcp) => (tcp.tuple.outbound(side), core.hasher.hash(&tcp.tuple)),
+            Parsed::Untracked(_) | Parsed::Malformed(_) => (Tuple::default(), 0),
+        };
+        Header { parsed, key, hash }
+    }
+}
+
+impl<F: Frame> Core<F> {
+    fn handle(&mut self, side: Side, frame: F, header: &Header, models: &ModelSet) {
+        if frame.wire_len() == 0 {
+            self.tally.end(Verdict::Empty);
+            return;
+        }
+        match &header.parsed {
+            Parsed::Untracked(_) => self.forward(side, frame, Verdict::Untracked),
+            Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
+            Parsed::Tcp(tcp) => match self.find_or_establish(side, header, tcp) {
+                Ok(Some(id)) => self.handle_tracked(side, frame, id, tcp, models),
+                Ok(None) => self.forward(side, frame, Verdict::Untracked),
+                Err(verdict) => self.forward(side, frame, verdict),
+            },
+        }
+    }
+
+    /// The flow of a TCP frame: known, established by this very frame, or none yet. The verdict on the frame when
+    /// there is no room for it.
+    fn find_or_establish(
+        &mut self,
+        side: Side,
+        header: &Header,
+        tcp: &TcpFrame,
+    ) -> Result<Option<FlowId>, Verdict> {
+        if let Some(id) = self.flows.find(header.hash, &header.key) {
+            return Ok(Some(id));
+        }
+        let seed = self.half_open.observe(header.hash, &header.key, side, &tcp.segment, self.now);
+        let Some(seed) = seed else { return Ok(None) };
+        let entry = FlowEntry::new(seed, self.now);
+        let id = self.flows.insert(header.hash, &header.key, entry).map_err(|_| Verdict::TableFull)?;
+        self.half_open.forget(header.hash, &header.key);
+        self.stats.flows_opened += 1;
+        Ok(Some(id))
+    }
+
+    fn handle_tracked(&mut self, side: Side, frame: F, id: FlowId, tcp: &TcpFrame, models: &ModelSet) {
+        let hash = self.flows.hash(id);
+        let Some(entry) = self.flows.get_mut(id) else { return };
+        let (now, stats) = (self.now, &mut self.stats);
+        entry.on_frame(side, &tcp.segment, now);
+        let mut pacing = self.pacing.as_mut();
+        if let (Some(pacing), Some(paced)) = (&mut pacing, entry.paced) {
+            pacing.rebind_if_stale(paced, now, models, stats);
+        }
+        if side == Side::Outside {
+            acknowledge(entry, pacing, tcp, now, stats);
+            self.forward(side, frame, Verdict::Forwarded);
+            return;
+        }
+        if let (Some(pacing), None, Some(hash)) = (&mut pacing, entry.paced, hash)
+            && tcp.segment.payload_len > 0
+        {
+            entry.paced = pacing.open(id, hash, now);
+            stats.paced_flows_refused += u64::from(entry.paced.is_none());
+        }
+        let offer = match (&mut pacing, entry.paced) {
+            (Some(pacing), Some(paced)) => pacing.offer(paced, frame, tcp, now, stats),
+            _ => Offer::Pass(frame),
+        };
+        match offer {
+            Offer::Pass(frame) => {
+                depart(entry, pacing, &SegmentInfo::from(&tcp.segment), now, stats);
+                self.forward(side, frame, Verdict::Forwarded);
+            }
+            Offer::Held => {}
+            Offer::Refused(frame) => {
+                drop(frame);
+                self.tally.end(Verdict::PaceFull);
+            }
+        }
+    }
+
+    /// Sends a frame that came from `side` on its way out of the other.
+    fn forward(&mut self, side: Side, frame: F, verdict: Verdict) {
+        queue(&mut self.backlogs[side.other() as usize], frame, verdict, &mut self.tally);
+    }
+}
+
+/// Appends to a backlog; drops and counts what finds no room.
+pub(super) fn queue<F: Frame>(backlog: &mut Backlog<F>, frame: F, verdict: Verdict, tally: &mut Tally) {
+    if backlog.push(frame, verdict).is_err() {
+        tally.end(Verdict::TxFull);
+    }
+}
+
+/// A segment of a flow departs towards the network.
+pub(super) fn depart<F: Frame>(
+    entry: &mut FlowEntry,
+    pacing: Option<&mut Pacing<F>>,
+    segment: &SegmentInfo,
+    now: Ns,
+    stats: &mut WorkerStats,
+) {
+    let (Some(pacing), Some(paced)) = (pacing, entry.paced) else {
+        stats.retransmitted_bytes += u64::from(entry.track.on_depart(None, segment, now).retransmitted_bytes);
+        return;
+    };
+    let departed = entry.track.on_depart(pacing.detail_mut(paced), segment, now);
+    stats.retransmitted_bytes += u64::from(departed.retransmitted_bytes);
+    pacing.on_departed(paced, now, &departed);
+}
+
+/// A segment of a flow has arrived from the network.
+fn acknowledge<F: Frame>(
+    entry: &mut FlowEntry,
+    pacing: Option<&mut Pacing<F>>,
+    tcp: &TcpFrame,
+    now: Ns,
+    stats: &mut WorkerStats,
+) {
+    let acked = match (pacing, entry.paced) {
+        (Some(pacing), Some(paced)) => {
+            let acked = entry.track.on_ack(pacing.detail_mut(paced), &tcp.segment, now);
+            pacing.on_acked(paced, now, &acked);
+            acked
+        }
+        _ => entry.track.on_ack(None, &tcp.segment, now),
+    };
+    let Acked { lost_bytes, spurious_bytes, ece, reordered, .. } = acked;
+    stats.lost_bytes += u64::from(lost_bytes);
+    stats.spurious_bytes += u64::from(spurious_bytes);
+    stats.reordered += u64::from(reordered);
+    stats.ecn_echoes += u64::from(ece);
+}

@@ -1,0 +1,244 @@
+//! One core's loop body.
+//!
+//! ```text
+//! turn:  release due frames -> for each side: receive, parse, look up, track, pace, queue -> end intervals, decide
+//!        -> send -> forget a few silent flows -> report the quiescent state
+//! ```
+//!
+//! Each step of a burst runs over all its frames before the next begins, so that the cache misses of one frame's
+//! look-up overlap with another's. Nothing here allocates, locks, logs or reads a clock.
+
+mod backlog;
+mod burst;
+
+pub use crate::pace::Probe;
+
+use crate::config::EngineConfig;
+use crate::counters::WorkerStats;
+use crate::flow::{FlowEntry, HalfOpen, Table};
+use crate::hash::FlowHasher;
+use crate::io::{Frame, PacketIo, Side};
+use crate::models::ModelSet;
+use crate::pace::Pacing;
+use crate::sampler::Sample;
+use crate::time::Ns;
+use crate::verdict::{Tally, Verdict};
+use backlog::Backlog;
+use burst::Arrivals;
+use weir_handoff::{LaneSender, Reader};
+
+/// Held frames released per turn at most: two bursts, so that arrivals wait no longer than they take.
+const DEPARTURES_PER_TURN: usize = 64;
+/// Slots of the flow table looked at per turn for flows that are over. At a million turns a second a table of a
+/// million flows is seen every half second.
+const FLOWS_SWEPT_PER_TURN: usize = 2;
+/// Buckets of half-open connections likewise.
+const HALF_OPEN_SWEPT_PER_TURN: usize = 1;
+/// How long a sample may wait for its batch to fill.
+const SAMPLE_WAIT_MAX: Ns = Ns::from_millis(50);
+
+/// What one turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnReport {
+    /// Frames received.
+    pub received: usize,
+    /// Frames sent.
+    pub sent: usize,
+    /// Frames still inside: held, or waiting for a port.
+    pub inside: usize,
+    /// Whether anything was received, sent or decided: what an idle turn is not.
+    pub busy: bool,
+    /// When something may leave or be decided next without a new frame; a turn before that has nothing to do but
+    /// receive. `None` when there is nothing to wait for.
+    pub next_due: Option<Ns>,
+}
+
+/// The engine of one core: its flows, its held frames, its counters.
+pub struct Worker<F> {
+    arrivals: Arrivals<F>,
+    core: Core<F>,
+    model_version: u64,
+    samples_flushed: Ns,
+}
+
+/// Everything that a frame may change.
+struct Core<F> {
+    now: Ns,
+    hasher: FlowHasher,
+    flow_idle_max: Ns,
+    flows: Table<FlowEntry>,
+    half_open: HalfOpen,
+    pacing: Option<Pacing<F>>,
+    backlogs: [Backlog<F>; 2],
+    tally: Tally,
+    stats: WorkerStats,
+}
+
+impl<F: Frame> Worker<F> {
+    /// An engine at time `now` with all the memory that it will ever use. Samples go into `samples`.
+    pub fn new(config: &EngineConfig, now: Ns, samples: LaneSender<Sample>) -> Worker<F> {
+        Worker {
+            arrivals: Arrivals::new(),
+            core: Core {
+                now,
+                hasher: FlowHasher::new(config.seed),
+                flow_idle_max: config.flow_idle_max,
+                flows: Table::new(config.flows_max),
+                half_open: HalfOpen::new(config.half_open_max),
+                pacing: config.pacing.as_ref().map(|pacing| Pacing::new(config, pacing, now, samples)),
+                backlogs: Side::ALL.map(Backlog::new),
+                tally: Tally::default(),
+                stats: WorkerStats::default(),
+            },
+            model_version: 0,
+            samples_flushed: now,
+        }
+    }
+
+    /// One iteration: at most a burst from each side, and whatever is due at `now`. A `now` before the last one counts
+    /// as the last one.
+    pub fn turn<Io: PacketIo<Frame = F>>(
+        &mut self,
+        now: Ns,
+        io: &mut Io,
+        models: &mut Reader<ModelSet>,
+    ) -> TurnReport {
+        self.turn_probed(now, io, models, &mut ())
+    }
+
+    /// As [`turn`](Worker::turn), and tells `probe` when inference begins and ends.
+    pub fn turn_probed<Io: PacketIo<Frame = F>>(
+        &mut self,
+        now: Ns,
+        io: &mut Io,
+        models: &mut Reader<ModelSet>,
+        probe: &mut impl Probe,
+    ) -> TurnReport {
+        let core = &mut self.core;
+        core.now = core.now.max(now);
+        let intervals_before = core.stats.intervals;
+        let set = models.borrow();
+        core.release();
+        let mut received = 0;
+        // Acknowledgements first: what they say is known when the data behind them is paced.
+        for side in [Side::Outside, Side::Inside] {
+            received += self.arrivals.receive(side, io, core, set);
+        }
+        if let Some(pacing) = &mut core.pacing {
+            pacing.end_intervals(core.now, &core.flows, set, &mut core.stats, probe);
+        }
+        let version = models.version();
+        if version != self.model_version {
+            // The set that the worker starts with is no swap.
+            core.stats.swaps_seen += u64::from(self.model_version != 0);
+            self.model_version = version;
+        }
+        let sent = core.send(io);
+        core.sweep();
+        self.flush_samples();
+        models.quiesce();
+        let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
+        self.core.report(received, sent, busy)
+    }
+
+    /// One iteration of a stop: receives nothing, lets what is held leave in its time. Over when the report says that
+    /// nothing is inside.
+    pub fn drain<Io: PacketIo<Frame = F>>(&mut self, now: Ns, io: &mut Io) -> TurnReport {
+        self.core.now = self.core.now.max(now);
+        self.core.release();
+        let sent = self.core.send(io);
+        self.core.report(0, sent, sent > 0)
+    }
+
+    /// Ends the worker. What is still inside is dropped and counted as [`Verdict::Undrained`].
+    pub fn finish(self) -> (Tally, WorkerStats) {
+        let Core { mut tally, mut stats, .. } = self.core;
+        tally.ended[Verdict::Undrained as usize] += tally.held;
+        tally.held = 0;
+        (stats.held_frames, stats.backlog_frames) = (0, 0);
+        debug_assert!(tally.balanced());
+        (tally, stats)
+    }
+
+    /// Where every frame went. Balanced after every turn.
+    pub fn tally(&self) -> &Tally {
+        &self.core.tally
+    }
+
+    /// What else was counted.
+    pub fn stats(&self) -> &WorkerStats {
+        &self.core.stats
+    }
+
+    fn flush_samples(&mut self) {
+        if self.core.now - self.samples_flushed >= SAMPLE_WAIT_MAX {
+            self.samples_flushed = self.core.now;
+            if let Some(pacing) = &mut self.core.pacing {
+                pacing.flush_samples();
+            }
+        }
+    }
+}
+
+impl<F: Frame> Core<F> {
+    fn inside(&self) -> usize {
+        let held = self.pacing.as_ref().map_or(0, |pacing| pacing.held() as usize);
+        held + self.backlogs.iter().map(Backlog::len).sum::<usize>()
+    }
+
+    /// Moves held frames whose time has come to the outside's backlog, as far as that has room: a frame that has
+    /// waited for its time is not dropped for want of a place.
+    fn release(&mut self) {
+        let Some(pacing) = &mut self.pacing else { return };
+        let backlog = &mut self.backlogs[Side::Outside as usize];
+        for _ in 0..backlog.room().min(DEPARTURES_PER_TURN) {
+            let Some(departure) = pacing.next_departure(self.now, &mut self.stats) else { break };
+            if let Some(entry) = departure.flow.and_then(|id| self.flows.get_mut(id)) {
+                burst::depart(entry, Some(pacing), &departure.segment, self.now, &mut self.stats);
+            }
+            burst::queue(backlog, departure.frame, Verdict::Paced, &mut self.tally);
+        }
+    }
+
+    fn send<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) -> usize {
+        self.backlogs.iter_mut().map(|backlog| backlog.flush(io, &mut self.tally)).sum()
+    }
+
+    /// Forgets flows that are over, a few places at a time.
+    fn sweep(&mut self) {
+        let (now, idle_max) = (self.now, self.flow_idle_max);
+        self.half_open.sweep(now, idle_max, HALF_OPEN_SWEPT_PER_TURN);
+        let (pacing, stats) = (&mut self.pacing, &mut self.stats);
+        self.flows.sweep(
+            FLOWS_SWEPT_PER_TURN,
+            |entry| entry.is_over(now, idle_max),
+            |_, entry| {
+                stats.flows_closed += 1;
+                if let (Some(pacing), Some(id)) = (pacing.as_mut(), entry.paced) {
+                    pacing.close(id);
+                }
+            },
+        );
+    }
+
+    /// Brings the present state into the counters and checks the books.
+    fn report(&mut self, received: usize, sent: usize, busy: bool) -> TurnReport {
+        let inside = self.inside();
+        let backlog: usize = self.backlogs.iter().map(Backlog::len).sum();
+        self.tally.held = inside as u64;
+        debug_assert!(self.tally.balanced(), "{:?}", self.tally);
+        self.stats.turns += 1;
+        self.stats.flows = self.flows.len() as u64;
+        self.stats.half_open = self.half_open.len() as u64;
+        self.stats.half_open_replaced = self.half_open.replaced();
+        self.stats.paced_flows = self.pacing.as_ref().map_or(0, |pacing| pacing.flows() as u64);
+        self.stats.held_frames = (inside - backlog) as u64;
+        self.stats.backlog_frames = backlog as u64;
+        let next_due = match (backlog, &self.pacing) {
+            (0, Some(pacing)) => pacing.next_due(),
+            (0, None) => None,
+            _ => Some(self.now),
+        };
+        TurnReport { received, sent, inside, busy, next_due }
+    }
+}
