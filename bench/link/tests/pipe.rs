@@ -1,4 +1,5 @@
 //! The pipe in virtual time: its promises hold for any traffic, any change of settings and any polling.
+#![allow(clippy::unwrap_used)] // Clippy exempts test functions only; here the helpers are test code too.
 
 use proptest::prelude::*;
 use weir_link::{Pipe, Settings, SplitMix64};
