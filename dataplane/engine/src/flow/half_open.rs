@@ -224,3 +224,6 @@ impl HalfOpen {
 fn ticks(time: Ns) -> u32 {
     (time.0 >> TICK_BITS) as u32
 }
+
+#[cfg(test)]
+mod tests;

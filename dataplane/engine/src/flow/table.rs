@@ -274,3 +274,6 @@ impl<E: Default> Table<E> {
         self.buckets[first].sent_away -= u32::from(bucket != first);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,10 @@ const TIMESTAMPED: u8 = 1 << 2;
 const REPAIR_TIMESTAMPED: u8 = 1 << 3;
 /// The peer's last window was zero.
 const WINDOW_CLOSED: u8 = 1 << 4;
-/// Something below `next` has departed while or before a gap was open.
+/// Something before `next` has departed since the last time that nothing was missing.
 const REPAIRED: u8 = 1 << 5;
+/// The segment with `timestamp` was a repeated one.
+const TIMESTAMP_REPEATED: u8 = 1 << 6;
 
 // Shares the 128 bytes of a tracked flow with its key.
 const _: () = assert!(size_of::<Track>() <= 48);
@@ -185,12 +187,14 @@ impl Track {
     /// A segment from inside departs at `at`.
     #[inline]
     pub fn on_depart(&mut self, mut detail: Option<&mut Detail>, segment: &SegmentInfo, at: Ns) -> Departed {
-        let mut departed = Departed { cwr: segment.flags.has(Flags::CWR), ..Departed::default() };
         // The payload of a reset is a message about it, no data (RFC 9293 section 3.5.3).
         if segment.flags.has(Flags::RST) {
-            return departed;
+            return Departed::default();
         }
         let syn = segment.flags.has(Flags::SYN);
+        // On a SYN the bit offers ECN (RFC 3168 section 6.1.1).
+        let cwr = segment.flags.has(Flags::CWR) && !syn;
+        let mut departed = Departed { cwr, ..Departed::default() };
         let start = segment.seq.wrapping_add(u32::from(syn));
         if self.is_foreign(start, syn) {
             *self = Track::new(start);
@@ -226,7 +230,7 @@ impl Track {
             }
         }
         if segment.timestamped {
-            self.on_timestamp(segment.timestamp, departed.retransmitted_bytes > 0, at);
+            self.on_timestamp(segment.timestamp, before(start, next), at);
         }
         departed
     }
@@ -249,19 +253,21 @@ impl Track {
     ) {
         let data_end = earlier(end, start.wrapping_add(u32::from(segment.payload_len)));
         let data = span(start, data_end);
-        // RFC 9293 section 3.8.4 and 3.8.6.1: a byte sent only to be answered.
-        let probe = segment.payload_len <= 1 && (before(start, self.una) || self.state & WINDOW_CLOSED != 0);
-        if probe {
-            return;
-        }
         let outstanding_from = later(start, self.una);
         let (mut late, mut sacked) = (0, 0);
         if let Some(detail) = detail {
             late = detail.holes.remove(start, data_end);
             sacked = detail.sacked.overlap(outstanding_from, data_end);
-            detail.markers.on_repair(start, end);
+            if before(outstanding_from, end) {
+                detail.markers.on_repair(outstanding_from, end);
+            }
         }
         self.state |= REPAIRED;
+        // RFC 9293 sections 3.8.4 and 3.8.6.1: a byte sent only to be answered.
+        let closed = self.state & WINDOW_CLOSED != 0;
+        if data <= 1 && late == 0 && (before(start, self.una) || closed) {
+            return;
+        }
         departed.new_bytes += late;
         departed.retransmitted_bytes = data - late;
         let missing = span(outstanding_from, data_end).saturating_sub(late + sacked);
@@ -281,12 +287,16 @@ impl Track {
     #[inline]
     fn on_timestamp(&mut self, value: u32, repeated: bool, at: Ns) {
         if self.state & TIMESTAMP_OUT != 0 {
-            if repeated && value == self.timestamp {
+            // Of two segments with this value, the acknowledgement may mean either, unless both are new: then new
+            // data is acknowledged by the first of them or not with this value.
+            let doubtful = repeated || self.state & TIMESTAMP_REPEATED != 0;
+            if doubtful && value == self.timestamp {
                 self.state &= !TIMESTAMP_OUT;
             }
         } else if self.state & TIMESTAMPED == 0 || value != self.timestamp_last {
             (self.timestamp, self.timestamp_at) = (value, at);
-            self.state |= TIMESTAMP_OUT;
+            self.state &= !TIMESTAMP_REPEATED;
+            self.state |= TIMESTAMP_OUT | if repeated { TIMESTAMP_REPEATED } else { 0 };
         }
         self.timestamp_last = value;
         self.state |= TIMESTAMPED;
