@@ -13,3 +13,4 @@
 
 pub mod network;
 pub mod onnx;
+pub mod imitate;

@@ -9,8 +9,7 @@ mod error;
 mod export;
 mod import;
 mod operators;
-/// The message structs, public so that tools and tests can make files.
-pub mod proto;
+mod proto;
 mod scan;
 mod stages;
 mod tensor;
