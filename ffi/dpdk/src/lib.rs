@@ -42,3 +42,6 @@ pub use mbuf::{Mbuf, NoRoom, Transparent};
 pub use pool::Pool;
 pub use port::{Granted, Link, Mac, Offloads, Port, PortConfig, PortStats, QueuePair};
 pub use queue::{RxQueue, TxQueue};
+
+/// The version of the libdpdk that this is built against.
+pub use weir_dpdk_sys::DPDK_VERSION;
