@@ -5,7 +5,7 @@ use crate::network::{Activation, Layer, Network, Output};
 
 /// A fully connected network with tanh behind every layer but the last.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mlp {
+pub(super) struct Mlp {
     /// Widths from input to output.
     widths: Vec<usize>,
     /// Per layer: weights [in][out], then biases [out].
@@ -14,14 +14,14 @@ pub struct Mlp {
 
 /// Activations of every layer, kept for the backward pass, and the gradient's running rows.
 #[derive(Debug)]
-pub struct Workspace {
+pub(super) struct Workspace {
     values: Vec<Vec<f64>>,
     deltas: Vec<Vec<f64>>,
 }
 
 impl Mlp {
     /// Random weights by Glorot's rule (uniform, variance 2 / (in + out)), biases zero.
-    pub fn new(widths: &[usize], rng: &mut Rng) -> Self {
+    pub(super) fn new(widths: &[usize], rng: &mut Rng) -> Self {
         let mut parameters = Vec::new();
         for pair in widths.windows(2) {
             let bound = (6.0 / (pair[0] + pair[1]) as f64).sqrt();
@@ -32,18 +32,28 @@ impl Mlp {
     }
 
     /// Number of weights and biases.
-    pub fn parameters(&self) -> usize {
+    pub(super) fn parameters(&self) -> usize {
         self.parameters.len()
     }
 
+    /// Holds every weight (not the biases) of the layers before the last within +-`limits[layer]`.
+    pub(super) fn hold_weights(&mut self, limits: &[f64]) {
+        let mut rest = &mut self.parameters[..];
+        for (pair, &limit) in self.widths.windows(2).zip(limits) {
+            let (layer, after) = rest.split_at_mut((pair[0] + 1) * pair[1]);
+            layer[..pair[0] * pair[1]].iter_mut().for_each(|w| *w = w.clamp(-limit, limit));
+            rest = after;
+        }
+    }
+
     /// Room for one row's passes.
-    pub fn workspace(&self) -> Workspace {
+    pub(super) fn workspace(&self) -> Workspace {
         let rows = || self.widths.iter().map(|&width| vec![0.0; width]).collect();
         Workspace { values: rows(), deltas: rows() }
     }
 
     /// Evaluates one row; the result lies in `workspace` until the next call.
-    pub fn forward<'w>(&self, row: &[f64], workspace: &'w mut Workspace) -> &'w [f64] {
+    pub(super) fn forward<'w>(&self, row: &[f64], workspace: &'w mut Workspace) -> &'w [f64] {
         let values = &mut workspace.values;
         values[0].copy_from_slice(row);
         let mut rest = &self.parameters[..];
@@ -68,7 +78,7 @@ impl Mlp {
 
     /// Adds the gradient of one row's loss to `gradient`, after [`forward`](Self::forward) for that row; `error` is
     /// the loss's derivative by each output.
-    pub fn backward(&self, error: &[f64], workspace: &mut Workspace, gradient: &mut [f64]) {
+    pub(super) fn backward(&self, error: &[f64], workspace: &mut Workspace, gradient: &mut [f64]) {
         let Workspace { values, deltas } = workspace;
         let last = self.widths.len() - 1;
         deltas[last].copy_from_slice(error);
@@ -97,7 +107,7 @@ impl Mlp {
 
     /// The same function of `(x - centre) / spread`, times `gain`, as a [`Network`] of the bare x: the constants fold
     /// into the first and the last layer.
-    pub fn network(&self, centre: &[f64], spread: &[f64], gain: f64) -> Network {
+    pub(super) fn network(&self, centre: &[f64], spread: &[f64], gain: f64) -> Network {
         let mut layers = Vec::new();
         let mut rest = &self.parameters[..];
         let last = self.widths.len() - 2;
@@ -132,7 +142,7 @@ impl Mlp {
 
 /// Adam (Kingma and Ba, 2015) with its usual constants and exact bias correction.
 #[derive(Debug)]
-pub struct Adam {
+pub(super) struct Adam {
     step: i32,
     mean: Vec<f64>,
     square: Vec<f64>,
@@ -140,12 +150,12 @@ pub struct Adam {
 
 impl Adam {
     /// State for `parameters` parameters.
-    pub fn new(parameters: usize) -> Self {
+    pub(super) fn new(parameters: usize) -> Self {
         Self { step: 0, mean: vec![0.0; parameters], square: vec![0.0; parameters] }
     }
 
     /// One step against `gradient`.
-    pub fn step(&mut self, model: &mut Mlp, gradient: &[f64], rate: f64) {
+    pub(super) fn step(&mut self, model: &mut Mlp, gradient: &[f64], rate: f64) {
         const BETA: (f64, f64) = (0.9, 0.999);
         const EPSILON: f64 = 1e-8;
         self.step += 1;

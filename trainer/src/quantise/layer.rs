@@ -1,0 +1,251 @@
+//! One layer's weights, bias, scales and activation as integers.
+
+use super::ranges::LayerRange;
+use super::{QuantiseError, scale};
+use crate::network::{Activation, Layer};
+use weir_snapshot::{self as snapshot, CURVE_ARGUMENT_ONE, CURVE_ONE, LayerParts, Precision};
+
+/// Largest magnitude of a channel's own bias in units: leaves room for the products of a 256-wide 12-bit layer (2^30)
+/// and the rounding term (2^29) in 31 bits.
+const BIAS_MAX: f64 = (1 << 28) as f64;
+/// Least unit, so that a channel of zeros has a scale, too.
+const UNIT_MIN: f64 = 1e-12;
+/// A scale factor must stay below 1 after rounding to 15 bits.
+const FACTOR_MAX: f64 = 32_767.0 / 32_768.0;
+/// Behind the last layer values are not narrowed and may use most of an i16. The rest is for rounding.
+const LAST_RANGE: (f64, f64) = (-32_000.0, 32_000.0);
+
+/// What a quantised value stands for: `step * q + zero`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Coding {
+    pub(super) step: f64,
+    pub(super) zero: f64,
+}
+
+/// A layer in integers, how its results are coded, and what one count of each accumulator stands for.
+pub(super) struct Quantised {
+    pub(super) parts: LayerParts,
+    pub(super) codings: Vec<Coding>,
+    pub(super) units: Vec<f64>,
+}
+
+/// Between a weighted sum and the integer `t` that goes into the activation: `t = gain * z + rest`.
+#[derive(Clone, Copy)]
+struct Argument {
+    gain: f64,
+    rest: f64,
+}
+
+pub(super) fn quantise(
+    float: &Layer,
+    inputs: &[Coding],
+    reference: &[f64],
+    range: &LayerRange,
+    index: usize,
+    last: bool,
+    precision: Precision,
+) -> Result<Quantised, QuantiseError> {
+    let mut float = float.clone();
+    if let Activation::HardSigmoid { alpha, beta } = float.activation {
+        // clamp(alpha z + beta, 0, 1): the line folds into the layer, whatever its sign.
+        float.weights.iter_mut().for_each(|w| *w *= alpha);
+        float.bias.iter_mut().for_each(|b| *b = *b * alpha + beta);
+    }
+    let weight_max = f64::from(precision.weight_max());
+    let channels: Vec<Channel> = float
+        .weights
+        .chunks_exact(float.inputs)
+        .zip(&float.bias)
+        .map(|(weights, bias)| Channel::new(weights, *bias, inputs, weight_max))
+        .collect();
+    let stage = Stage { float: &float, range, channels: &channels, last, precision };
+    let (activation, arguments, codings) = stage.activation();
+
+    let reference_sums = float.sums(reference);
+    let reference_values: Vec<f64> =
+        inputs.iter().zip(reference).map(|(coding, x)| (x - coding.zero) / coding.step).collect();
+    let mut parts = LayerParts {
+        inputs: float.inputs,
+        outputs: float.outputs,
+        weights: Vec::with_capacity(float.weights.len()),
+        bias: Vec::with_capacity(float.outputs),
+        multiplier: Vec::with_capacity(float.outputs),
+        shift: Vec::with_capacity(float.outputs),
+        activation,
+    };
+    let unread = last && float.activation == Activation::Identity;
+    for (output, (channel, argument)) in channels.iter().zip(&arguments).enumerate() {
+        let factor = channel.unit * argument.gain;
+        let (multiplier, shift) = match scale::narrow(factor) {
+            Some(held) => held,
+            None => return Err(steep(index, output, factor, weight_max, float.activation, precision)),
+        };
+        let weights: Vec<f64> = channel.weights.iter().map(|w| (w / channel.unit).round()).collect();
+        let rounded: f64 = weights.iter().zip(&reference_values).map(|(w, q)| w * q).sum();
+        let rest = if unread { 0.0 } else { argument.rest / argument.gain };
+        let bias = ((reference_sums[output] + rest) / channel.unit - rounded).round();
+        // `as` saturates; the decoder's overflow proof refuses what does.
+        parts.bias.push(bias as i32);
+        parts.weights.extend(weights.iter().map(|&w| w as i16));
+        parts.multiplier.push(if unread { 0 } else { multiplier });
+        parts.shift.push(if unread { 0 } else { shift });
+    }
+    Ok(Quantised { parts, codings, units: channels.iter().map(|channel| channel.unit).collect() })
+}
+
+/// One output channel before rounding.
+struct Channel {
+    /// On the scale of the quantised inputs.
+    weights: Vec<f64>,
+    /// What one count of the accumulator stands for.
+    unit: f64,
+}
+
+impl Channel {
+    fn new(weights: &[f64], bias: f64, inputs: &[Coding], weight_max: f64) -> Self {
+        let scaled: Vec<f64> = weights.iter().zip(inputs).map(|(w, coding)| w * coding.step).collect();
+        let shift: f64 = weights.iter().zip(inputs).map(|(w, coding)| w * coding.zero).sum();
+        let largest = scaled.iter().fold(0.0_f64, |top, w| top.max(w.abs()));
+        // A bias far above all weights would overflow in their unit, so it gets a coarser one.
+        let unit = (largest / weight_max).max((bias + shift).abs() / BIAS_MAX).max(UNIT_MIN);
+        Self { weights: scaled, unit }
+    }
+}
+
+struct Stage<'a> {
+    float: &'a Layer,
+    range: &'a LayerRange,
+    channels: &'a [Channel],
+    last: bool,
+    precision: Precision,
+}
+
+impl Stage<'_> {
+    /// The activation in integers, its arguments, and the coding of its results, per channel.
+    fn activation(&self) -> (snapshot::Activation, Vec<Argument>, Vec<Coding>) {
+        match self.float.activation {
+            Activation::Tanh => {
+                let coding = Coding { step: 1.0 / self.curve_one(), zero: 0.0 };
+                self.curve(snapshot::Activation::Tanh, 1.0, coding)
+            }
+            Activation::Sigmoid => {
+                // sigmoid(z) = (1 + tanh(z / 2)) / 2
+                let coding = Coding { step: 0.5 / self.curve_one(), zero: 0.5 };
+                self.curve(snapshot::Activation::Sigmoid, 0.5, coding)
+            }
+            Activation::Identity => {
+                let (arguments, codings) = (0..self.channels.len()).map(|i| self.own_range(i)).unzip();
+                (snapshot::Activation::Identity, arguments, codings)
+            }
+            Activation::Relu => {
+                let (zero, arguments, codings) = self.common_zero(|_| 0.0);
+                (snapshot::Activation::Relu { zero }, arguments, codings)
+            }
+            Activation::LeakyRelu { slope } => {
+                let (zero, arguments, codings) = self.common_zero(|lowest| lowest.min(0.0));
+                let slope = (slope * 32_768.0).round().min(32_767.0) as i16;
+                (snapshot::Activation::LeakyRelu { zero, slope }, arguments, codings)
+            }
+            Activation::Clip { lo, hi } => {
+                let (bounds, arguments, codings) = self.common_clip(lo, hi);
+                (snapshot::Activation::Clip { lo: bounds.0, hi: bounds.1 }, arguments, codings)
+            }
+            Activation::HardSigmoid { .. } => {
+                let (bounds, arguments, codings) = self.common_clip(0.0, 1.0);
+                (snapshot::Activation::HardSigmoid { lo: bounds.0, hi: bounds.1 }, arguments, codings)
+            }
+        }
+    }
+
+    fn curve_one(&self) -> f64 {
+        f64::from(if self.last { CURVE_ONE } else { self.precision.curve_one() })
+    }
+
+    fn curve(
+        &self,
+        activation: snapshot::Activation,
+        argument: f64,
+        coding: Coding,
+    ) -> (snapshot::Activation, Vec<Argument>, Vec<Coding>) {
+        let argument = Argument { gain: argument * f64::from(CURVE_ARGUMENT_ONE), rest: 0.0 };
+        (activation, vec![argument; self.channels.len()], vec![coding; self.channels.len()])
+    }
+
+    /// Smallest and largest integer behind the activation.
+    fn integers(&self) -> (f64, f64) {
+        if self.last {
+            return LAST_RANGE;
+        }
+        let (lo, hi) = self.precision.value_range();
+        (lo.into(), hi.into())
+    }
+
+    /// A step of at least the channel's unit: finer ones would hold nothing that the accumulator knows.
+    fn step(&self, channel: usize, wanted: f64) -> f64 {
+        wanted.max(self.channels[channel].unit / FACTOR_MAX)
+    }
+
+    /// The channel's range over all integers, wherever real zero falls.
+    fn own_range(&self, channel: usize) -> (Argument, Coding) {
+        let (q_lo, q_hi) = self.integers();
+        let (lo, hi) = self.range.values[channel];
+        let step = self.step(channel, (hi - lo) / (q_hi - q_lo));
+        let zero = lo - step * q_lo;
+        (Argument { gain: 1.0 / step, rest: -zero / step }, Coding { step, zero })
+    }
+
+    /// Steps per channel, but one integer for real zero; `lowest` maps a channel's smallest value to its range's end.
+    fn common_zero(&self, lowest: impl Fn(f64) -> f64) -> (i16, Vec<Argument>, Vec<Coding>) {
+        let (q_lo, q_hi) = self.integers();
+        let ranges: Vec<(f64, f64)> =
+            self.range.values.iter().map(|&(lo, hi)| (lowest(lo), hi.max(0.0))).collect();
+        let below: f64 = ranges.iter().map(|(lo, _)| -lo).sum();
+        let span: f64 = ranges.iter().map(|(lo, hi)| hi - lo).sum();
+        let share = if span > 0.0 { below / span } else { 0.0 };
+        let zero = (q_lo + share * (q_hi - q_lo)).round().min(q_hi - 1.0);
+        let scale = |(channel, &(lo, hi)): (usize, &(f64, f64))| {
+            // Both ends must fit: above zero there are q_hi - zero integers, below it zero - q_lo.
+            let down = if lo < 0.0 { -lo / (zero - q_lo).max(1.0) } else { 0.0 };
+            let step = self.step(channel, down.max(hi / (q_hi - zero)));
+            (Argument { gain: 1.0 / step, rest: zero }, Coding { step, zero: -step * zero })
+        };
+        let (arguments, codings) = ranges.iter().enumerate().map(scale).unzip();
+        (zero as i16, arguments, codings)
+    }
+
+    /// One step and one zero for all channels, because the bounds are the layer's.
+    fn common_clip(&self, lo: f64, hi: f64) -> ((i16, i16), Vec<Argument>, Vec<Coding>) {
+        let (q_lo, q_hi) = self.integers();
+        // A bound that is infinite, or that nothing reaches, gives way to what is reached.
+        let reached = self.range.values.iter();
+        let (least, most) = reached.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &(x, y)| (a.min(x), b.max(y)));
+        let (lo, hi) = (lo.max(least), hi.min(most));
+        let wanted = (hi - lo).max(0.0) / (q_hi - q_lo);
+        let step = (0..self.channels.len()).fold(wanted, |step, channel| self.step(channel, step));
+        let zero = lo - step * q_lo;
+        let top = (q_lo + ((hi - lo).max(0.0) / step).round()).min(q_hi);
+        let argument = Argument { gain: 1.0 / step, rest: -zero / step };
+        let all = self.channels.len();
+        ((q_lo as i16, top as i16), vec![argument; all], vec![Coding { step, zero }; all])
+    }
+}
+
+fn steep(
+    index: usize,
+    output: usize,
+    factor: f64,
+    weight_max: f64,
+    activation: Activation,
+    precision: Precision,
+) -> QuantiseError {
+    let gain = if activation == Activation::Sigmoid { 0.5 } else { 1.0 };
+    let reach_max = weight_max * f64::from(precision.curve_one()) / (gain * f64::from(CURVE_ARGUMENT_ONE));
+    QuantiseError::Steep {
+        layer: index + 1,
+        output,
+        activation: activation.name(),
+        precision: precision.name(),
+        reach: factor * reach_max,
+        reach_max,
+    }
+}
