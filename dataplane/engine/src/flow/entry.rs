@@ -107,8 +107,9 @@ mod tests {
 
     #[test]
     fn a_flow_ends_by_silence_fin_or_reset() {
-        // (frames, silence after which the flow is still known, silence after which it is not)
-        let cases: [(&[(Side, Flags)], Ns, Ns); 4] = [
+        // Frames, silence after which the flow is still known, silence after which it is not.
+        type Case = (&'static [(Side, Flags)], Ns, Ns);
+        let cases: [Case; 4] = [
             (&[], IDLE, IDLE + Ns(1)),
             (&[(Side::Inside, Flags::FIN)], IDLE, IDLE + Ns(1)),
             (&[(Side::Inside, Flags::FIN), (Side::Outside, Flags::FIN)], FIN_LINGER, FIN_LINGER + Ns(1)),

@@ -189,7 +189,7 @@ impl<E: Default> Table<E> {
             let slot = self.cursor;
             self.cursor = if slot + 1 == self.slots.len() { 0 } else { slot + 1 };
             let tenant = &self.slots[slot];
-            if tenant.generation % 2 == 0 || !is_over(&tenant.entry) {
+            if tenant.generation.is_multiple_of(2) || !is_over(&tenant.entry) {
                 continue;
             }
             let id = FlowId { slot: slot as u32, generation: tenant.generation };

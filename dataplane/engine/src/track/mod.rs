@@ -101,7 +101,8 @@ pub struct Detail {
 const _: () = assert!(size_of::<Detail>() <= 128);
 
 impl Detail {
-    /// Nothing known yet. May be given to a tracker at any time.
+    /// Nothing known yet. May be given to a tracker at any time; from then on it belongs to every call on that
+    /// tracker.
     pub const EMPTY: Detail = Detail { markers: Markers::EMPTY, sacked: Ranges::EMPTY, holes: Ranges::EMPTY };
 }
 
@@ -237,9 +238,10 @@ impl Track {
 
     /// Whether a segment that begins at `start` is not of the connection tracked so far: a SYN with another initial
     /// number (the ports are used again), or a distance that no window spans (nothing was seen of the change).
+    /// Measured from `una`, so that never more is outstanding than one window and one segment.
     fn is_foreign(&self, start: u32, syn: bool) -> bool {
-        let far = start.wrapping_sub(self.next) as i32;
-        far.unsigned_abs() > WINDOW_MAX || syn && (before(start, self.una) || before(self.next, start))
+        let far = start.wrapping_sub(self.una) as i32;
+        far.unsigned_abs() > WINDOW_MAX || syn && (far < 0 || before(self.next, start))
     }
 
     /// The part `start..end` of a segment lies before `next`: repeated, or late.
@@ -322,15 +324,17 @@ impl Track {
         if advance > 0 {
             self.advance(detail.as_deref_mut(), segment, advance, &mut acked);
         }
+        let mut sack = SackBlocks::default();
         if let [first, ..] = segment.sack.as_slice() {
             if segment.timestamps.is_none() && is_duplicate(&segment.sack, ack) {
                 acked.spurious_bytes += span(first.start, first.end).min(WINDOW_MAX);
             }
             if let Some(detail) = detail.as_deref_mut() {
-                acked.delivered_bytes += self.on_sack(detail, &segment.sack);
+                sack = self.outstanding_blocks(&segment.sack);
+                acked.delivered_bytes += self.on_sack(detail, &sack);
             }
         }
-        let by_sequence = detail.and_then(|detail| detail.markers.on_ack(ack, &segment.sack, at));
+        let by_sequence = detail.and_then(|detail| detail.markers.on_ack(ack, &sack, at));
         let by_timestamp = self.echoed(segment, advance > 0, at);
         acked.rtt_ns = by_sequence.or(by_timestamp).map(|rtt| rtt.0);
         acked
@@ -365,15 +369,24 @@ impl Track {
         }
     }
 
-    /// Takes up selective acknowledgements; returns the payload bytes that were news. Blocks outside what is
-    /// outstanding are old, duplicate reports, or lies.
+    /// The blocks that lie within what is outstanding; others are old, duplicate reports, or lies.
+    fn outstanding_blocks(&self, sack: &SackBlocks) -> SackBlocks {
+        let mut blocks = SackBlocks::default();
+        for block in sack.as_slice() {
+            // Unsigned distances from `una`, so that no lie can hide behind the wrap.
+            let (from, to) = (block.start.wrapping_sub(self.una), block.end.wrapping_sub(self.una));
+            if from < to && to <= self.outstanding() {
+                blocks.push(*block);
+            }
+        }
+        blocks
+    }
+
+    /// Takes up selective acknowledgements; returns the payload bytes that were news.
     fn on_sack(&self, detail: &mut Detail, sack: &SackBlocks) -> u32 {
         let data_end = self.next.wrapping_sub(u32::from(self.state & FIN_SENT != 0));
         let mut news = 0;
         for block in sack.as_slice() {
-            if before(block.start, self.una) || before(self.next, block.end) {
-                continue;
-            }
             let end = earlier(block.end, data_end);
             let fresh = detail.sacked.insert(block.start, end);
             if fresh > 0 {

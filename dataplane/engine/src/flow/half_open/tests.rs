@@ -59,14 +59,14 @@ fn when_a_connection_is_established_and_where_it_begins() {
         ),
         (
             "a forged handshake: the number is a guess",
-            &[(Outside, Flags::SYN, 900, 0, 0), (Inside, BOTH, 100, 901, 0), (Outside, ACK, 901, 70_000_000, 0)],
+            &[
+                (Outside, Flags::SYN, 900, 0, 0),
+                (Inside, BOTH, 100, 901, 0),
+                (Outside, ACK, 901, 70_000_000, 0),
+            ],
             None,
         ),
-        (
-            "half a handshake",
-            &[(Inside, Flags::SYN, 100, 0, 0), (Outside, BOTH, 900, 101, 0)],
-            None,
-        ),
+        ("half a handshake", &[(Inside, Flags::SYN, 100, 0, 0), (Outside, BOTH, 900, 101, 0)], None),
         (
             "mid-stream: inside spoke first, its bytes have passed",
             &[(Inside, ACK, 5_000, 800, 1_000), (Outside, ACK, 800, 6_000, 0)],
@@ -74,7 +74,11 @@ fn when_a_connection_is_established_and_where_it_begins() {
         ),
         (
             "mid-stream: inside repeats, the highest number counts",
-            &[(Inside, ACK, 5_000, 800, 1_000), (Inside, ACK, 4_000, 800, 100), (Outside, ACK, 800, 4_000, 0)],
+            &[
+                (Inside, ACK, 5_000, 800, 1_000),
+                (Inside, ACK, 4_000, 800, 100),
+                (Outside, ACK, 800, 4_000, 0),
+            ],
             Some(6_000),
         ),
         (
@@ -82,15 +86,19 @@ fn when_a_connection_is_established_and_where_it_begins() {
             &[(Outside, ACK, 800, 5_000, 100), (Inside, ACK, 5_000, 900, 1_000)],
             Some(5_000),
         ),
-        ("one direction only", &[(Inside, ACK, 1, 1, 9), (Inside, ACK, 10, 1, 9), (Inside, ACK, 19, 1, 9)], None),
-        ("a stray ACK is answered by a reset", &[(Outside, ACK, 1, 77, 0), (Inside, Flags::RST, 77, 0, 0)], None),
+        (
+            "one direction only",
+            &[(Inside, ACK, 1, 1, 9), (Inside, ACK, 10, 1, 9), (Inside, ACK, 19, 1, 9)],
+            None,
+        ),
+        (
+            "a stray ACK is answered by a reset",
+            &[(Outside, ACK, 1, 77, 0), (Inside, Flags::RST, 77, 0, 0)],
+            None,
+        ),
         (
             "a new SYN on the same ports wipes what the old connection showed",
-            &[
-                (Outside, ACK, 1, 77, 0),
-                (Outside, Flags::SYN, 5_000, 0, 0),
-                (Inside, ACK, 77, 2, 0),
-            ],
+            &[(Outside, ACK, 1, 77, 0), (Outside, Flags::SYN, 5_000, 0, 0), (Inside, ACK, 77, 2, 0)],
             None,
         ),
     ];
