@@ -67,7 +67,7 @@ impl FlowFlags {
     pub(super) const TOUCHED: FlowFlags = FlowFlags(1 << 2);
     /// An interval is open; exactly then its handle is on the wheel of interval ends.
     pub(super) const OPEN: FlowFlags = FlowFlags(1 << 3);
-    /// Its entry in the flow table is gone; it lives on until its frames and its timer are.
+    /// Its entry in the flow table is gone; it lives on until its interval ends.
     pub(super) const CLOSING: FlowFlags = FlowFlags(1 << 4);
 
     pub(super) fn has(self, flag: FlowFlags) -> bool {

@@ -70,18 +70,21 @@ pub enum Offer<F> {
 pub struct Departure<F> {
     /// The frame.
     pub frame: F,
-    /// Its length.
-    pub bytes: u32,
     /// What the tracker is told about it.
     pub segment: SegmentInfo,
-    /// Its flow; `None` when that has been closed meanwhile.
-    pub flow: Option<FlowId>,
+    /// Its flow.
+    pub flow: FlowId,
 }
 
 impl<F: Frame> Pacing<F> {
     /// Pacing for at most `flows_max` flows and `held_max` frames. Everything is allocated here. A `delay_max` beyond
     /// the wheel's horizon (2.1 s) counts as that.
-    pub fn new(engine: &EngineConfig, config: &PacingConfig, now: Ns, samples: LaneSender<Sample>) -> Pacing<F> {
+    pub fn new(
+        engine: &EngineConfig,
+        config: &PacingConfig,
+        now: Ns,
+        samples: LaneSender<Sample>,
+    ) -> Pacing<F> {
         Pacing {
             settings: Settings::new(config),
             flows: (0..engine.flows_max).map(|_| None).collect(),
@@ -99,7 +102,7 @@ impl<F: Frame> Pacing<F> {
         self.held.len()
     }
 
-    /// Paced flows, closed ones that still hold frames included.
+    /// Paced flows; a closed one counts until its last interval ends.
     pub fn flows(&self) -> usize {
         self.flows.len() - self.free.len()
     }
@@ -123,7 +126,12 @@ impl<F: Frame> Pacing<F> {
         PacedId::new(index)
     }
 
-    /// The flow has left the flow table. What it holds still leaves in its time.
+    /// Whether the flow holds frames.
+    pub fn holds(&self, id: PacedId) -> bool {
+        matches!(self.flows.get(id.index()), Some(Some(flow)) if !flow.queue.is_empty())
+    }
+
+    /// The flow, which must hold no frames, has left the flow table.
     pub fn close(&mut self, id: PacedId) {
         if let Some(Some(flow)) = self.flows.get_mut(id.index()) {
             flow.flags.set(FlowFlags::CLOSING, true);
@@ -213,14 +221,14 @@ impl<F: Frame> Pacing<F> {
                 stats.wheel_late += u64::from(now - due > SLOT);
                 stats.wheel_stall_ns += flow.pacer.release(now, held.bytes).0;
             }
-            let open = if flow.flags.has(FlowFlags::CLOSING) { None } else { Some(flow.id) };
+            let id = flow.id;
             match self.held.first(flow.queue) {
                 // At once, after the others of this slot.
                 Some(next) if next.segment.payload_len == 0 => self.departures.insert(index, Ns::ZERO),
                 Some(_) => self.departures.insert(index, flow.pacer.next()),
-                None => self.forget_if_done(index),
+                None => {}
             }
-            return Some(Departure { frame: held.frame, bytes: held.bytes, segment: held.segment, flow: open });
+            return Some(Departure { frame: held.frame, segment: held.segment, flow: id });
         }
     }
 
@@ -250,7 +258,9 @@ impl<F: Frame> Pacing<F> {
         if let (Governor::Bbr(bbr), Some(rtt_ns)) = (&mut flow.governor, acked.rtt_ns) {
             bbr.on_rtt(now, rtt_ns);
         }
-        if !flow.flags.has(FlowFlags::OPEN) || (acked.delivered_bytes, acked.lost_bytes, acked.rtt_ns) == (0, 0, None) {
+        if !flow.flags.has(FlowFlags::OPEN)
+            || (acked.delivered_bytes, acked.lost_bytes, acked.rtt_ns) == (0, 0, None)
+        {
             return;
         }
         flow.flags.set(FlowFlags::TOUCHED, true);
@@ -276,17 +286,16 @@ impl<F: Frame> Pacing<F> {
         }
     }
 
-    /// Frees a closed flow's place once nothing refers to it any more.
+    /// Frees the place of a closed flow once its handle is on no wheel.
     fn forget_if_done(&mut self, index: u32) {
         if let Some(place) = self.flows.get_mut(index as usize)
-            && place.as_ref().is_some_and(is_done)
+            && let Some(flow) = place
+            && flow.flags.has(FlowFlags::CLOSING)
+            && !flow.flags.has(FlowFlags::OPEN)
         {
+            debug_assert!(flow.queue.is_empty());
             *place = None;
             self.free.push(index);
         }
     }
-}
-
-fn is_done(flow: &PacedFlow) -> bool {
-    flow.flags.has(FlowFlags::CLOSING) && !flow.flags.has(FlowFlags::OPEN) && flow.queue.is_empty()
 }

@@ -84,7 +84,8 @@ impl Pacer {
     /// Returns by how much it was later than that: a stall.
     pub(super) fn release(&mut self, now: Ns, bytes: u32) -> Ns {
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
-        let late_max = (self.byte_ns_q20 >> (FRACTION_BITS - LATE_BYTES_BITS)).clamp(LATE_NS_MIN, LATE_NS_MAX);
+        let late_max =
+            (self.byte_ns_q20 >> (FRACTION_BITS - LATE_BYTES_BITS)).clamp(LATE_NS_MIN, LATE_NS_MAX);
         let earliest = now - Ns(late_max);
         let stall = earliest - self.next;
         self.restart_at(earliest);

@@ -20,15 +20,17 @@
 //! only delay it:
 //!
 //! * There is no window to bound the bytes in flight by 2 BDP. An RTT of twice min_rtt is what 2 BDP in flight look
-//!   like, so while an interval's mean RTT is above that, Cruise uses 0.75. The same reasoning ends Startup (whose
-//!   window would be 2.885 BDP) and Drain.
-//! * A round is a time of one mean RTT, not a window of packets, and gives one rate sample: what was delivered in
-//!   it, but no more than was sent in it or in the round before. That is BBR's `min(send rate, ack rate)`: a burst
-//!   of acknowledgements across a round's edge does not pass for bandwidth.
-//! * An app-limited round counts only if it beats the maximum; and in Startup it neither counts as stagnation.
+//!   like, so while an interval's mean RTT is above that, Cruise paces at 0.75 of what was *last* delivered: a
+//!   window's acknowledgement clock would stop the queue from growing, too. (At 0.75 of the maximum it would go on
+//!   growing wherever the path has lost more than a quarter of its rate.) The same reasoning ends Startup, whose
+//!   window would be 2.885 BDP, and Drain.
+//! * A round is a time of one mean RTT, not a window of packets; of two min_rtt at most, because while a queue grows
+//!   the RTT runs ahead of any end. It gives one rate sample: what was delivered in it, but no more than was sent
+//!   in it or in the round before. That is BBR's `min(send rate, ack rate)`: a burst of acknowledgements across a
+//!   round's edge does not pass for bandwidth.
+//! * An app-limited round counts only if it beats the maximum, and in Startup it is no stagnation.
 
 use super::Evidence;
-use super::max_filter::MaxFilter;
 use crate::time::{BitsPerSec, Ns};
 
 /// Gains are in 1/256, as `BBR_UNIT`.
@@ -45,7 +47,7 @@ const GAIN_PROBE_RTT: u64 = 128;
 /// `bbr_pacing_margin_percent`: pace 1 % below the estimate, so that a queue from noise drains.
 const MARGIN_PERCENT: u64 = 1;
 /// `bbr_bw_rtts` is the cycle length + 2.
-const RATE_WINDOW_ROUNDS: u16 = 10;
+const RATE_WINDOW_ROUNDS: usize = 10;
 /// `bbr_min_rtt_win_sec`.
 const MIN_RTT_WINDOW: Ns = Ns::from_secs(10);
 /// `bbr_probe_rtt_mode_ms`.
@@ -60,8 +62,13 @@ const DRAIN_ROUNDS: u8 = 3;
 /// One flow's estimate and state.
 #[derive(Clone, Debug)]
 pub struct BbrLite {
-    max_rate: MaxFilter,
-    round: u16,
+    /// What the last rounds delivered, in kbit/s, app-limited ones left out; a ring.
+    rates: [u32; RATE_WINDOW_ROUNDS],
+    /// Their maximum.
+    max_rate: u32,
+    /// What the last round delivered, app-limited or not.
+    last_rate: u32,
+    oldest: u8,
     cycle: u8,
     state: State,
     /// Rounds in Startup without growth, or rounds in Drain.
@@ -84,7 +91,7 @@ pub struct BbrLite {
     phase_began: Clock,
 }
 
-const _: () = assert!(size_of::<BbrLite>() <= 72, "shares its place in a paced flow's entry with a history");
+const _: () = assert!(size_of::<BbrLite>() <= 124, "shares its place in a paced flow's entry with a history");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -115,8 +122,10 @@ impl BbrLite {
     pub fn new(now: Ns, seed: u64) -> BbrLite {
         let now = Clock::at(now);
         BbrLite {
-            max_rate: MaxFilter::default(),
-            round: 0,
+            rates: [0; RATE_WINDOW_ROUNDS],
+            max_rate: 0,
+            last_rate: 0,
+            oldest: 0,
             cycle: 2 + (seed % 6) as u8,
             state: State::Startup,
             rounds_in_state: 0,
@@ -152,18 +161,18 @@ impl BbrLite {
         self.round_delivered = self.round_delivered.saturating_add(saturate(seen.delivered_bytes));
         self.round_app_limited |= seen.app_limited;
         let span = self.round_began.until(seen.now);
-        let round_over = span >= mean_rtt.max(seen.duration);
+        let round_over = span >= mean_rtt.min(Ns(2 * u64::from(self.min_rtt)));
         if round_over {
             self.end_round(seen.now, span);
         }
-        if self.max_rate.max() == 0 {
+        if self.max_rate == 0 {
             return None;
         }
         self.advance(seen.now, mean_rtt, round_over);
 
-        let gain = self.gain(mean_rtt);
+        let (gain, of) = self.gain(mean_rtt);
         // < 2^32 x 2^10 x 2^10 x 2^7: fits.
-        let paced = u64::from(self.max_rate.max()) * 1_000 * gain * (100 - MARGIN_PERCENT) / (GAIN_ONE * 100);
+        let paced = u64::from(of) * 1_000 * gain * (100 - MARGIN_PERCENT) / (GAIN_ONE * 100);
         let paced = BitsPerSec(paced);
         // As in Linux: until the pipe has been full once, an estimate below the present rate is only a young one.
         Some(if self.state == State::Startup { paced.max(rate) } else { paced })
@@ -173,14 +182,17 @@ impl BbrLite {
     fn end_round(&mut self, now: Ns, span: Ns) {
         let sent = kbps(self.round_sent, span);
         let sample = kbps(self.round_delivered, span).min(sent.max(self.sent_before));
-        if !self.round_app_limited || sample >= self.max_rate.max() {
-            self.max_rate.update(RATE_WINDOW_ROUNDS, self.round, sample);
+        self.last_rate = sample;
+        if !self.round_app_limited || sample >= self.max_rate {
+            self.rates[usize::from(self.oldest)] = sample;
+            self.oldest = (self.oldest + 1) % RATE_WINDOW_ROUNDS as u8;
+            self.max_rate = self.rates.into_iter().fold(0, u32::max);
         }
         match self.state {
             State::Startup if !self.round_app_limited => {
                 let grown = u64::from(self.full_rate) * FULL_GROWTH / GAIN_ONE;
-                if u64::from(self.max_rate.max()) >= grown.max(1) {
-                    self.full_rate = self.max_rate.max();
+                if u64::from(self.max_rate) >= grown.max(1) {
+                    self.full_rate = self.max_rate;
                     self.rounds_in_state = 0;
                 } else {
                     self.rounds_in_state += 1;
@@ -189,7 +201,6 @@ impl BbrLite {
             State::Drain => self.rounds_in_state += 1,
             _ => {}
         }
-        self.round = self.round.wrapping_add(1);
         self.round_began = Clock::at(now);
         self.round_app_limited = false;
         self.sent_before = sent;
@@ -241,13 +252,16 @@ impl BbrLite {
         self.phase_began = Clock::at(now);
     }
 
-    fn gain(&self, mean_rtt: Ns) -> u64 {
+    /// The gain, and the rate in kbit/s that it is applied to.
+    fn gain(&self, mean_rtt: Ns) -> (u64, u32) {
         match self.state {
-            State::Startup => GAIN_STARTUP,
-            State::Drain => GAIN_DRAIN,
-            State::ProbeRtt => GAIN_PROBE_RTT,
-            State::Cruise if exceeds(mean_rtt, u64::from(self.min_rtt), 2 * GAIN_ONE) => GAIN_OVERFULL,
-            State::Cruise => GAIN_CYCLE[usize::from(self.cycle)],
+            State::Startup => (GAIN_STARTUP, self.max_rate),
+            State::Drain => (GAIN_DRAIN, self.max_rate),
+            State::ProbeRtt => (GAIN_PROBE_RTT, self.last_rate.min(self.max_rate)),
+            State::Cruise if exceeds(mean_rtt, u64::from(self.min_rtt), 2 * GAIN_ONE) => {
+                (GAIN_OVERFULL, self.last_rate.min(self.max_rate))
+            }
+            State::Cruise => (GAIN_CYCLE[usize::from(self.cycle)], self.max_rate),
         }
     }
 }

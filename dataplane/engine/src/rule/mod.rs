@@ -1,7 +1,6 @@
 //! The classical pacing rules: what governs a flow when no model may.
 
 mod bbr_lite;
-mod max_filter;
 
 pub use bbr_lite::BbrLite;
 

@@ -15,7 +15,7 @@ pub use crate::pace::Probe;
 
 use crate::config::EngineConfig;
 use crate::counters::WorkerStats;
-use crate::flow::{FlowEntry, HalfOpen, Table};
+use crate::flow::{FlowEntry, HalfOpen, PacedId, Table};
 use crate::hash::FlowHasher;
 use crate::io::{Frame, PacketIo, Side};
 use crate::models::ModelSet;
@@ -23,6 +23,7 @@ use crate::pace::Pacing;
 use crate::sampler::Sample;
 use crate::time::Ns;
 use crate::verdict::{Tally, Verdict};
+use arrayvec::ArrayVec;
 use backlog::Backlog;
 use burst::Arrivals;
 use weir_handoff::{LaneSender, Reader};
@@ -57,7 +58,8 @@ pub struct TurnReport {
 pub struct Worker<F> {
     arrivals: Arrivals<F>,
     core: Core<F>,
-    model_version: u64,
+    /// Of the set borrowed last.
+    models_seen: Option<u64>,
     samples_flushed: Ns,
 }
 
@@ -90,7 +92,7 @@ impl<F: Frame> Worker<F> {
                 tally: Tally::default(),
                 stats: WorkerStats::default(),
             },
-            model_version: 0,
+            models_seen: None,
             samples_flushed: now,
         }
     }
@@ -127,12 +129,9 @@ impl<F: Frame> Worker<F> {
         if let Some(pacing) = &mut core.pacing {
             pacing.end_intervals(core.now, &core.flows, set, &mut core.stats, probe);
         }
-        let version = models.version();
-        if version != self.model_version {
-            // The set that the worker starts with is no swap.
-            core.stats.swaps_seen += u64::from(self.model_version != 0);
-            self.model_version = version;
-        }
+        let seen = self.models_seen.replace(models.version());
+        // The set that the worker starts with is no swap.
+        core.stats.swaps_seen += u64::from(seen.is_some() && seen != self.models_seen);
         let sent = core.send(io);
         core.sweep();
         self.flush_samples();
@@ -193,7 +192,7 @@ impl<F: Frame> Core<F> {
         let backlog = &mut self.backlogs[Side::Outside as usize];
         for _ in 0..backlog.room().min(DEPARTURES_PER_TURN) {
             let Some(departure) = pacing.next_departure(self.now, &mut self.stats) else { break };
-            if let Some(entry) = departure.flow.and_then(|id| self.flows.get_mut(id)) {
+            if let Some(entry) = self.flows.get_mut(departure.flow) {
                 burst::depart(entry, Some(pacing), &departure.segment, self.now, &mut self.stats);
             }
             burst::queue(backlog, departure.frame, Verdict::Paced, &mut self.tally);
@@ -204,21 +203,23 @@ impl<F: Frame> Core<F> {
         self.backlogs.iter_mut().map(|backlog| backlog.flush(io, &mut self.tally)).sum()
     }
 
-    /// Forgets flows that are over, a few places at a time.
+    /// Forgets flows that are over, a few places at a time. One that still holds frames is not: were it to come
+    /// back, its new frames would overtake them.
     fn sweep(&mut self) {
         let (now, idle_max) = (self.now, self.flow_idle_max);
         self.half_open.sweep(now, idle_max, HALF_OPEN_SWEPT_PER_TURN);
-        let (pacing, stats) = (&mut self.pacing, &mut self.stats);
+        let pacing = self.pacing.as_ref();
+        let holds = |id: PacedId| pacing.is_some_and(|pacing| pacing.holds(id));
+        let mut over = ArrayVec::<_, FLOWS_SWEPT_PER_TURN>::new();
         self.flows.sweep(
             FLOWS_SWEPT_PER_TURN,
-            |entry| entry.is_over(now, idle_max),
-            |_, entry| {
-                stats.flows_closed += 1;
-                if let (Some(pacing), Some(id)) = (pacing.as_mut(), entry.paced) {
-                    pacing.close(id);
-                }
-            },
+            |entry| entry.is_over(now, idle_max) && !entry.paced.is_some_and(holds),
+            |_, entry| over.push(entry.paced),
         );
+        self.stats.flows_closed += over.len() as u64;
+        if let Some(pacing) = &mut self.pacing {
+            over.into_iter().flatten().for_each(|id| pacing.close(id));
+        }
     }
 
     /// Brings the present state into the counters and checks the books.

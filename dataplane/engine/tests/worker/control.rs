@@ -1,0 +1,172 @@
+//! Closed loops: what a rule or a network makes of a bottleneck.
+
+use super::networks::{constant, latency_keeper, set};
+use super::tcp::Sender;
+use super::world::{Link, World};
+use super::{config, pacing};
+use weir_engine::config::PacingRule;
+use weir_engine::models::ModelSet;
+use weir_engine::time::{BitsPerSec, Ns};
+
+/// 100 Mb/s, 10 ms each way, a queue of 2 BDP.
+fn bottleneck() -> Link {
+    Link::new(100, Ns::from_millis(10), 500_000)
+}
+
+struct Outcome {
+    /// Payload over the link's rate, in percent.
+    utilisation: u64,
+    /// Mean queueing delay at the bottleneck.
+    wait: Ns,
+    dropped: u64,
+}
+
+/// Runs for `warm_up`, then measures for `span`.
+fn measure(world: &mut World, warm_up: Ns, span: Ns) -> Outcome {
+    world.run_for(warm_up);
+    let (delivered, dropped) = (world.delivered(), world.link.dropped);
+    world.link.waits.clear();
+    world.run_for(span);
+    let bits = (world.delivered() - delivered) * 8;
+    let waits = &world.link.waits;
+    let outcome = Outcome {
+        utilisation: (u128::from(bits) * 100 * 1_000_000_000
+            / (u128::from(world.link.rate.0) * u128::from(span.0))) as u64,
+        wait: Ns(waits.iter().map(|wait| wait.0).sum::<u64>() / waits.len().max(1) as u64),
+        dropped: world.link.dropped - dropped,
+    };
+    eprintln!("{} % of the link, mean queueing delay {}", outcome.utilisation, outcome.wait);
+    outcome
+}
+
+#[test]
+fn forwarding_only_fills_the_queue_of_the_bottleneck() {
+    let mut config = config(PacingRule::None);
+    config.pacing = None;
+    let mut world = World::new(&config, bottleneck(), ModelSet::empty());
+    world.connect(Sender::reno(1, 1));
+    let outcome = measure(&mut world, Ns::from_secs(2), Ns::from_secs(4));
+    assert!(
+        outcome.utilisation >= 90 && outcome.wait > Ns::from_millis(10),
+        "{} % {}",
+        outcome.utilisation,
+        outcome.wait
+    );
+}
+
+#[test]
+fn bbr_lite_fills_the_link_and_keeps_its_queue_short() {
+    let config = config(PacingRule::BbrLite);
+    let mut world = World::new(&config, bottleneck(), ModelSet::empty());
+    world.connect(Sender::reno(1, u32::MAX - 100_000));
+    let outcome = measure(&mut world, Ns::from_secs(3), Ns::from_secs(5));
+    assert!(outcome.utilisation >= 85, "{} %, {}", outcome.utilisation, outcome.wait);
+    assert!(outcome.wait < Ns::from_millis(5), "{}", outcome.wait);
+    assert_eq!(outcome.dropped, 0);
+    assert!(world.worker.stats().decisions_rule > 500);
+}
+
+#[test]
+fn a_network_fills_the_link_and_keeps_its_queue_short() {
+    let mut config = config(PacingRule::BbrLite);
+    pacing(&mut config).model = true;
+    let mut world = World::new(&config, bottleneck(), set(&latency_keeper(1.1)));
+    world.connect(Sender::reno(1, 1));
+    let outcome = measure(&mut world, Ns::from_secs(4), Ns::from_secs(5));
+    assert!(outcome.utilisation >= 90, "{} %, {}", outcome.utilisation, outcome.wait);
+    assert!(outcome.wait < Ns::from_millis(4), "{}", outcome.wait);
+    assert_eq!(outcome.dropped, 0);
+    let stats = world.worker.stats();
+    assert_eq!((stats.decisions_rule, stats.decisions_control), (0, 0));
+    assert_eq!(stats.decisions_model, stats.inferences);
+    assert!(stats.inferences > 500 && stats.inference_batches <= stats.inferences);
+}
+
+#[test]
+fn several_flows_of_a_network_share_a_link() {
+    let mut config = config(PacingRule::BbrLite);
+    pacing(&mut config).model = true;
+    let mut world = World::new(&config, bottleneck(), set(&latency_keeper(1.15)));
+    for flow in 1..=8 {
+        world.connect(Sender::reno(flow, 1));
+    }
+    let outcome = measure(&mut world, Ns::from_secs(3), Ns::from_secs(3));
+    assert!(outcome.utilisation >= 90, "{} %", outcome.utilisation);
+    assert!(world.receivers.values().all(|receiver| receiver.delivered > 1_000_000), "none starves");
+}
+
+#[test]
+fn the_guard_bounds_a_network_that_knows_no_bounds() {
+    for (action, limit) in [(i32::MAX, 30_000_000), (i32::MIN, 5_000_000)] {
+        let mut config = config(PacingRule::BbrLite);
+        let bounds = pacing(&mut config);
+        bounds.model = true;
+        (bounds.rate_min, bounds.rate_max) = (BitsPerSec(5_000_000), BitsPerSec(30_000_000));
+        let mut world = World::new(&config, bottleneck(), set(&constant(action)));
+        world.connect(Sender::reno(1, 1));
+        let outcome = measure(&mut world, Ns::from_secs(2), Ns::from_secs(2));
+        // Payload is 1 448 of 1 514 bytes.
+        let expected = limit * 1_448 / 1_514 / 1_000_000;
+        assert!(outcome.utilisation.abs_diff(expected) <= 1, "{action}: {} %", outcome.utilisation);
+        let stats = world.worker.stats();
+        assert_eq!(stats.guard_action, stats.inferences);
+        assert!(if action > 0 { stats.guard_ceiling } else { stats.guard_floor } > 100);
+    }
+}
+
+/// Its own window keeps the sender at 10 Mb/s; a network that only ever raises must not run away from that.
+#[test]
+fn a_flow_that_its_sender_limits_is_not_raised() {
+    let mut config = config(PacingRule::BbrLite);
+    let settings = pacing(&mut config);
+    settings.model = true;
+    settings.rate_start = BitsPerSec::from_mbps(20);
+    settings.sample_share = 65_536;
+    let mut world = World::new(&config, bottleneck(), set(&constant(5 << 16)));
+    world.connect(Sender::fixed(1, 1, 25_000));
+    world.run_for(Ns::from_secs(3));
+    let stats = *world.worker.stats();
+    assert!(stats.intervals > 100 && stats.intervals_app_limited * 10 >= stats.intervals * 9, "{stats:?}");
+    // Had the rate risen, a wider window would now leave far faster than 20 Mb/s.
+    let Some(sender) = world.senders.get_mut(&1) else { panic!("the flow is there") };
+    sender.window = 400_000.0;
+    let before = world.departures.len();
+    world.run_for(Ns::from_millis(60));
+    let bits: usize = world.departures[before..].iter().map(|departure| departure.2 * 8).sum();
+    assert!(bits < 2_000_000, "{bits} bits in 60 ms");
+}
+
+#[test]
+fn the_control_share_stays_on_the_rule_and_samples_tell_of_the_others() {
+    let mut config = config(PacingRule::BbrLite);
+    let settings = pacing(&mut config);
+    settings.model = true;
+    settings.control_share = 65_536 / 2;
+    settings.sample_share = 65_536;
+    let mut world = World::new(&config, bottleneck(), set(&latency_keeper(1.1)));
+    for flow in 1..=24 {
+        world.connect(Sender::reno(flow, 1));
+    }
+    world.run_for(Ns::from_secs(3));
+    let stats = *world.worker.stats();
+    assert!(stats.decisions_control > 500 && stats.decisions_model > 500, "{stats:?}");
+    assert_eq!(stats.decisions_rule, 0);
+    assert!(stats.acked_bytes_control > 0 && stats.acked_bytes_model > 0 && stats.rtt_ns_model > 0);
+    assert!(stats.samples_taken > 500);
+
+    let mut flows = std::collections::HashMap::new();
+    let (mut shown, mut consecutive) = (0_u64, 0_u64);
+    world.samples.drain(usize::MAX, |sample| {
+        assert_eq!(sample.generation, 1);
+        assert!(sample.rtt_ns >= 20_000_000 && sample.duration_ns > 0);
+        assert!(sample.features.iter().skip(1).step_by(3).all(|ratio| (65_536..=5 * 65_536).contains(ratio)));
+        shown += 1;
+        if let Some(last) = flows.insert(sample.flow, sample.at_ns) {
+            consecutive += u64::from(sample.at_ns - sample.duration_ns == last);
+        }
+    });
+    // Some may still be in the batch that is being filled.
+    assert!(shown <= stats.samples_taken && shown * 2 > stats.samples_taken.min(2_000));
+    assert!((4..=20).contains(&flows.len()), "{} flows of 24 are sampled", flows.len());
+    assert!(consecutive * 10 >= shown * 7, "{consecutive} of {shown} follow their predecessor");
+}

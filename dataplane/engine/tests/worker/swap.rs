@@ -1,0 +1,111 @@
+//! A new snapshot arrives while traffic flows.
+
+use super::networks::{constant, generation, latency_keeper, set};
+use super::tcp::Sender;
+use super::world::{Link, World};
+use super::{config, pacing};
+use weir_engine::config::{PacingRule, Pin};
+use weir_engine::models::{Generation, ModelSet, Unfit};
+use weir_engine::time::Ns;
+use weir_engine::verdict::Verdict;
+use weir_features::PacingSpec;
+
+fn link() -> Link {
+    Link::new(100, Ns::from_millis(10), 500_000)
+}
+
+#[test]
+fn a_swap_in_flight_loses_nothing_and_old_generations_are_given_back() {
+    for pin in [Pin::Interval, Pin::Flow { max: Ns::from_millis(300) }] {
+        let mut config = config(PacingRule::BbrLite);
+        pacing(&mut config).model = true;
+        pacing(&mut config).pin = pin;
+        let mut world = World::new(&config, link(), set(&latency_keeper(1.1)));
+        // More than the link's share in flight each, and too little to meet a limit of Weir's.
+        for flow in 1..=4 {
+            world.connect(Sender::fixed(flow, 1, 100_000));
+        }
+        world.run_for(Ns::from_secs(2));
+        let first = generation(1, &latency_keeper(1.1));
+        let mut set = ModelSet::empty().with(first);
+        for number in 2..=6 {
+            set = set.with(generation(number, &latency_keeper(1.05 + f64::from(number) / 50.0)));
+            world.publisher.publish(set.clone()).expect("the worker keeps up");
+            world.run_for(Ns::from_millis(400));
+            world.publisher.reclaim();
+        }
+        let stats = *world.worker.stats();
+        assert_eq!(stats.swaps_seen, 5);
+        assert_eq!(stats.rebinds, 5 * 4, "each flow took up each generation once");
+        let tally = world.worker.tally();
+        for verdict in [Verdict::PaceFull, Verdict::TxFull, Verdict::TableFull, Verdict::Malformed] {
+            assert_eq!(tally.ended[verdict as usize], 0, "{verdict:?}");
+        }
+        assert_eq!(stats.retransmitted_bytes, 0);
+        assert!(world.receivers.values().all(|receiver| receiver.delivered > 1_000_000));
+    }
+}
+
+#[test]
+fn a_pinned_flow_keeps_its_generation_until_its_time_is_up_or_the_generation_is_retired() {
+    let mut config = config(PacingRule::BbrLite);
+    pacing(&mut config).model = true;
+    pacing(&mut config).pin = Pin::Flow { max: Ns::from_secs(2) };
+    let first = set(&constant(0));
+    let mut world = World::new(&config, link(), first.clone());
+    world.connect(Sender::reno(1, 1));
+    world.run_for(Ns::from_millis(500));
+    let second = first.with(generation(2, &constant(0)));
+    world.publisher.publish(second.clone()).expect("first publication");
+    world.run_for(Ns::from_secs(1));
+    assert_eq!(world.worker.stats().rebinds, 0, "pinned");
+    world.publisher.publish(second.retire_previous()).expect("second publication");
+    world.run_for(Ns::from_millis(5));
+    assert_eq!(world.worker.stats().rebinds, 1, "retired: at its next frame");
+    world.publisher.publish(second.with(generation(3, &constant(0)))).expect("third publication");
+    world.run_for(Ns::from_secs(1));
+    assert_eq!(world.worker.stats().rebinds, 1, "pinned again");
+    world.run_for(Ns::from_millis(1_200));
+    assert_eq!(world.worker.stats().rebinds, 2, "its time was up");
+}
+
+#[test]
+fn models_come_and_go() {
+    let mut config = config(PacingRule::BbrLite);
+    pacing(&mut config).model = true;
+    let mut world = World::new(&config, link(), ModelSet::empty());
+    world.connect(Sender::reno(1, 1));
+    world.run_for(Ns::from_secs(1));
+    let before = *world.worker.stats();
+    assert!(before.decisions_rule > 50 && before.decisions_model == 0);
+    world.publisher.publish(set(&latency_keeper(1.1))).expect("a model");
+    world.run_for(Ns::from_secs(1));
+    let with = *world.worker.stats();
+    assert!(with.decisions_model > 50 && with.decisions_rule <= before.decisions_rule + 1);
+    world.publisher.publish(ModelSet::empty()).expect("none");
+    world.run_for(Ns::from_secs(1));
+    let after = *world.worker.stats();
+    assert!(after.decisions_model == with.decisions_model && after.decisions_rule > with.decisions_rule + 50);
+    assert_eq!(after.swaps_seen, 2);
+}
+
+#[test]
+fn a_snapshot_made_for_something_else_is_refused() {
+    let hash = PacingSpec::default().schema_hash();
+    let mut parts = latency_keeper(1.1);
+    parts.schema_hash ^= 1;
+    let refused = Generation::new(1, super::networks::executable(&parts), hash).map(|_| ());
+    assert_eq!(refused, Err(Unfit::Schema { expected: hash, found: hash ^ 1 }));
+
+    let mut parts = latency_keeper(1.1);
+    parts.function = weir_snapshot::Function::Balance;
+    let refused = Generation::new(1, super::networks::executable(&parts), hash).map(|_| ());
+    assert_eq!(refused, Err(Unfit::Function(weir_snapshot::Function::Balance)));
+
+    let mut parts = latency_keeper(1.1);
+    parts.inputs.truncate(29);
+    parts.layers[0].inputs = 29;
+    parts.layers[0].weights.truncate(29);
+    let refused = Generation::new(1, super::networks::executable(&parts), hash).map(|_| ());
+    assert_eq!(refused, Err(Unfit::Shape { inputs: 29, outputs: 1 }));
+}
