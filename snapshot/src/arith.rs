@@ -36,7 +36,7 @@ pub const fn rescale(acc: i32, shift: u8, multiplier: i16) -> i16 {
     mul_q15(saturate(round_shift(acc, shift)), multiplier)
 }
 
-/// `t` to `y`: see [`Activation`].
+/// `t` of the last layer to `y`: see [`Activation`].
 pub fn activate(activation: Activation, t: i16) -> i16 {
     match activation {
         Activation::Identity => t,
@@ -46,18 +46,22 @@ pub fn activate(activation: Activation, t: i16) -> i16 {
             zero.saturating_add(d.max(0) + mul_q15(d.min(0), slope))
         }
         Activation::Clip { lo, hi } | Activation::HardSigmoid { lo, hi } => t.clamp(lo, hi),
-        Activation::Tanh | Activation::Sigmoid => curve::curve(t),
+        Activation::Tanh | Activation::Sigmoid => curve::parabola(t),
     }
 }
 
-/// `y` of a hidden layer to a quantised value.
-pub fn narrow(activation: Activation, precision: Precision, y: i16) -> i16 {
-    if activation.is_curve() {
+/// `t` of a hidden layer to a quantised value: see [`Activation`].
+pub fn activate_hidden(activation: Activation, precision: Precision, t: i16) -> i16 {
+    match (activation, precision) {
+        (Activation::Tanh | Activation::Sigmoid, Precision::Bits8) => curve::line(t),
         // In range: |y| < CURVE_ONE.
-        round_shift(y.into(), precision.curve_shift()) as i16
-    } else {
-        let (lo, hi) = precision.value_range();
-        y.clamp(lo, hi)
+        (Activation::Tanh | Activation::Sigmoid, Precision::Bits12) => {
+            round_shift(curve::parabola(t).into(), 4) as i16
+        }
+        _ => {
+            let (lo, hi) = precision.value_range();
+            activate(activation, t).clamp(lo, hi)
+        }
     }
 }
 
@@ -82,7 +86,7 @@ const _: () = {
     assert!(feature_span * (parts::INPUT_MULTIPLIER_MAX as i128) + rounding <= i64::MAX as i128);
     let product = -(i32::MIN as i128) * (i32::MAX as i128);
     assert!(product + rounding + (i32::MAX as i128) <= i64::MAX as i128);
-    assert!((parts::CURVE_ONE as i32) + (1 << 7) <= i16::MAX as i32);
+    assert!((parts::CURVE_ONE as i32) + (1 << 3) <= i16::MAX as i32);
 };
 
 #[cfg(test)]

@@ -10,12 +10,11 @@
 //! acc[i] = bias[i] + sum_j weights[i][j] * q[j]                       i32, proven not to overflow
 //! r[i]   = saturate_i16(round_shift(acc[i], shift[i]))
 //! t[i]   = round_shift(r[i] * multiplier[i], 15)                      i16, cannot overflow
-//! y[i]   = activation(t[i])                                           i16, see Activation
-//! q[i]   = narrow(y[i])                                               next layer's input
+//! q[i]   = activation(t[i])                                           next layer's input, see Activation
 //! ```
 //!
-//! with `round_shift(x, s) = (x + 2^(s-1)) >> s` (round half up; `x` itself when `s = 0`). The last layer does not
-//! narrow: see [`OutputParts`]. `docs/snapshot-format.md` is the full definition.
+//! with `round_shift(x, s) = (x + 2^(s-1)) >> s` (round half up; `x` itself when `s = 0`). The last layer gives
+//! 16-bit results: see [`OutputParts`]. `docs/snapshot-format.md` is the full definition.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -35,8 +34,8 @@ pub const INPUT_MULTIPLIER_MAX: i32 = 1 << 30;
 pub const WIDE_SHIFT_MAX: u8 = 62;
 /// Largest shift behind an accumulator.
 pub const SHIFT_MAX: u8 = 30;
-/// The integer that [`Activation::Tanh`] and [`Activation::Sigmoid`] return for 1.0: 127 * 256 = 2032 * 16, so that
-/// narrowing by 8 or 4 bits with rounding cannot overflow an i16.
+/// What [`Activation::Tanh`] and [`Activation::Sigmoid`] give for 1.0 in the last layer: 127 * 256 = 2032 * 16, the same
+/// on either scale of [`Precision::curve_one`].
 pub const CURVE_ONE: i16 = 32_512;
 /// The integer that [`Activation::Tanh`] takes for 1.0 (so t is Q3.12).
 pub const CURVE_ARGUMENT_ONE: i16 = 4_096;
@@ -68,17 +67,12 @@ impl Precision {
             Precision::Bits12 => 2047,
         }
     }
-    /// The right shift that narrows the result of a curve ([`CURVE_ONE`] = 1.0) to a quantised value. After it
-    /// 1.0 is 127 or 2032: see [`Precision::curve_one`].
-    pub const fn curve_shift(self) -> u8 {
-        match self {
-            Precision::Bits8 => 8,
-            Precision::Bits12 => 4,
-        }
-    }
-    /// The quantised value that stands for 1.0 behind a curve.
+    /// The quantised value that stands for 1.0 behind a curve in a hidden layer.
     pub const fn curve_one(self) -> i16 {
-        CURVE_ONE >> self.curve_shift()
+        match self {
+            Precision::Bits8 => 127,
+            Precision::Bits12 => 2032,
+        }
     }
     /// Lower-case name, as in configuration, metrics and logs.
     pub const fn name(self) -> &'static str {
@@ -116,9 +110,8 @@ impl Function {
 
 /// The non-linearity behind a layer: `t` (i16) in, `y` (i16) out. A closed set.
 ///
-/// Behind a hidden layer `y` is narrowed to a quantised value: the curves by a rounding shift of
-/// [`Precision::curve_shift`], all others by a clamp to [`Precision::value_range`]. Parameters of a hidden layer must
-/// lie in that range; in the last layer they may be any i16, because it does not narrow.
+/// A hidden layer holds `y` to [`Precision::value_range`]; parameters must lie in that range there. In the last layer
+/// they may be any i16. The curves have results of their own in a hidden layer: see [`Activation::Tanh`].
 ///
 /// `zero` is the integer that stands for real 0. It need not be 0: a quantiser may move it to the range's lower end
 /// (add `zero` on the layer's scale to the bias, subtract `zero * sum(weights)` from the next layer's), which gives a
@@ -146,11 +139,12 @@ pub enum Activation {
         /// Upper bound, at least `lo`.
         hi: i16,
     },
-    /// `t` is the argument in Q3.12 ([`CURVE_ARGUMENT_ONE`] = 1.0); `y = tanh` with [`CURVE_ONE`] = 1.0, from the
-    /// table of 32 parabolas that [`crate::curve`] defines. Arguments beyond +-4 give the value at 4.
+    /// `t` is the argument in Q3.12 ([`CURVE_ARGUMENT_ONE`] = 1.0). In the last layer `y` is tanh with [`CURVE_ONE`] =
+    /// 1.0, by [`crate::curve::parabola`]; behind a hidden layer [`Precision::curve_one`] = 1.0, by
+    /// [`crate::curve::line`] with 8 bits, by the parabolas and `round_shift(y, 4)` with 12.
     Tanh,
     /// The same integers as [`Activation::Tanh`]: sigmoid(x) = (1 + tanh(x / 2)) / 2. `t` is **half** of the argument
-    /// in Q3.12, and `y` stands for `2 * sigmoid(x) - 1`; the quantiser folds the halving and the offset into the
+    /// in Q3.12, and the result stands for `2 * sigmoid(x) - 1`; the quantiser folds the halving and the offset into the
     /// next layer's weights and bias (or the output's multiplier and offset).
     Sigmoid,
     /// The same integers as [`Activation::Clip`]: `alpha` and `beta` fold into the layer's multiplier and bias.
@@ -175,7 +169,7 @@ impl Activation {
             Activation::HardSigmoid { .. } => "hard_sigmoid",
         }
     }
-    /// Whether this is one of the table-defined curves, whose result narrows by a shift.
+    /// Whether this is one of the table-defined curves.
     pub const fn is_curve(self) -> bool {
         matches!(self, Activation::Tanh | Activation::Sigmoid)
     }

@@ -1,6 +1,6 @@
 //! The definition: every other executor gives these integers.
 
-use crate::arith::{activate, narrow, rescale, to_q16};
+use crate::arith::{activate, activate_hidden, rescale, to_q16};
 use crate::parts::{Activation, LayerParts, Parts, WIDTH_MAX};
 use crate::softmax::finish;
 
@@ -29,8 +29,7 @@ pub(super) fn run(parts: &Parts, row: &[i16], buffers: &mut Buffers, out: &mut [
     let Some((last, hidden)) = parts.layers.split_last() else { return };
     for layer in hidden {
         for (output, q) in after[..layer.outputs].iter_mut().enumerate() {
-            let y = activate(layer.activation, scaled(layer, output, before));
-            *q = narrow(layer.activation, parts.precision, y);
+            *q = activate_hidden(layer.activation, parts.precision, scaled(layer, output, before));
         }
         core::mem::swap(&mut before, &mut after);
     }

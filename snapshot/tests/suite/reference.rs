@@ -1,7 +1,7 @@
 //! `docs/snapshot-format.md` once more, in 128-bit arithmetic and without a line of the crate's own arithmetic, so that
 //! the scalar executor has something to agree with. Asserts on its way what the decoder claims to have proven.
 
-use weir_snapshot::curve::{CURVATURE, SLOPE, VALUE};
+use weir_snapshot::curve::{CURVATURE, INTERCEPT, RISE, SLOPE, VALUE};
 use weir_snapshot::softmax::POWER;
 use weir_snapshot::{Activation, LayerParts, Output, Parts, Precision};
 
@@ -50,15 +50,18 @@ pub fn run(parts: &Parts, row: &[i16]) -> Vec<i32> {
                     return acc;
                 }
                 let r = word(half_up(acc, layer.shift[output].into()));
-                let y = activate(
-                    layer.activation,
-                    fits_word(half_up(r * i128::from(layer.multiplier[output]), 15)),
-                );
+                let t = fits_word(half_up(r * i128::from(layer.multiplier[output]), 15));
                 match (last, layer.activation, parts.precision) {
-                    (true, _, _) => y,
-                    (_, Activation::Tanh | Activation::Sigmoid, Precision::Bits8) => half_up(y, 8),
-                    (_, Activation::Tanh | Activation::Sigmoid, Precision::Bits12) => half_up(y, 4),
-                    _ => y.clamp(lo, hi),
+                    (false, Activation::Tanh | Activation::Sigmoid, Precision::Bits8) => {
+                        let segment = (t.div_euclid(1024) + 32) as usize;
+                        let product = half_up(t * i128::from(RISE[segment]), 15);
+                        half_up(fits_word(i128::from(INTERCEPT[segment]) + product), 5)
+                    }
+                    (false, Activation::Tanh | Activation::Sigmoid, Precision::Bits12) => {
+                        half_up(activate(layer.activation, t), 4)
+                    }
+                    (false, activation, _) => activate(activation, t).clamp(lo, hi),
+                    (true, activation, _) => activate(activation, t),
                 }
             })
             .collect();

@@ -48,45 +48,51 @@ pub(super) fn row<const BITS: u8>(row: &[i16], into: &mut [Line]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn burst<const BITS: u8>(rows: &[i16], row_len: usize, into: &mut [Line], stride: usize) {
     let last = rows.len() / row_len - 1;
-    let groups = if BITS == 8 { CHUNK / 4 } else { CHUNK / 2 };
-    for (chunk, into) in (0..row_len).step_by(CHUNK).zip(into.chunks_mut(groups * stride)) {
+    let sample = |at: usize, chunk: usize| {
         let items = CHUNK.min(row_len - chunk);
-        let sample = |at: usize| load::<BITS>(&rows[at.min(last) * row_len + chunk..][..items]);
-        if BITS == 8 {
-            let mut even = [_mm512_setzero_si512(); 4];
-            let mut odd = even;
-            for i in 0..4 {
+        load::<BITS>(&rows[at.min(last) * row_len + chunk..][..items])
+    };
+    let flip = _mm512_set1_epi8(i8::MIN);
+    let mut chunk = 0;
+    while chunk < row_len {
+        // Per four samples (the inner index) registers with one group in every 128 bits; of all groups in a chunk,
+        // register k has k, k + `step`, k + 2 `step`, k + 3 `step`.
+        let step = if BITS == 8 { 2 } else { 4 };
+        let mut fours = [[_mm512_setzero_si512(); 4]; 4];
+        let mut i = 0;
+        while i < 4 {
+            let at = 4 * i;
+            if BITS == 8 {
                 // Each 128 bits: groups 2l and 2l + 1 of one sample, then of the other.
-                let outer = _mm512_packs_epi16(sample(4 * i), sample(4 * i + 2));
-                let inner = _mm512_packs_epi16(sample(4 * i + 1), sample(4 * i + 3));
+                let outer = _mm512_packs_epi16(sample(at, chunk), sample(at + 2, chunk));
+                let inner = _mm512_packs_epi16(sample(at + 1, chunk), sample(at + 3, chunk));
                 let (lower, upper) =
                     (_mm512_unpacklo_epi32(outer, inner), _mm512_unpackhi_epi32(outer, inner));
-                even[i] = _mm512_unpacklo_epi64(lower, upper);
-                odd[i] = _mm512_unpackhi_epi64(lower, upper);
-            }
-            let flip = _mm512_set1_epi8(i8::MIN);
-            for (first, four) in [quarters(even), quarters(odd)].into_iter().enumerate() {
-                for (k, group) in four.into_iter().enumerate() {
-                    into[(2 * k + first) * stride].store(_mm512_xor_si512(group, flip));
-                }
-            }
-        } else {
-            let mut quads = [[_mm512_setzero_si512(); 4]; 4];
-            for i in 0..4 {
-                let [a, b, c, d] = [sample(4 * i), sample(4 * i + 1), sample(4 * i + 2), sample(4 * i + 3)];
+                fours[0][i] = _mm512_xor_si512(_mm512_unpacklo_epi64(lower, upper), flip);
+                fours[1][i] = _mm512_xor_si512(_mm512_unpackhi_epi64(lower, upper), flip);
+            } else {
+                let (a, b) = (sample(at, chunk), sample(at + 1, chunk));
+                let (c, d) = (sample(at + 2, chunk), sample(at + 3, chunk));
                 let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
-                quads[0][i] = _mm512_unpacklo_epi64(ab, cd);
-                quads[1][i] = _mm512_unpackhi_epi64(ab, cd);
+                fours[0][i] = _mm512_unpacklo_epi64(ab, cd);
+                fours[1][i] = _mm512_unpackhi_epi64(ab, cd);
                 let (ab, cd) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
-                quads[2][i] = _mm512_unpacklo_epi64(ab, cd);
-                quads[3][i] = _mm512_unpackhi_epi64(ab, cd);
+                fours[2][i] = _mm512_unpacklo_epi64(ab, cd);
+                fours[3][i] = _mm512_unpackhi_epi64(ab, cd);
             }
-            for (first, quad) in quads.into_iter().enumerate() {
-                for (k, group) in quarters(quad).into_iter().enumerate() {
-                    into[(4 * k + first) * stride].store(group);
-                }
-            }
+            i += 1;
         }
+        let first = chunk / if BITS == 8 { 4 } else { 2 };
+        let mut k = 0;
+        while k < step {
+            let groups = quarters(fours[k]);
+            into[(first + k) * stride].store(groups[0]);
+            into[(first + k + step) * stride].store(groups[1]);
+            into[(first + k + 2 * step) * stride].store(groups[2]);
+            into[(first + k + 3 * step) * stride].store(groups[3]);
+            k += 1;
+        }
+        chunk += CHUNK;
     }
 }
 

@@ -26,6 +26,20 @@ impl Line {
         // SAFETY: a `Line` is 64 bytes at an address that 64 divides.
         unsafe { _mm512_load_si512((&raw const *self).cast()) }
     }
+    /// Stores to quarter `at % 4` alone.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) fn store_quarter(&mut self, at: usize, value: __m128i) {
+        // SAFETY: four items are 128 bits, and those from 0, 4, 8 or 12 on are within the 16 of a `Line`.
+        unsafe { _mm_storeu_si128(self.0.as_mut_ptr().add(4 * (at % 4)).cast(), value) }
+    }
+    /// Stores to half `at % 2` alone.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) fn store_half(&mut self, at: usize, value: __m256i) {
+        // SAFETY: eight items are 256 bits, and those from 0 or 8 on are within the 16 of a `Line`.
+        unsafe { _mm256_storeu_si256(self.0.as_mut_ptr().add(8 * (at % 2)).cast(), value) }
+    }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) fn store(&mut self, value: __m512i) {
@@ -46,6 +60,19 @@ impl Words {
     }
 }
 
+/// Four neighbouring items of a line (items `4 * (four % 4)` on), each in all lanes of a register.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn broadcast(line: &Line, four: usize) -> [__m512i; 4] {
+    let first = 4 * (four & 3);
+    [
+        _mm512_set1_epi32(line.0[first]),
+        _mm512_set1_epi32(line.0[first + 1]),
+        _mm512_set1_epi32(line.0[first + 2]),
+        _mm512_set1_epi32(line.0[first + 3]),
+    ]
+}
+
 /// `acc + x . w` per lane: four bytes (8) or two words (12).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -64,16 +91,11 @@ pub(super) fn dot<const BITS: u8>(acc: __m512i, x: __m512i, w: __m512i) -> __m51
     sum
 }
 
-/// The kinds of [`Packing`], as constants to compile a kernel for.
+/// The kinds of [`Packing`] with an activation, as constants to compile a kernel for.
 pub(super) const CLAMP: u8 = 0;
 pub(super) const LEAKY: u8 = 1;
-pub(super) const CURVE: u8 = 2;
-
-/// How wide the activation's result becomes: [`NARROW_8`] leaves `q + 128` in the upper byte of its word (the lower
-/// byte is noise), [`NARROW_12`] leaves `q`, [`WIDE`] leaves `y`.
-pub(super) const NARROW_8: u8 = 8;
-pub(super) const NARROW_12: u8 = 12;
-pub(super) const WIDE: u8 = 16;
+pub(super) const PARABOLAS: u8 = 2;
+pub(super) const LINES: u8 = 3;
 
 /// An activation's constants in registers. What they are depends on its kind.
 #[derive(Clone, Copy)]
@@ -88,46 +110,47 @@ impl Constants {
             Packing::Raw => [_mm512_setzero_si512(); 4],
             Packing::Clamp { lo, hi } => [all(*lo), all(*hi), all(0), all(0)],
             Packing::Leaky { zero, slope, lo, hi } => [all(*lo), all(*hi), all(*zero), all(*slope)],
-            Packing::Curve { value, slope, curvature } => {
+            Packing::Parabolas { value, slope, curvature } => {
                 [value.load(), slope.load(), curvature.load(), all(i16::MIN)]
+            }
+            Packing::Lines { intercept, rise } => {
+                [intercept[0].load(), intercept[1].load(), rise[0].load(), rise[1].load()]
             }
         })
     }
 
-    /// Saturated, shifted accumulators (`r`) to the next layer's words, or to `y`.
+    /// Saturated, shifted accumulators (`r`) to `y`; for the curves of a hidden layer, to `y` before the shift that
+    /// narrows it ([`LINES`] by 5, [`PARABOLAS`] by 4).
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) fn activate<const KIND: u8, const WIDTH: u8>(
-        &self,
-        r: __m512i,
-        multiplier: __m512i,
-    ) -> __m512i {
+    pub(super) fn activate<const KIND: u8>(&self, r: __m512i, multiplier: __m512i) -> __m512i {
         let [first, second, third, fourth] = self.0;
         let t = _mm512_mulhrs_epi16(r, multiplier);
-        if KIND == CURVE {
-            let u = _mm512_adds_epi16(t, t);
-            let segment = _mm512_srli_epi16::<11>(u);
-            let g = _mm512_xor_si512(_mm512_slli_epi16::<5>(u), fourth);
-            let value = _mm512_permutexvar_epi16(segment, first);
-            let slope = _mm512_permutexvar_epi16(segment, second);
-            let curvature = _mm512_permutexvar_epi16(segment, third);
-            let slope = _mm512_add_epi16(slope, _mm512_mulhrs_epi16(g, curvature));
-            let y = _mm512_add_epi16(value, _mm512_mulhrs_epi16(g, slope));
-            return if WIDTH == NARROW_12 { _mm512_srai_epi16::<4>(y) } else { y };
-        }
-        let y = if KIND == LEAKY {
-            let d = _mm512_subs_epi16(t, third);
-            let zero = _mm512_setzero_si512();
-            let below = _mm512_mulhrs_epi16(_mm512_min_epi16(d, zero), fourth);
-            _mm512_adds_epi16(third, _mm512_add_epi16(_mm512_max_epi16(d, zero), below))
-        } else {
-            t
-        };
-        let y = _mm512_min_epi16(_mm512_max_epi16(y, first), second);
-        if WIDTH == NARROW_8 {
-            _mm512_xor_si512(_mm512_slli_epi16::<8>(y), _mm512_set1_epi16(i16::MIN))
-        } else {
-            y
+        match KIND {
+            LINES => {
+                let segment = _mm512_srli_epi16::<10>(t);
+                let intercept = _mm512_permutex2var_epi16(first, segment, second);
+                let rise = _mm512_permutex2var_epi16(third, segment, fourth);
+                _mm512_add_epi16(intercept, _mm512_mulhrs_epi16(t, rise))
+            }
+            PARABOLAS => {
+                let u = _mm512_adds_epi16(t, t);
+                let segment = _mm512_srli_epi16::<11>(u);
+                let g = _mm512_xor_si512(_mm512_slli_epi16::<5>(u), fourth);
+                let value = _mm512_permutexvar_epi16(segment, first);
+                let slope = _mm512_permutexvar_epi16(segment, second);
+                let curvature = _mm512_permutexvar_epi16(segment, third);
+                let slope = _mm512_add_epi16(slope, _mm512_mulhrs_epi16(g, curvature));
+                _mm512_add_epi16(value, _mm512_mulhrs_epi16(g, slope))
+            }
+            LEAKY => {
+                let d = _mm512_subs_epi16(t, third);
+                let zero = _mm512_setzero_si512();
+                let below = _mm512_mulhrs_epi16(_mm512_min_epi16(d, zero), fourth);
+                let y = _mm512_adds_epi16(third, _mm512_add_epi16(_mm512_max_epi16(d, zero), below));
+                _mm512_min_epi16(_mm512_max_epi16(y, first), second)
+            }
+            _ => _mm512_min_epi16(_mm512_max_epi16(t, first), second),
         }
     }
 }

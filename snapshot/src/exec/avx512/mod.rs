@@ -23,6 +23,7 @@ pub(super) use detect::is_available;
 pub(super) use pack::Packed;
 
 use crate::parts::WIDTH_MAX;
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use lane::Line;
@@ -42,14 +43,17 @@ pub(super) struct Buffers {
     before: Vec<Line>,
     after: Vec<Line>,
     results: Vec<Line>,
+    /// The results of one sample, before the last stage.
+    values: Box<[i32; WIDTH_MAX]>,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
         Buffers {
             before: vec![Line::ZERO; VALUE_LINES],
-            after: vec![Line::ZERO; VALUE_LINES],
+            after: vec![Line::ZERO; VALUE_LINES + 32],
             results: vec![Line::ZERO; WIDTH_MAX * BURST / LANES],
+            values: Box::new([0; WIDTH_MAX]),
         }
     }
 }

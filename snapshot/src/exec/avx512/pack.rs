@@ -32,7 +32,7 @@ pub(super) struct Layer {
 /// 16 outputs of a layer; those beyond the layer's width are zero.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    /// `[group]`, the 16 outputs' weights for the group's inputs.
+    /// `[group]`, the 16 outputs' weights for the group's inputs; zero groups fill up to a multiple of four.
     pub(super) weights: Vec<Line>,
     pub(super) bias: Line,
     pub(super) shift: Line,
@@ -52,8 +52,11 @@ pub(super) enum Packing {
     Clamp { lo: i16, hi: i16 },
     /// A leaky rectifier, then the clamp.
     Leaky { zero: i16, slope: i16, lo: i16, hi: i16 },
-    /// The curve. `value` includes what rounding and sign change add before the narrowing shift.
-    Curve { value: Words, slope: Words, curvature: Words },
+    /// The parabolas. `value` includes what rounding adds before the narrowing shift.
+    Parabolas { value: Words, slope: Words, curvature: Words },
+    /// The lines, lower and upper half of each table. `intercept` includes what rounding adds before the narrowing
+    /// shift, and 128 on the scale of the result, which makes it unsigned.
+    Lines { intercept: [Words; 2], rise: [Words; 2] },
 }
 
 impl Packed {
@@ -121,8 +124,9 @@ impl Block {
             layer.bias[at].wrapping_add(rounding).wrapping_sub(zero_point)
         };
         let multiplier = |lane: usize| if lane < here { layer.multiplier[first + lane] } else { 0 };
+        let groups = layer.inputs.div_ceil(per_group).next_multiple_of(4);
         Block {
-            weights: (0..layer.inputs.div_ceil(per_group)).map(group).collect(),
+            weights: (0..groups).map(group).collect(),
             bias: Line::from_fn(|lane| if lane < here { bias(lane) } else { 0 }),
             shift: Line::from_fn(|lane| if lane < here { layer.shift[first + lane].into() } else { 0 }),
             multiplier: Words::from_fn(|lane| if lane < LANES { multiplier(lane) } else { 0 }),
@@ -137,12 +141,13 @@ impl Block {
 
 impl Packing {
     fn hidden(activation: Activation, precision: Precision) -> Packing {
-        let added = match precision {
-            // Half of the narrowing by 256, and 128 on the scale of the result, which makes it unsigned.
-            Precision::Bits8 => 128_u16 + 0x8000,
-            Precision::Bits12 => 8,
-        };
-        Packing::new(activation, precision.value_range(), added as i16)
+        match precision {
+            Precision::Bits8 if activation.is_curve() => Packing::Lines {
+                intercept: halves(&curve::INTERCEPT, 16 + 128 * 32),
+                rise: halves(&curve::RISE, 0),
+            },
+            _ => Packing::new(activation, precision.value_range(), 8),
+        }
     }
 
     fn last(activation: Activation) -> Packing {
@@ -152,23 +157,27 @@ impl Packing {
         }
     }
 
-    fn new(activation: Activation, (min, max): (i16, i16), added: i16) -> Packing {
+    fn new(activation: Activation, (min, max): (i16, i16), rounding: i16) -> Packing {
         match activation {
             Activation::Identity => Packing::Clamp { lo: min, hi: max },
             Activation::Relu { zero } => Packing::Clamp { lo: zero, hi: max },
             Activation::Clip { lo, hi } | Activation::HardSigmoid { lo, hi } => Packing::Clamp { lo, hi },
             Activation::LeakyRelu { zero, slope } => Packing::Leaky { zero, slope, lo: min, hi: max },
-            Activation::Tanh | Activation::Sigmoid => {
-                // A look-up sees the segment's five bits unsigned: 0..=15 come first.
-                let turned = |table: &[i16; 32], added: i16| {
-                    Words::from_fn(|index| table[(index + 16) % 32].wrapping_add(added))
-                };
-                Packing::Curve {
-                    value: turned(&curve::VALUE, added),
-                    slope: turned(&curve::SLOPE, 0),
-                    curvature: turned(&curve::CURVATURE, 0),
-                }
-            }
+            Activation::Tanh | Activation::Sigmoid => Packing::Parabolas {
+                value: turned(&curve::VALUE, rounding, 0),
+                slope: turned(&curve::SLOPE, 0, 0),
+                curvature: turned(&curve::CURVATURE, 0, 0),
+            },
         }
     }
+}
+
+/// 32 items of a table from `first` on, in the order in which a look-up counts: it takes the segment's number, which
+/// is 0 in the middle of the table, for unsigned.
+fn turned(table: &[i16], added: i16, first: usize) -> Words {
+    Words::from_fn(|index| table[(first + index + table.len() / 2) % table.len()] + added)
+}
+
+fn halves(table: &[i16; 64], added: i16) -> [Words; 2] {
+    [turned(table, added, 0), turned(table, added, 32)]
 }
