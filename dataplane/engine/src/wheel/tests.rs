@@ -133,7 +133,7 @@ fn every_handle_in_one_slot_and_every_handle_in_a_slot_of_its_own() {
     }
     for handle in 0..count {
         let at = from + Ns(u64::from(handle) * 400_000);
-        if at.0 % SLOT.0 != 0 {
+        if !at.0.is_multiple_of(SLOT.0) {
             assert_eq!(wheel.pop(at), None, "never early");
         }
         assert_eq!(wheel.pop(at + SLOT), Some(handle), "at most a slot late");

@@ -82,6 +82,24 @@ fn a_network_fills_the_link_and_keeps_its_queue_short() {
     assert!(stats.inferences > 500 && stats.inference_batches <= stats.inferences);
 }
 
+/// Half way the link changes, for better or worse, under several flows.
+#[test]
+fn a_link_that_changes_is_followed() {
+    for (mbps, with_model) in [(30, false), (30, true), (300, false)] {
+        let mut config = config(PacingRule::BbrLite);
+        pacing(&mut config).model = with_model;
+        let mut world = World::new(&config, bottleneck(), set(&latency_keeper(1.1)));
+        for flow in 1..=4 {
+            world.connect(Sender::reno(flow, 1));
+        }
+        let before = measure(&mut world, Ns::from_secs(3), Ns::from_secs(2));
+        world.link.rate = BitsPerSec::from_mbps(mbps);
+        let after = measure(&mut world, Ns::from_secs(4), Ns::from_secs(4));
+        assert!(before.utilisation >= 85 && after.utilisation >= 85, "{mbps} Mb/s: {} %", after.utilisation);
+        assert!(after.wait < Ns::from_millis(20), "{mbps} Mb/s: {}", after.wait);
+    }
+}
+
 #[test]
 fn several_flows_of_a_network_share_a_link() {
     let mut config = config(PacingRule::BbrLite);

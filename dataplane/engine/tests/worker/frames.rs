@@ -79,7 +79,7 @@ pub(crate) fn segment(side: Side, say: Say) -> Vec<u8> {
     tcp[2..4].copy_from_slice(&to_port.to_be_bytes());
     tcp[4..8].copy_from_slice(&say.seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&say.ack.to_be_bytes());
-    tcp[12] = ((32 + sack_len) / 4 << 4) as u8;
+    tcp[12] = (((32 + sack_len) / 4) << 4) as u8;
     tcp[13] = say.flags;
     tcp[14..16].copy_from_slice(&0xFFFF_u16.to_be_bytes());
     tcp[20..24].copy_from_slice(&[1, 1, 8, 10]);

@@ -26,8 +26,8 @@ fn a_swap_in_flight_loses_nothing_and_old_generations_are_given_back() {
             world.connect(Sender::fixed(flow, 1, 100_000));
         }
         world.run_for(Ns::from_secs(2));
-        let first = generation(1, &latency_keeper(1.1));
-        let mut set = ModelSet::empty().with(first);
+        let before = *world.worker.stats();
+        let mut set = set(&latency_keeper(1.1));
         for number in 2..=6 {
             set = set.with(generation(number, &latency_keeper(1.05 + f64::from(number) / 50.0)));
             world.publisher.publish(set.clone()).expect("the worker keeps up");
@@ -41,7 +41,7 @@ fn a_swap_in_flight_loses_nothing_and_old_generations_are_given_back() {
         for verdict in [Verdict::PaceFull, Verdict::TxFull, Verdict::TableFull, Verdict::Malformed] {
             assert_eq!(tally.ended[verdict as usize], 0, "{verdict:?}");
         }
-        assert_eq!(stats.retransmitted_bytes, 0);
+        assert_eq!(stats.retransmitted_bytes, before.retransmitted_bytes);
         assert!(world.receivers.values().all(|receiver| receiver.delivered > 1_000_000));
     }
 }
