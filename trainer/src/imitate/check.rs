@@ -1,6 +1,6 @@
 //! Closed-loop check: does a driver keep a link full and its queue short, also when the capacity changes?
 
-use super::rng::Rng;
+use crate::rng::Rng;
 use super::teacher;
 use super::world::{Link, Measured, Policy, World};
 use crate::network::Network;

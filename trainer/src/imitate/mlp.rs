@@ -1,6 +1,6 @@
 //! A tanh network, its gradient and Adam, in plain f64: small enough to check by hand and by finite differences.
 
-use super::rng::Rng;
+use crate::rng::Rng;
 use crate::network::{Activation, Layer, Network, Output};
 
 /// A fully connected network with tanh behind every layer but the last.

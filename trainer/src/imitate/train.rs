@@ -5,7 +5,7 @@
 //! regression from all states so far.
 
 use super::mlp::{Adam, Mlp, Workspace};
-use super::rng::Rng;
+use crate::rng::Rng;
 use super::teacher;
 use super::world::{Link, Policy, World};
 use crate::network::Network;

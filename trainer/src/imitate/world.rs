@@ -14,7 +14,7 @@
 //! Features come from `weir_features`, through the calls that the datapath makes. Not here: TCP (a flow always has
 //! data and is never window-limited), retransmission, several queues, ECN.
 
-use super::rng::Rng;
+use crate::rng::Rng;
 use std::collections::VecDeque;
 use weir_features::{History, INPUTS, Interval, ONE, PacingSpec, RttBase, apply_action};
 

@@ -1,0 +1,268 @@
+//! One `[[model]]` of a configuration, and the whole way from its file to a snapshot.
+
+use crate::network::Network;
+use crate::onnx::{self, ImportError};
+use crate::quantise::{InputMap, QuantiseError, QuantiseOptions, quantise};
+use crate::verify::{self, Errors, VerifyError};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use weir_features::{Input, InputSchema, PacingSpec, SchemaError};
+use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
+
+/// Rows on which a build states its quantisation error; a millisecond each thousand.
+const ROWS: usize = 4096;
+/// Seed of those rows.
+const SEED: u64 = 1;
+
+/// A model as the configuration names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSpec {
+    /// 1 to 32 printable ASCII bytes.
+    pub name: String,
+    /// What it decides.
+    pub function: Function,
+    /// The ONNX file.
+    pub file: PathBuf,
+    /// Width of weights and values.
+    pub precision: Precision,
+    /// The features of one interval, in the datapath's order.
+    pub inputs: Vec<InputSpec>,
+    /// Intervals that the network is shown.
+    pub history: usize,
+    /// The feature definitions' other parameters (its clips are replaced by those of the inputs).
+    pub pacing: PacingSpec,
+}
+
+/// One feature and its way into the network: `scale * clamp(feature, clip) + offset`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    /// Name of the feature.
+    pub feature: String,
+    /// Factor between the feature and the network's input.
+    pub scale: f64,
+    /// Added after scaling.
+    pub offset: f64,
+    /// Smallest and largest feature value.
+    pub clip: [f64; 2],
+}
+
+/// A built model.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The snapshot's bytes.
+    pub bytes: Vec<u8>,
+    /// The snapshot, decoded.
+    pub snapshot: Snapshot,
+    /// The float network that it came from.
+    pub network: Network,
+    /// One map per network input.
+    pub inputs: Vec<InputMap>,
+    /// What to tell an operator.
+    pub report: BuildReport,
+}
+
+/// What was built. `Display` gives a few lines for `weir check`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildReport {
+    /// The model's name.
+    pub name: String,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// What it decides.
+    pub function: Function,
+    /// Width of weights and values.
+    pub precision: Precision,
+    /// Widths of all layers, "30-32-16-1".
+    pub shape: String,
+    /// Name of each layer's activation.
+    pub activations: Vec<&'static str>,
+    /// Weights and biases.
+    pub parameters: usize,
+    /// Size of the snapshot in bytes.
+    pub snapshot_bytes: usize,
+    /// Names the input definitions.
+    pub schema_hash: u64,
+    /// The snapshot's own checksum.
+    pub checksum: u32,
+    /// The integers against the float network, on seeded rows within the clips.
+    pub quantisation: Errors,
+}
+
+impl fmt::Display for BuildReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, file) = (&self.name, self.file.display());
+        writeln!(f, "model {name}: {} network from {file}", self.function.name())?;
+        let activations = self.activations.join(", ");
+        writeln!(f, "  layers {} ({activations}), {} parameters", self.shape, self.parameters)?;
+        writeln!(
+            f,
+            "  snapshot {}, {} bytes, schema {:016x}, checksum {:08x}",
+            self.precision.name(),
+            self.snapshot_bytes,
+            self.schema_hash,
+            self.checksum
+        )?;
+        write!(f, "  quantisation error {}", self.quantisation)
+    }
+}
+
+/// Why a model cannot be built. One line each, with the model's file or name in it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The file is refused.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// There are no feature definitions for this function yet.
+    #[error("model '{name}': no features are defined for function {function}; only pacing models can be built")]
+    Function {
+        /// The model's name.
+        name: String,
+        /// The function's name.
+        function: &'static str,
+    },
+    /// The inputs are not what the datapath can give.
+    #[error("model '{name}': {error}")]
+    Schema {
+        /// The model's name.
+        name: String,
+        /// What is wrong.
+        error: SchemaError,
+    },
+    /// The network takes another number of values than the configuration gives it.
+    #[error(
+        "{}: the network takes {found} inputs, but model '{name}' gives it {features} features x {history} intervals \
+         = {expected}", file.display()
+    )]
+    Inputs {
+        /// The model's file.
+        file: PathBuf,
+        /// The model's name.
+        name: String,
+        /// The network's inputs.
+        found: usize,
+        /// Features per interval.
+        features: usize,
+        /// Intervals.
+        history: usize,
+        /// Their product.
+        expected: usize,
+    },
+    /// A pacing network gives one number.
+    #[error("{}: the network gives {found} outputs, but a pacing model gives 1", file.display())]
+    Outputs {
+        /// The model's file.
+        file: PathBuf,
+        /// The network's outputs.
+        found: usize,
+    },
+    /// The network has no integers.
+    #[error("{}: {error}", file.display())]
+    Quantise {
+        /// The model's file.
+        file: PathBuf,
+        /// Why.
+        error: QuantiseError,
+    },
+    /// The quantiser's bytes do not decode, or do not fit the network: a defect here, caught before it is run.
+    #[error("{}: the snapshot does not stand its own check: {reason}", file.display())]
+    Check {
+        /// The model's file.
+        file: PathBuf,
+        /// What the check said.
+        reason: String,
+    },
+}
+
+/// The schema and the input maps of a model, without reading its file.
+///
+/// # Errors
+/// [`BuildError::Function`], [`BuildError::Schema`].
+pub fn inputs(spec: &ModelSpec) -> Result<(InputSchema, Vec<InputMap>), BuildError> {
+    if spec.function != Function::Pacing {
+        return Err(BuildError::Function { name: spec.name.clone(), function: spec.function.name() });
+    }
+    let named: Vec<Input<'_>> = spec
+        .inputs
+        .iter()
+        .map(|input| Input {
+            feature: &input.feature,
+            scale: input.scale,
+            offset: input.offset,
+            clip: input.clip,
+        })
+        .collect();
+    let schema = InputSchema::pacing(&spec.pacing, spec.history, &named)
+        .map_err(|error| BuildError::Schema { name: spec.name.clone(), error })?;
+    let row = spec.inputs.iter().map(|i| InputMap { scale: i.scale, offset: i.offset, clip: i.clip });
+    let maps = (0..spec.history).flat_map(|_| row.clone()).collect();
+    Ok((schema, maps))
+}
+
+/// Imports, checks and quantises a model.
+///
+/// # Errors
+/// [`BuildError`], one line.
+pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
+    let (schema, maps) = inputs(spec)?;
+    let network = onnx::import(&spec.file)?;
+    check_interface(spec, &network, maps.len())?;
+    let resting = resting_features(&maps, spec.inputs.len());
+    let reference: Vec<f64> = (0..spec.history).flat_map(|_| resting.iter().copied()).collect();
+    let options = QuantiseOptions {
+        name: &spec.name,
+        function: spec.function,
+        precision: spec.precision,
+        schema_hash: schema.hash(),
+        inputs: &maps,
+        reference: &reference,
+        calibration: &[],
+    };
+    let bytes = quantise(&network, &options)
+        .map_err(|error| BuildError::Quantise { file: spec.file.clone(), error })?;
+    let snapshot = Snapshot::decode(&bytes).map_err(|error: SnapshotError| check(&spec.file, error.to_string()))?;
+    let rows = verify::rows(&maps, spec.inputs.len(), ROWS, SEED);
+    let quantisation = verify::quantisation_error(&snapshot, &network, &maps, &rows)
+        .map_err(|error: VerifyError| check(&spec.file, error.to_string()))?;
+    let report = BuildReport {
+        name: spec.name.clone(),
+        file: spec.file.clone(),
+        function: spec.function,
+        precision: spec.precision,
+        shape: network.shape(),
+        activations: network.layers.iter().map(|layer| layer.activation.name()).collect(),
+        parameters: network.layers.iter().map(|layer| layer.weights.len() + layer.bias.len()).sum(),
+        snapshot_bytes: bytes.len(),
+        schema_hash: schema.hash(),
+        checksum: snapshot.checksum(),
+        quantisation,
+    };
+    Ok(Built { bytes, snapshot, network, inputs: maps, report })
+}
+
+fn check_interface(spec: &ModelSpec, network: &Network, expected: usize) -> Result<(), BuildError> {
+    if network.inputs() != expected {
+        return Err(BuildError::Inputs {
+            file: spec.file.clone(),
+            name: spec.name.clone(),
+            found: network.inputs(),
+            features: spec.inputs.len(),
+            history: spec.history,
+            expected,
+        });
+    }
+    match network.outputs() {
+        1 => Ok(()),
+        found => Err(BuildError::Outputs { file: spec.file.clone(), found }),
+    }
+}
+
+/// What an interval without news reads (no inflation, ratios of one), within the clips.
+fn resting_features(maps: &[InputMap], features: usize) -> Vec<f64> {
+    let neutral = weir_features::History::NEUTRAL.map(|x| f64::from(x) / f64::from(weir_features::ONE));
+    maps.iter().take(features).zip(neutral).map(|(map, x)| x.clamp(map.clip[0], map.clip[1])).collect()
+}
+
+fn check(file: &Path, reason: String) -> BuildError {
+    BuildError::Check { file: file.to_path_buf(), reason }
+}
