@@ -1,1 +1,18 @@
 //! DPDK at the edge, threads, config, metrics, control: the composition root.
+//!
+//! `weir` the program is a thin `main` over this library, so that tests can reach its parts. Who may know whom:
+//! [`config`] turns text into a checked plan and knows no thread; [`run`] builds threads from a plan; [`status`] is what
+//! they show through [`http`] and [`metrics`]; a worker speaks only through its [`board`].
+
+pub mod board;
+pub mod capture;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod metrics;
+pub mod models;
+pub mod report;
+pub mod run;
+mod snapshot_cmd;
+pub mod status;
+pub mod version;

@@ -1,0 +1,91 @@
+//! The command line.
+
+use crate::config::ConfigError;
+use crate::{models, run, snapshot_cmd, version};
+use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// A learned host datapath: forwards frames between two ports and paces TCP flows by a quantised neural network.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, long_version = version::long())]
+#[command(after_help = "Log level: set WEIR_LOG to error, warn, info (default) or debug.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a configuration until SIGTERM or Ctrl-C, or until its capture files end.
+    Run(ConfigArgs),
+    /// Check a configuration and all that it names, quantise its models, and say what would run. Needs no NIC, no
+    /// hugepages, no DPDK, and changes nothing.
+    Check(ConfigArgs),
+    /// Make, read and verify quantised models.
+    Snapshot {
+        #[command(subcommand)]
+        command: SnapshotCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file (TOML). Paths in it are relative to it.
+    config: PathBuf,
+    /// Override one key, as in `--set pacing.rate_max=1Gbps` or `--set model[0].precision=12bit`. The value is TOML,
+    /// or plain text where it is not; nothing after `=` takes the key away. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum SnapshotCommand {
+    /// Quantise an ONNX file into a snapshot.
+    Build(snapshot_cmd::BuildArgs),
+    /// Print what a snapshot is.
+    Inspect(snapshot_cmd::InspectArgs),
+    /// Hold a snapshot's integers against its ONNX file in floating point.
+    Verify(snapshot_cmd::VerifyArgs),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let done = match cli.command {
+        Command::Run(args) => run::run(&args.config, &args.overrides),
+        Command::Check(args) => models::check(&args.config, &args.overrides),
+        Command::Snapshot { command } => match command {
+            SnapshotCommand::Build(args) => snapshot_cmd::build(&args),
+            SnapshotCommand::Inspect(args) => snapshot_cmd::inspect(&args),
+            SnapshotCommand::Verify(args) => snapshot_cmd::verify(&args),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes on one line. A configuration's error begins with its place, as editors expect it; any
+/// other says who speaks.
+fn one_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+    if error.is::<ConfigError>() { text } else { format!("weir: {text}") }
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,30 @@
+//! From a TOML file and `--set` overrides to a [`Plan`]: plain checked values that the rest of the shell can use
+//! without asking again. A refusal names file, line, column, key, what was expected and what was found.
+//!
+//! The crate `config` merges the layers, [`read`] fills the schema strictly, and the spanned parser `toml-span`
+//! finds a refused key in the raw text again.
+
+mod error;
+mod plan;
+mod ports;
+mod read;
+mod schema;
+mod source;
+mod units;
+
+pub use error::{ConfigError, KeyPath, Place, Step};
+pub use plan::{CorePlan, EalPlan, ModelPlan, Plan};
+pub use ports::{CapturePair, Device, PortsPlan};
+pub use source::Source;
+
+use std::path::Path;
+
+/// Reads, merges and checks a configuration. Touches nothing but the files that it names; models are not read yet.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn load(file: &Path, overrides: &[String]) -> Result<(Plan, Source), ConfigError> {
+    let source = Source::read(file, overrides)?;
+    let plan = Plan::check(&source)?;
+    Ok((plan, source))
+}

@@ -1,0 +1,193 @@
+//! The keys of a configuration file, their kinds, bounds and defaults. What relates two keys is checked in
+//! [`super::plan`].
+
+use super::units::{Rate, Real, Share, Size, Span, Whole};
+use serde::Deserialize;
+use weir_engine::time::Ns;
+
+/// A whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) eal: EalKeys,
+    #[serde(default)]
+    pub(crate) cores: CoreKeys,
+    pub(crate) ports: PortKeys,
+    #[serde(default)]
+    pub(crate) engine: EngineKeys,
+    pub(crate) pacing: Option<PacingKeys>,
+    #[serde(default)]
+    pub(crate) model: Vec<ModelKeys>,
+    pub(crate) metrics: Option<MetricsKeys>,
+}
+
+/// DPDK's environment. Not used with capture files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EalKeys {
+    pub(crate) hugepages: bool,
+    pub(crate) memory_mb: Whole<64, 1_048_576>,
+}
+
+impl Default for EalKeys {
+    fn default() -> EalKeys {
+        EalKeys { hugepages: true, memory_mb: Whole::clamped(256) }
+    }
+}
+
+/// Who runs where. Not used with capture files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CoreKeys {
+    pub(crate) control: Whole<0, 1023>,
+    pub(crate) workers: Vec<Whole<0, 1023>>,
+    pub(crate) shared: bool,
+}
+
+impl Default for CoreKeys {
+    fn default() -> CoreKeys {
+        CoreKeys { control: Whole::clamped(0), workers: vec![Whole::clamped(1)], shared: false }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortKeys {
+    #[serde(default, rename = "mode")]
+    pub(crate) _mode: Mode,
+    pub(crate) inside: String,
+    pub(crate) outside: String,
+}
+
+/// How frames cross. A closed list of one today: a file says what it relies on, so that a later default cannot
+/// change its meaning.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    #[default]
+    Wire,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EngineKeys {
+    pub(crate) seed: Whole<0, { u64::MAX }>,
+    pub(crate) flows_max: Whole<16, 16_777_216>,
+    pub(crate) half_open_max: Whole<16, 16_777_216>,
+    pub(crate) flow_idle_max: Span,
+    pub(crate) held_max: Whole<64, 4_194_304>,
+    pub(crate) drain_max: Span,
+}
+
+impl Default for EngineKeys {
+    fn default() -> EngineKeys {
+        EngineKeys {
+            seed: Whole::clamped(1),
+            flows_max: Whole::clamped(65_536),
+            half_open_max: Whole::clamped(16_384),
+            flow_idle_max: Span(Ns::from_secs(120)),
+            held_max: Whole::clamped(8_192),
+            drain_max: Span(Ns::from_secs(2)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PacingKeys {
+    pub(crate) rule: Rule,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) model: Option<String>,
+    pub(crate) rate_min: Rate,
+    pub(crate) rate_max: Rate,
+    pub(crate) rate_start: Rate,
+    #[serde(default = "default_control_share")]
+    pub(crate) control_share: Share,
+    #[serde(default = "default_sample_share")]
+    pub(crate) sample_share: Share,
+    pub(crate) mark_delay: Span,
+    pub(crate) delay_max: Span,
+    pub(crate) flow_held_bytes_max: Size,
+    #[serde(default)]
+    pub(crate) pin: Pin,
+    pub(crate) pin_max: Option<Span>,
+}
+
+/// 2 % of flows stay on the rule: enough to measure against, cheap to give up.
+fn default_control_share() -> Share {
+    Share(0.02)
+}
+
+/// 10 % of flows tell the trainer.
+fn default_sample_share() -> Share {
+    Share(0.1)
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Rule {
+    None,
+    BbrLite,
+    Fixed,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pin {
+    #[default]
+    Interval,
+    Flow,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelKeys {
+    pub(crate) name: String,
+    pub(crate) function: ModelFunction,
+    pub(crate) file: String,
+    #[serde(default)]
+    pub(crate) precision: ModelPrecision,
+    pub(crate) history: Whole<1, 64>,
+    pub(crate) inputs: Vec<InputKeys>,
+}
+
+/// What a model decides. Only pacing, so far.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ModelFunction {
+    Pacing,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) enum ModelPrecision {
+    #[default]
+    #[serde(rename = "8bit")]
+    Bits8,
+    #[serde(rename = "12bit")]
+    Bits12,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InputKeys {
+    pub(crate) feature: String,
+    #[serde(default = "one")]
+    pub(crate) scale: Real,
+    #[serde(default = "zero")]
+    pub(crate) offset: Real,
+    pub(crate) clip: [Real; 2],
+}
+
+fn one() -> Real {
+    Real(1.0)
+}
+fn zero() -> Real {
+    Real(0.0)
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetricsKeys {
+    pub(crate) listen: String,
+}

@@ -1,0 +1,306 @@
+//! The text of `/metrics`.
+//!
+//! Every scrape builds its page from one consistent [`Report`] per worker, so that in any scrape
+//!
+//! ```text
+//! sum weir_received_frames_total + weir_originated_frames_total = sum weir_verdicts_total + sum weir_held_frames
+//! ```
+//!
+//! No label has values that traffic can make: none is per flow, address or port number.
+
+use crate::report::Report;
+use crate::status::{ModelStatus, PortStatus, Status};
+use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
+use std::collections::BTreeMap;
+use weir_engine::counters::Kind;
+use weir_engine::io::Side;
+use weir_engine::verdict::Verdict;
+
+/// What a page shows.
+pub struct View<'a> {
+    /// Each worker's report, by worker index.
+    pub reports: &'a [Report],
+    /// Ticks of the time-stamp counter per second.
+    pub tsc_hz: u64,
+    /// What the control thread knows.
+    pub status: &'a Status,
+    /// Why Weir is not ready, if it is not.
+    pub ready: bool,
+    /// Unix time now, in seconds.
+    pub unix_seconds: f64,
+}
+
+/// Renders a page.
+///
+/// # Errors
+/// A metric's name or labels break Prometheus' rules, which a test of this crate excludes.
+pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
+    let mut page = Page::new()?;
+    let version = env!("CARGO_PKG_VERSION");
+    page.gauge("build_info", "What this is.", &[("version", version), ("dpdk", crate::version::DPDK)], 1.0)?;
+    page.gauge("start_time_seconds", "Unix time at which Weir started.", &[], view.status.started_unix_seconds)?;
+    page.gauge("ready", "1 when /readyz answers 200.", &[], f64::from(u8::from(view.ready)))?;
+    page.gauge("tsc_hertz", "Ticks per second of the counter behind all cycles.", &[], view.tsc_hz as f64)?;
+    page.counter(
+        "samples_drained_total",
+        "Samples that control has taken from the workers' lanes.",
+        &[],
+        view.status.samples_drained,
+    )?;
+    for (index, report) in view.reports.iter().enumerate() {
+        worker(&mut page, &index.to_string(), report, view.tsc_hz)?;
+    }
+    for (side, port) in Side::ALL.iter().zip(&view.status.ports) {
+        self::port(&mut page, side.name(), port)?;
+    }
+    if let Some(buffers) = &view.status.buffers {
+        page.gauge("buffers", "Frame buffers that there are.", &[], f64::from(buffers.total))?;
+        page.gauge(
+            "buffers_in_use",
+            "Frame buffers in receive rings, held frames and frames on their way.",
+            &[],
+            f64::from(buffers.in_use),
+        )?;
+    }
+    for model in &view.status.models {
+        self::model(&mut page, model, view.unix_seconds)?;
+    }
+    page.finish()
+}
+
+fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result<(), prometheus::Error> {
+    let tally = &report.tally;
+    let by_side = [
+        ("received_frames_total", "Frames received, by the side they came from.", tally.received),
+        ("received_bytes_total", "Bytes received, by the side they came from.", tally.received_bytes),
+        ("sent_frames_total", "Frames sent, by the side they left from.", tally.sent),
+        ("sent_bytes_total", "Bytes sent, by the side they left from.", tally.sent_bytes),
+    ];
+    for (name, help, values) in by_side {
+        for (side, value) in Side::ALL.iter().zip(values) {
+            page.counter(name, help, &[("worker", worker), ("side", side.name())], value)?;
+        }
+    }
+    page.counter("originated_frames_total", "Frames that Weir made.", &[("worker", worker)], tally.originated)?;
+    for verdict in Verdict::ALL {
+        let labels = [("worker", worker), ("verdict", verdict.name())];
+        let ended = tally.ended[verdict as usize];
+        page.counter("verdicts_total", "Frames that ended, by how. Every frame ends once.", &labels, ended)?;
+    }
+
+    let cycles = &report.cycles;
+    let seconds = |ticks: u64| ticks as f64 / tsc_hz.max(1) as f64;
+    let spent = "Cycles that the worker spent in turns that did something (busy) or found nothing to do (idle).";
+    for (state, value) in [("busy", cycles.busy), ("idle", cycles.idle)] {
+        page.counter("worker_cycles_total", spent, &[("worker", worker), ("state", state)], value)?;
+    }
+    page.counter(
+        "inference_cycles_total",
+        "Cycles spent in running networks, gathering and quantising their inputs included.",
+        &[("worker", worker)],
+        cycles.inference,
+    )?;
+    page.seconds(
+        "inference_seconds_total",
+        "The same in seconds; per weir_inferences_total it is the cost of one.",
+        &[("worker", worker)],
+        seconds(cycles.inference),
+    )?;
+    page.gauge(
+        "worker_turn_seconds_max",
+        "The longest turn of the last second, time away from the core included.",
+        &[("worker", worker)],
+        seconds(cycles.turn_max),
+    )?;
+    page.gauge(
+        "wheel_lag_seconds_max",
+        "How late the wheel was looked at after something had become due, at worst in the last second.",
+        &[("worker", worker)],
+        seconds(cycles.lag_max),
+    )?;
+
+    let held = "Frames inside now: waiting for their time (wheel) or for their port (backlog).";
+    for stat in &report.stats {
+        let place = match stat.name {
+            "held_frames" => Some("wheel"),
+            "backlog_frames" => Some("backlog"),
+            _ => None,
+        };
+        if let Some(place) = place {
+            let labels = [("worker", worker), ("place", place)];
+            page.gauge("held_frames", held, &labels, stat.value as f64)?;
+            continue;
+        }
+        let labels: Vec<(&str, &str)> = [("worker", worker)].into_iter().chain(stat.label).collect();
+        match (stat.kind, stat.name.strip_suffix("_nanoseconds_total")) {
+            // The engine counts nanoseconds; Prometheus wants base units.
+            (Kind::Counter, Some(stem)) => {
+                page.seconds(&format!("{stem}_seconds_total"), stat.help, &labels, stat.value as f64 / 1e9)?;
+            }
+            (Kind::Counter, None) => page.counter(stat.name, stat.help, &labels, stat.value)?,
+            (Kind::Gauge, _) => page.gauge(stat.name, stat.help, &labels, stat.value as f64)?,
+        }
+    }
+    Ok(())
+}
+
+fn port(page: &mut Page, side: &str, port: &PortStatus) -> Result<(), prometheus::Error> {
+    page.gauge("port_info", "Which device a side is.", &[("side", side), ("port", &port.name)], 1.0)?;
+    let up = f64::from(u8::from(port.up));
+    page.gauge("port_up", "1 while the port is there and its link is up.", &[("side", side)], up)?;
+    let counters = [
+        ("port_down_total", "Times that the port was seen to go down or away.", port.downs),
+        ("port_rx_missed_total", "Frames that the device dropped because no one fetched them in time.", port.rx_missed),
+        ("port_rx_errors_total", "Frames that the device found broken.", port.rx_errors),
+        ("port_rx_no_buffer_total", "Frames that found no free buffer.", port.rx_no_buffer),
+        ("port_tx_errors_total", "Frames that the device failed to send.", port.tx_errors),
+    ];
+    for (name, help, value) in counters {
+        page.counter(name, help, &[("side", side)], value)?;
+    }
+    Ok(())
+}
+
+fn model(page: &mut Page, model: &ModelStatus, unix_seconds: f64) -> Result<(), prometheus::Error> {
+    let labels = [
+        ("model", model.name.as_str()),
+        ("function", model.function),
+        ("generation", &model.generation.to_string()),
+        ("precision", model.precision),
+        ("executor", model.executor),
+        ("schema", &format!("{:016x}", model.schema_hash)),
+        ("checksum", &format!("{:08x}", model.checksum)),
+    ];
+    page.gauge("model_info", "The snapshot that decides.", &labels, 1.0)?;
+    let age = (unix_seconds - model.published_unix_seconds).max(0.0);
+    page.gauge("model_age_seconds", "Time since the snapshot was published.", &[("model", &model.name)], age)
+}
+
+/// A page in the making. Vectors are made at their first sample.
+struct Page {
+    registry: Registry,
+    counters: BTreeMap<String, IntCounterVec>,
+    seconds: BTreeMap<String, CounterVec>,
+    gauges: BTreeMap<String, GaugeVec>,
+}
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+fn names<'a>(labels: &Labels<'a>) -> Vec<&'a str> {
+    labels.iter().map(|(name, _)| *name).collect()
+}
+fn values<'a>(labels: &Labels<'a>) -> Vec<&'a str> {
+    labels.iter().map(|(_, value)| *value).collect()
+}
+
+macro_rules! sample {
+    ($page:ident.$map:ident, $vector:ident, $name:ident, $help:ident, $labels:ident) => {{
+        if !$page.$map.contains_key($name) {
+            let vector = $vector::new(Opts::new($name, $help), &names($labels))?;
+            $page.registry.register(Box::new(vector.clone()))?;
+            $page.$map.insert($name.to_owned(), vector);
+        }
+        match $page.$map.get($name) {
+            Some(vector) => vector.get_metric_with_label_values(&values($labels))?,
+            None => return Ok(()),
+        }
+    }};
+}
+
+impl Page {
+    fn new() -> Result<Page, prometheus::Error> {
+        Ok(Page {
+            registry: Registry::new_custom(Some("weir".to_owned()), None)?,
+            counters: BTreeMap::new(),
+            seconds: BTreeMap::new(),
+            gauges: BTreeMap::new(),
+        })
+    }
+
+    fn counter(&mut self, name: &str, help: &str, labels: &Labels<'_>, value: u64) -> Result<(), prometheus::Error> {
+        sample!(self.counters, IntCounterVec, name, help, labels).inc_by(value);
+        Ok(())
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, labels: &Labels<'_>, value: f64) -> Result<(), prometheus::Error> {
+        sample!(self.seconds, CounterVec, name, help, labels).inc_by(value);
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, labels: &Labels<'_>, value: f64) -> Result<(), prometheus::Error> {
+        sample!(self.gauges, GaugeVec, name, help, labels).set(value);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::WORDS;
+    use crate::status::BufferStatus;
+
+    fn example() -> String {
+        let words = std::array::from_fn(|index| index as u64 + 1);
+        let status = Status {
+            ports: vec![PortStatus { name: "net_null0".to_owned(), ..PortStatus::default() }; 2],
+            buffers: Some(BufferStatus { total: 16_384, in_use: 2_048 }),
+            models: vec![ModelStatus {
+                name: "aurora".to_owned(),
+                function: "pacing",
+                generation: 1,
+                precision: "8bit",
+                executor: "scalar",
+                schema_hash: 0xABC,
+                checksum: 1,
+                published_unix_seconds: 50.0,
+            }],
+            samples_drained: 3,
+            started_unix_seconds: 40.0,
+            ..Status::default()
+        };
+        let reports = [Report::unpack(&(words as [u64; WORDS]))];
+        page(&View { reports: &reports, tsc_hz: 2_000_000_000, status: &status, ready: true, unix_seconds: 60.0 })
+            .unwrap()
+    }
+
+    #[test]
+    fn names_help_and_units_keep_the_conventions() {
+        let text = example();
+        let mut kinds = BTreeMap::new();
+        for line in text.lines() {
+            if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+                assert!(kinds.insert(name, kind).is_none(), "{name} twice");
+                assert!(name.starts_with("weir_"), "{name}");
+                assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+                for not_base in ["nanoseconds", "milliseconds", "bits", "percent"] {
+                    assert!(!name.contains(not_base), "{name}");
+                }
+            }
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                assert!(help.ends_with('.'), "{help}");
+            }
+        }
+        assert!(kinds.len() > 40, "{}", kinds.len());
+        assert!(text.contains("weir_model_age_seconds{model=\"aurora\"} 10\n"), "{text}");
+        assert!(text.contains("weir_interval_seconds_total{source=\"model\",worker=\"0\"}"), "{text}");
+        assert!(text.contains("weir_build_info{"), "{text}");
+    }
+
+    #[test]
+    fn no_label_is_one_that_traffic_can_fill() {
+        let closed = ["worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function"];
+        let closed = [closed.as_slice(), &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"]]
+            .concat();
+        for line in example().lines().filter(|line| !line.starts_with('#')) {
+            let Some((_, labels)) = line.split_once('{') else { continue };
+            for pair in labels.split('}').next().unwrap_or("").split(',') {
+                let name = pair.split('=').next().unwrap_or("");
+                assert!(closed.contains(&name), "{name} in {line}");
+            }
+        }
+    }
+}

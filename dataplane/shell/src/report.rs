@@ -1,0 +1,104 @@
+//! What a worker tells the world: its counters as one array of words, so that they cross a [`board`](crate::board) of
+//! one moment.
+
+use std::array;
+use weir_engine::counters::{Stat, WorkerStats};
+use weir_engine::verdict::{Tally, Verdict};
+
+/// Counters of the engine besides its tally.
+const STATS: usize = size_of::<WorkerStats>() / size_of::<u64>();
+/// Received and sent frames and bytes by side; originated; held; verdicts.
+const TALLY: usize = 4 * 2 + 2 + Verdict::COUNT;
+const LOOP: usize = 5;
+/// Words of a report.
+pub const WORDS: usize = TALLY + STATS + LOOP;
+
+/// Where the worker's cycles go. All in ticks of the time-stamp counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopCycles {
+    /// In turns that moved or decided something.
+    pub busy: u64,
+    /// In turns that found nothing to do.
+    pub idle: u64,
+    /// In running networks, gathering their inputs included; part of `busy`.
+    pub inference: u64,
+    /// The longest turn of the last whole second.
+    pub turn_max: u64,
+    /// How late, at worst in the last whole second, the wheel was looked at after something had become due.
+    pub lag_max: u64,
+}
+
+/// One worker's counters of one moment.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Frames in, out and ended.
+    pub tally: Tally,
+    /// The engine's other counters, with their names.
+    pub stats: Vec<Stat>,
+    /// Where its cycles went.
+    pub cycles: LoopCycles,
+}
+
+/// Packs a report.
+pub fn pack(tally: &Tally, stats: &WorkerStats, cycles: &LoopCycles) -> [u64; WORDS] {
+    let mut words = [0; WORDS];
+    let mut next = words.iter_mut();
+    let mut put = |word: u64| {
+        if let Some(cell) = next.next() {
+            *cell = word;
+        }
+    };
+    [tally.received, tally.received_bytes, tally.sent, tally.sent_bytes].as_flattened().iter().copied().for_each(&mut put);
+    put(tally.originated);
+    put(tally.held);
+    tally.ended.into_iter().for_each(&mut put);
+    stats.each(|stat| put(stat.value));
+    [cycles.busy, cycles.idle, cycles.inference, cycles.turn_max, cycles.lag_max].into_iter().for_each(&mut put);
+    words
+}
+
+impl Report {
+    /// Unpacks what [`pack`] packed.
+    pub fn unpack(words: &[u64; WORDS]) -> Report {
+        let mut next = words.iter().copied();
+        let mut take = || next.next().unwrap_or(0);
+        let mut pair = || array::from_fn(|_| take());
+        let (received, received_bytes, sent, sent_bytes) = (pair(), pair(), pair(), pair());
+        let (originated, held) = (take(), take());
+        let ended = array::from_fn(|_| take());
+        let mut stats = Vec::with_capacity(STATS);
+        WorkerStats::default().each(|stat| stats.push(Stat { value: take(), ..stat }));
+        let cycles =
+            LoopCycles { busy: take(), idle: take(), inference: take(), turn_max: take(), lag_max: take() };
+        Report {
+            tally: Tally { received, received_bytes, sent, sent_bytes, originated, ended, held },
+            stats,
+            cycles,
+        }
+    }
+
+    /// The sum of all figures of one name.
+    pub fn stat(&self, name: &str) -> u64 {
+        self.stats.iter().filter(|stat| stat.name == name).map(|stat| stat.value).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_unpacks_word_for_word() {
+        let words: [u64; WORDS] = array::from_fn(|index| index as u64 + 1);
+        let report = Report::unpack(&words);
+        assert_eq!(report.tally.received, [1, 2]);
+        assert_eq!(report.stats.len(), STATS);
+        assert_eq!(report.cycles.lag_max, WORDS as u64);
+
+        let stats = WorkerStats { inferences: 77, ..WorkerStats::default() };
+        let repacked = pack(&report.tally, &stats, &report.cycles);
+        assert_eq!(repacked[..TALLY], words[..TALLY]);
+        assert_eq!(repacked[WORDS - LOOP..], words[WORDS - LOOP..]);
+        assert_eq!(Report::unpack(&repacked).stat("inferences_total"), 77);
+    }
+}

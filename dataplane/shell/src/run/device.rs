@@ -1,0 +1,189 @@
+//! DPDK ports: EAL, buffers, ports, and a worker core that polls them.
+
+use super::control::{self, Control};
+use super::poll::{self, Outcome};
+use super::Prepared;
+use anyhow::{Context as _, anyhow};
+use crate::board::board;
+use crate::config::{Device as DevicePlan, Plan};
+use crate::run::mbuf::{DeviceIo, MbufFrame};
+use crate::status::{BufferStatus, PortStatus, Shared, Status, unix_seconds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tracing::{info, warn};
+use weir_cpu::TscClock;
+use weir_dpdk::{Device, Eal, EalConfig, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_engine::io::Side;
+use weir_engine::time::Ns;
+use weir_engine::worker::Worker;
+
+/// Free buffers that a core keeps for itself; DPDK's examples use about this many.
+const POOL_CACHE: u32 = 256;
+/// Bytes of frame that a buffer holds: 1 518 and a jumbo's first part.
+const FRAME_ROOM: u16 = 2_048;
+/// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
+const RING_EMPTIES: Duration = Duration::from_millis(20);
+
+/// Runs until a signal asks for an end.
+///
+/// # Errors
+/// Something that the configuration asks for is not there. Each message says what to do.
+pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) -> anyhow::Result<Outcome> {
+    let stop = control::catch_signals()?;
+    let clock = TscClock::calibrate()?;
+    let (eal, lcore) = start_eal(plan, devices)?;
+    let buffers = plan.buffers();
+    let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
+    let (ports, io) = start_ports(eal, devices, &pool)?;
+
+    let (writer, reader) = board();
+    let status = Status {
+        ports: ports.iter().map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() }).collect(),
+        buffers: Some(BufferStatus { total: buffers, in_use: pool.in_use() }),
+        models: prepared.models,
+        decides: true,
+        started_unix_seconds: unix_seconds(),
+        ..Status::default()
+    };
+    let shared = Shared::new(status, reader, clock.calibration().hz);
+    let mut control = Control::new(shared, prepared.publisher, prepared.samples_out);
+
+    let polling = Arc::new(AtomicBool::new(false));
+    let running = start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
+    // Only now: an address in use is found before the first scrape, and a scrape never sees a worker that has not
+    // started. Frames flow already; refusing here ends the run cleanly all the same.
+    let served = control.serve(plan.metrics);
+    let interfaces = devices.each_ref().map(|device| Interface::of(device));
+    let mut watch = PortWatch { ports, interfaces, pool };
+    if served.is_ok() {
+        info!("forwarding; stop with SIGTERM or Ctrl-C");
+        while !stop.load(Ordering::Relaxed) && !running.is_finished() {
+            control.tick(|status| watch.look(status));
+        }
+        control.shared().update(|status| status.stopping = true);
+        info!("stopping: no more frames are taken, held ones may leave for up to {} ms", plan.drain_max.0 / 1_000_000);
+    }
+    polling.store(true, Ordering::Relaxed);
+    let (_, outcome) = running.join();
+    let outcome = outcome.map_err(|_| anyhow!("the worker thread panicked; its last words are above"))?;
+    control.tick(|status| watch.look(status));
+    std::thread::sleep(RING_EMPTIES);
+    served?;
+    Ok(outcome)
+}
+
+fn start_eal(plan: &Plan, devices: &[DevicePlan; 2]) -> anyhow::Result<(Eal, Lcore)> {
+    let config = EalConfig {
+        hugepages: plan.eal.hugepages,
+        memory_mb: plan.eal.memory_mb,
+        main_cpu: plan.cores.control,
+        worker_cpus: vec![plan.cores.worker],
+        devices: devices.iter().map(device).collect::<Result<_, _>>()?,
+        log_level: LogLevel::Notice,
+    };
+    let (eal, lcores) = Eal::init(&config)?;
+    let lcore = lcores.into_iter().next().ok_or_else(|| anyhow!("DPDK's EAL gave no worker core"))?;
+    info!(
+        "DPDK {}: control on core {}, worker on core {}, {} MB{}",
+        crate::version::DPDK,
+        plan.cores.control,
+        plan.cores.worker,
+        plan.eal.memory_mb,
+        if plan.eal.hugepages { " of hugepages" } else { ", no hugepages: about half the speed" }
+    );
+    Ok((eal, lcore))
+}
+
+fn device(plan: &DevicePlan) -> anyhow::Result<Device> {
+    Ok(plan.to_string().parse::<Device>()?)
+}
+
+fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Result<([Port; 2], DeviceIo)> {
+    let open = |side: Side| {
+        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &PortConfig::default(), pool)
+            .with_context(|| side.name())?;
+        let queues = port.start().with_context(|| side.name())?;
+        let queues = queues.into_iter().next().ok_or_else(|| anyhow!("a started port gave no queue"))?;
+        let granted = port.granted();
+        info!("{} is {}: {}/{} descriptors, MTU {}", side.name(), port.name(), granted.rx_descriptors,
+            granted.tx_descriptors, granted.mtu);
+        anyhow::Ok((port, queues))
+    };
+    let (inside, inside_queues) = open(Side::Inside)?;
+    let (outside, outside_queues) = open(Side::Outside)?;
+    Ok(([inside, outside], DeviceIo::new([inside_queues, outside_queues])))
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is one thing that moves to the worker's thread")]
+fn start_worker(
+    plan: &Plan,
+    lcore: Lcore,
+    mut io: DeviceIo,
+    clock: TscClock,
+    board: crate::board::BoardWriter<{ crate::report::WORDS }>,
+    stop: &Arc<AtomicBool>,
+    mut models: weir_handoff::Reader<weir_engine::models::ModelSet>,
+    samples: weir_handoff::LaneSender<weir_engine::sampler::Sample>,
+) -> anyhow::Result<Running<Outcome>> {
+    let (engine, drain_max, stop) = (plan.engine.clone(), plan.drain_max, Arc::clone(stop));
+    let job = move || {
+        // On the worker's own core, so that its memory is near it.
+        let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples);
+        poll::poll(worker, &mut io, &mut models, clock, board, &stop, drain_max)
+    };
+    Ok(lcore.run(job)?)
+}
+
+/// Looks after ports and buffers from the control thread.
+struct PortWatch {
+    ports: [Port; 2],
+    interfaces: [Option<Interface>; 2],
+    pool: Pool,
+}
+
+/// The kernel interface under a virtual device. The driver does not notice when it goes.
+struct Interface {
+    name: String,
+    index: u32,
+}
+
+impl Interface {
+    fn of(device: &DevicePlan) -> Option<Interface> {
+        let name = device.argument("iface")?.to_owned();
+        // A driver that makes its own interface may name one that we cannot look up: then there is nothing to watch.
+        let index = nix::net::if_::if_nametoindex(name.as_str()).ok()?;
+        Some(Interface { name, index })
+    }
+
+    /// Whether it is still the same interface: another of its name is not what the driver's socket is bound to.
+    fn is_there(&self) -> bool {
+        nix::net::if_::if_nametoindex(self.name.as_str()) == Ok(self.index)
+    }
+}
+
+impl PortWatch {
+    fn look(&mut self, status: &mut Status) {
+        for ((port, interface), seen) in self.ports.iter().zip(&self.interfaces).zip(&mut status.ports) {
+            let there = !port.is_removed() && interface.as_ref().is_none_or(Interface::is_there);
+            let up = there && port.link().is_ok_and(|link| link.up);
+            if seen.up && !up {
+                seen.downs += 1;
+                warn!("port {} is down or gone: its frames are lost until it is back; a device that was removed needs \
+                    a restart", seen.name);
+            } else if up && !seen.up && seen.downs > 0 {
+                info!("port {} is back", seen.name);
+            }
+            seen.up = up;
+            if let Ok(stats) = port.stats() {
+                seen.rx_missed = stats.rx_missed;
+                seen.rx_errors = stats.rx_errors;
+                seen.rx_no_buffer = stats.rx_no_buffer;
+                seen.tx_errors = stats.tx_errors;
+            }
+        }
+        if let Some(buffers) = &mut status.buffers {
+            buffers.in_use = self.pool.in_use();
+        }
+    }
+}

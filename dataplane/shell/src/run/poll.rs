@@ -1,0 +1,157 @@
+//! A worker core's thread: turn after turn, until told to stop, then the drain.
+
+use crate::board::BoardWriter;
+use crate::report::{LoopCycles, WORDS, pack};
+use std::sync::atomic::{AtomicBool, Ordering};
+use weir_cpu::{TscClock, tsc};
+use weir_engine::counters::WorkerStats;
+use weir_engine::io::PacketIo;
+use weir_engine::models::ModelSet;
+use weir_engine::time::Ns;
+use weir_engine::verdict::Tally;
+use weir_engine::worker::{Probe, TurnReport, Worker};
+use weir_handoff::Reader;
+
+/// How often the counters are published: often enough that a scrape is never stale, seldom enough that the hundred
+/// stores are nothing (some 100 ns a millisecond).
+const PUBLISH_EVERY: Ns = Ns::from_millis(1);
+/// The window of the worst-case gauges.
+const WINDOW: Ns = Ns::from_secs(1);
+
+/// How a worker ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Where every frame went; balanced, with nothing held.
+    pub(super) tally: Tally,
+    /// What else was counted.
+    pub(super) stats: WorkerStats,
+    /// Where the cycles went.
+    pub(super) cycles: LoopCycles,
+}
+
+/// Times inference by the time-stamp counter.
+#[derive(Default)]
+struct InferenceClock {
+    began: u64,
+    cycles: u64,
+}
+
+impl Probe for InferenceClock {
+    fn inference_begin(&mut self) {
+        self.began = tsc();
+    }
+    fn inference_end(&mut self, _rows: usize) {
+        self.cycles += tsc().saturating_sub(self.began);
+    }
+}
+
+/// The loop's own books.
+struct Pace {
+    clock: TscClock,
+    board: BoardWriter<WORDS>,
+    cycles: LoopCycles,
+    /// Worst cases of the window that is under way.
+    window: (u64, u64),
+    window_ends: Ns,
+    publish_at: Ns,
+    /// Ticks at which the present turn began.
+    turn_began: u64,
+    next_due: Option<Ns>,
+}
+
+impl Pace {
+    fn new(clock: TscClock, board: BoardWriter<WORDS>) -> Pace {
+        let began = tsc();
+        let now = Ns(clock.ns_at(began));
+        Pace {
+            clock,
+            board,
+            cycles: LoopCycles::default(),
+            window: (0, 0),
+            window_ends: now + WINDOW,
+            publish_at: now,
+            turn_began: began,
+            next_due: None,
+        }
+    }
+
+    /// The time for the turn that begins.
+    fn now(&self) -> Ns {
+        Ns(self.clock.ns_at(self.turn_began))
+    }
+
+    /// Books the turn that ends here. The next one begins at the same tick, so no cycle is lost between two.
+    fn end_turn(&mut self, report: &TurnReport) -> Ns {
+        let (began, ended) = (self.turn_began, tsc());
+        let spent = ended.saturating_sub(began);
+        if report.busy {
+            self.cycles.busy += spent;
+        } else {
+            self.cycles.idle += spent;
+            weir_cpu::spin_hint();
+        }
+        let (turn_max, lag_max) = &mut self.window;
+        *turn_max = spent.max(*turn_max);
+        let now = Ns(self.clock.ns_at(ended));
+        if let Some(due) = self.next_due
+            && due < now
+        {
+            // Kept in nanoseconds here; turned into ticks when published.
+            *lag_max = (now - due).0.max(*lag_max);
+        }
+        self.next_due = report.next_due;
+        self.turn_began = ended;
+        now
+    }
+
+    fn publish<F: weir_engine::io::Frame>(&mut self, now: Ns, worker: &Worker<F>, inference: &InferenceClock) {
+        self.publish_at = now + PUBLISH_EVERY;
+        self.cycles.inference = inference.cycles;
+        if now >= self.window_ends {
+            self.window_ends = now + WINDOW;
+            let (turn_max, lag_max_ns) = std::mem::take(&mut self.window);
+            let hz = u128::from(self.clock.calibration().hz);
+            self.cycles.turn_max = turn_max;
+            self.cycles.lag_max = (u128::from(lag_max_ns) * hz / 1_000_000_000) as u64;
+        }
+        self.board.publish(&pack(worker.tally(), worker.stats(), &self.cycles));
+    }
+}
+
+/// Polls until `stop` is set, then receives no more and lets what is held leave in its time, for `drain_max` at most.
+pub(super) fn poll<Io: PacketIo>(
+    mut worker: Worker<Io::Frame>,
+    io: &mut Io,
+    models: &mut Reader<ModelSet>,
+    clock: TscClock,
+    board: BoardWriter<WORDS>,
+    stop: &AtomicBool,
+    drain_max: Ns,
+) -> Outcome {
+    let mut inference = InferenceClock::default();
+    let mut pace = Pace::new(clock, board);
+    while !stop.load(Ordering::Relaxed) {
+        let report = worker.turn_probed(pace.now(), io, models, &mut inference);
+        let now = pace.end_turn(&report);
+        if now >= pace.publish_at {
+            pace.publish(now, &worker, &inference);
+        }
+    }
+    models.offline();
+    let drained_by = pace.now() + drain_max;
+    loop {
+        let report = worker.drain(pace.now(), io);
+        let now = pace.end_turn(&report);
+        if report.inside == 0 || now >= drained_by {
+            break;
+        }
+        if now >= pace.publish_at {
+            pace.publish(now, &worker, &inference);
+        }
+    }
+    let Pace { mut board, mut cycles, .. } = pace;
+    cycles.inference = inference.cycles;
+    let (tally, stats) = worker.finish();
+    board.publish(&pack(&tally, &stats, &cycles));
+    Outcome { tally, stats, cycles }
+}
