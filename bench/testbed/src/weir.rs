@@ -95,10 +95,10 @@ impl Counters {
                 held: whole("weir_held_frames")?,
                 verdicts: by("weir_verdicts_total", "verdict")?,
             },
-            decisions: by("weir_decisions_total", "source")?,
+            decisions: by("weir_pacing_decisions_total", "source")?,
             inferences,
             inference_ns: (inferences > 0).then(|| seconds * 1e9 / inferences as f64),
-            marks: whole("weir_marks_total")?,
+            marks: whole("weir_ecn_marks_total")?,
         })
     }
 }
