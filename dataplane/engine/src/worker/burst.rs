@@ -10,25 +10,20 @@ use crate::pace::{Offer, Pacing};
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Parsed, TcpFrame, Tuple};
+use crate::wire::{self, Parsed, TcpFrame};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
-    headers: ArrayVec<Header, BURST>,
-}
-
-/// What stands in a frame's headers, and the flow that it belongs to if it is TCP.
-struct Header {
-    parsed: Parsed,
-    key: Tuple,
-    hash: u64,
+    parsed: ArrayVec<Parsed, BURST>,
+    /// Flow hashes of the TCP frames; zero for others.
+    hashes: ArrayVec<u64, BURST>,
 }
 
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
-        Arrivals { frames: Burst::new(), headers: ArrayVec::new() }
+        Arrivals { frames: Burst::new(), parsed: ArrayVec::new(), hashes: ArrayVec::new() }
     }
 
     /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog.
@@ -44,46 +39,45 @@ impl<F: Frame> Arrivals<F> {
         core.tally.received[side as usize] += received as u64;
         for frame in &self.frames {
             core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
-            self.headers.push(Header::of(frame, side, core));
+            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
         }
-        self.prefetch(core);
-        for (frame, header) in self.frames.drain(..).zip(&self.headers) {
-            core.handle(side, frame, header, models);
+        self.hash(core);
+        for ((frame, parsed), hash) in self.frames.drain(..).zip(&self.parsed).zip(&self.hashes) {
+            core.handle(side, frame, parsed, *hash, models);
         }
-        self.headers.clear();
+        self.parsed.clear();
+        self.hashes.clear();
         received
     }
 
-    /// Asks for the memory that the look-ups will read, all of it before the first is waited for.
-    fn prefetch(&self, core: &Core<F>) {
-        let tcp = || self.headers.iter().filter(|header| matches!(header.parsed, Parsed::Tcp(_)));
-        tcp().for_each(|header| core.flows.prefetch(header.hash));
-        tcp().for_each(|header| core.flows.prefetch_entry(header.hash));
-    }
-}
-
-impl Header {
-    fn of<F: Frame>(frame: &F, side: Side, core: &Core<F>) -> Header {
-        let parsed = wire::parse(frame.bytes(), frame.wire_len());
-        let (key, hash) = match &parsed {
-            Parsed::Tcp(tcp) => (tcp.tuple.outbound(side), core.hasher.hash(&tcp.tuple)),
-            Parsed::Untracked(_) | Parsed::Malformed(_) => (Tuple::default(), 0),
-        };
-        Header { parsed, key, hash }
+    /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
+    /// waited for.
+    fn hash(&mut self, core: &Core<F>) {
+        for parsed in &self.parsed {
+            let hash = match parsed {
+                Parsed::Tcp(tcp) => core.hasher.hash(&tcp.tuple),
+                Parsed::Untracked(_) | Parsed::Malformed(_) => 0,
+            };
+            core.flows.prefetch(hash);
+            self.hashes.push(hash);
+        }
+        for hash in &self.hashes {
+            core.flows.prefetch_entry(*hash);
+        }
     }
 }
 
 impl<F: Frame> Core<F> {
-    fn handle(&mut self, side: Side, frame: F, header: &Header, models: &ModelSet) {
+    fn handle(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
             return;
         }
-        match &header.parsed {
+        match parsed {
             Parsed::Untracked(_) => self.forward(side, frame, Verdict::Untracked),
             Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
-            Parsed::Tcp(tcp) => match self.find_or_establish(side, header, tcp) {
-                Ok(Some(id)) => self.handle_tracked(side, frame, id, tcp, models),
+            Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
+                Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
                 Ok(None) => self.forward(side, frame, Verdict::Untracked),
                 Err(verdict) => self.forward(side, frame, verdict),
             },
@@ -95,23 +89,32 @@ impl<F: Frame> Core<F> {
     fn find_or_establish(
         &mut self,
         side: Side,
-        header: &Header,
+        hash: u64,
         tcp: &TcpFrame,
     ) -> Result<Option<FlowId>, Verdict> {
-        if let Some(id) = self.flows.find(header.hash, &header.key) {
+        let key = tcp.tuple.outbound(side);
+        if let Some(id) = self.flows.find(hash, &key) {
             return Ok(Some(id));
         }
-        let seed = self.half_open.observe(header.hash, &header.key, side, &tcp.segment, self.now);
-        let Some(seed) = seed else { return Ok(None) };
+        let Some(seed) = self.half_open.observe(hash, &key, side, &tcp.segment, self.now) else {
+            return Ok(None);
+        };
         let entry = FlowEntry::new(seed, self.now);
-        let id = self.flows.insert(header.hash, &header.key, entry).map_err(|_| Verdict::TableFull)?;
-        self.half_open.forget(header.hash, &header.key);
+        let id = self.flows.insert(hash, &key, entry).map_err(|_| Verdict::TableFull)?;
+        self.half_open.forget(hash, &key);
         self.stats.flows_opened += 1;
         Ok(Some(id))
     }
 
-    fn handle_tracked(&mut self, side: Side, frame: F, id: FlowId, tcp: &TcpFrame, models: &ModelSet) {
-        let hash = self.flows.hash(id);
+    fn handle_tracked(
+        &mut self,
+        side: Side,
+        frame: F,
+        id: FlowId,
+        hash: u64,
+        tcp: &TcpFrame,
+        models: &ModelSet,
+    ) {
         let Some(entry) = self.flows.get_mut(id) else { return };
         let (now, stats) = (self.now, &mut self.stats);
         entry.on_frame(side, &tcp.segment, now);
@@ -124,7 +127,7 @@ impl<F: Frame> Core<F> {
             self.forward(side, frame, Verdict::Forwarded);
             return;
         }
-        if let (Some(pacing), None, Some(hash)) = (&mut pacing, entry.paced, hash)
+        if let (Some(pacing), None) = (&mut pacing, entry.paced)
             && tcp.segment.payload_len > 0
         {
             entry.paced = pacing.open(id, hash, now);
