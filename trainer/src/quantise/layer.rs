@@ -71,12 +71,18 @@ pub(super) fn quantise(
         bias: Vec::with_capacity(float.outputs),
         multiplier: Vec::with_capacity(float.outputs),
         shift: Vec::with_capacity(float.outputs),
+        lift: 0,
         activation,
     };
     let unread = last && float.activation == Activation::Identity;
+    if !unread {
+        let factors = channels.iter().zip(&arguments).map(|(channel, argument)| channel.unit * argument.gain);
+        parts.lift = scale::lift(factors.fold(0.0, f64::max));
+    }
     for (output, (channel, argument)) in channels.iter().zip(&arguments).enumerate() {
         let factor = channel.unit * argument.gain;
-        let (multiplier, shift) = match scale::narrow(factor) {
+        let lifted = if unread { 0.0 } else { factor / 2f64.powi(parts.lift.into()) };
+        let (multiplier, shift) = match scale::narrow(lifted) {
             Some(held) => held,
             None => return Err(steep(index, output, factor, weight_max, float.activation, precision)),
         };

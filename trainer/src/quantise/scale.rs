@@ -1,6 +1,6 @@
 //! Real factors as the integers that stand for them in a snapshot.
 
-use weir_snapshot::{INPUT_MULTIPLIER_MAX, SHIFT_MAX, WIDE_SHIFT_MAX};
+use weir_snapshot::{INPUT_MULTIPLIER_MAX, LIFT_MAX, SHIFT_MAX, WIDE_SHIFT_MAX};
 
 /// `factor` as `multiplier / 2^(15 + shift)`, multiplier below 2^15; `None` at 1 and above, which the format has not.
 pub(super) fn narrow(factor: f64) -> Option<(i16, u8)> {
@@ -14,6 +14,11 @@ pub(super) fn narrow(factor: f64) -> Option<(i16, u8)> {
     }
     // Only just below 1 does rounding reach 2^15; one part in 65 536 is lost there.
     Some((scaled(factor, 15 + shift).min(f64::from(i16::MAX)) as i16, shift))
+}
+
+/// The smallest lift that brings `factor` below 1, where [`narrow`] can have it; the largest lift if none does.
+pub(super) fn lift(factor: f64) -> u8 {
+    (0..LIFT_MAX).find(|&lift| factor / 2f64.powi(lift.into()) < 1.0).unwrap_or(LIFT_MAX)
 }
 
 /// A positive `factor` as `multiplier / 2^shift`, multiplier at most 2^30; `None` where that has no digits left.
