@@ -29,6 +29,11 @@ enum Command {
         #[command(subcommand)]
         command: SnapshotCommand,
     },
+    /// Train models from nothing.
+    Train {
+        #[command(subcommand)]
+        command: TrainCommand,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +56,13 @@ enum SnapshotCommand {
     Verify(snapshot_cmd::VerifyArgs),
 }
 
+#[derive(Debug, Subcommand)]
+enum TrainCommand {
+    /// Train the starting model, a network that imitates a classical delay-based controller, and write its card.
+    /// Takes a few minutes; what is there stays unless the new model passes its checks.
+    Imitate(models::ImitateArgs),
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -63,6 +75,7 @@ pub fn main() -> ExitCode {
             SnapshotCommand::Inspect(args) => snapshot_cmd::inspect(&args),
             SnapshotCommand::Verify(args) => snapshot_cmd::verify(&args),
         },
+        Command::Train { command: TrainCommand::Imitate(args) } => models::imitate(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

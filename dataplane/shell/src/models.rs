@@ -1,170 +1,23 @@
-//! The configuration's models: import, quantise, and hold the integers against the float network.
+//! `weir check` and `weir train`, and what they share with `weir run`: building the configuration's models.
 
-use crate::config::{self, ConfigError, ModelPlan, Plan, PortsPlan, Source};
-use crate::run::precision_name;
-use std::fmt;
-use std::path::Path;
+use crate::capture::CaptureReader;
+use crate::config::{self, ConfigError, Plan, PortsPlan, Source};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tracing::info;
 use weir_engine::config::PacingRule;
-use weir_features::{HISTORY, INPUTS, ONE};
-use weir_snapshot::{Executable, Executor, Function, Precision, Scratch, Snapshot};
-use weir_trainer::network::Network;
-use weir_trainer::onnx;
-use weir_trainer::quantise::{InputMap, QuantiseOptions, quantise};
-
-/// Rows on which `check` and `build` compare: a few milliseconds.
-const CHECK_ROWS: usize = 2_000;
-
-/// A quantised model.
-#[derive(Debug)]
-pub struct BuiltModel {
-    /// The snapshot.
-    pub bytes: Vec<u8>,
-    /// Widths of its layers, as in `30-32-16-1`.
-    pub shape: String,
-    /// Integers against floats, over rows drawn from the clip box.
-    pub error: Difference,
-}
-
-/// How far two evaluations of one network are apart, in units of its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Difference {
-    /// Mean.
-    pub mean: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// Largest.
-    pub max: f64,
-}
-
-impl Difference {
-    /// Of absolute differences.
-    pub fn of(mut differences: Vec<f64>) -> Difference {
-        differences.sort_by(f64::total_cmp);
-        let count = differences.len().max(1);
-        Difference {
-            mean: differences.iter().sum::<f64>() / count as f64,
-            p99: differences.get((count - 1) * 99 / 100).copied().unwrap_or(0.0),
-            max: differences.last().copied().unwrap_or(0.0),
-        }
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mean {:.5}, p99 {:.5}, max {:.5}", self.mean, self.p99, self.max)
-    }
-}
+use weir_trainer::{BuildError, Built, imitate as imitation};
 
 /// Imports and quantises every model of a plan.
 ///
 /// # Errors
 /// A model's refusal, at the place of its `file` key.
-pub fn build_all(plan: &Plan, source: &Source) -> Result<Vec<BuiltModel>, ConfigError> {
-    let build = |(index, model): (usize, &ModelPlan)| {
-        let inputs = input_maps(model);
-        let rows = ModelRows { name: &model.name, precision: model.precision, schema_hash: model.schema.hash(), inputs: &inputs };
-        build(&model.file, &rows).map_err(|reason| source.error(&Plan::model_key(index, "file"), format!("{reason:#}")))
+pub fn build_all(plan: &Plan, source: &Source) -> Result<Vec<Built>, ConfigError> {
+    let build = |(index, model): (usize, &config::ModelPlan)| {
+        weir_trainer::build(&model.spec).map_err(|error: BuildError| source.error(&Plan::model_key(index, "file"), error))
     };
     plan.models.iter().enumerate().map(build).collect()
-}
-
-/// How a pacing model's inputs come from features: its features' maps, once per interval of history.
-pub(crate) fn input_maps(model: &ModelPlan) -> Vec<InputMap> {
-    let one_interval: Vec<InputMap> = model
-        .schema
-        .affine()
-        .iter()
-        .zip(model.schema.spec().clips)
-        .map(|(&(scale, offset), (low, high))| InputMap { scale, offset, clip: [q16(low), q16(high)] })
-        .collect();
-    one_interval.repeat(HISTORY)
-}
-
-fn q16(value: i32) -> f64 {
-    f64::from(value) / f64::from(ONE)
-}
-
-/// What a network's inputs are, and what to call it.
-pub(crate) struct ModelRows<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) precision: Precision,
-    pub(crate) schema_hash: u64,
-    pub(crate) inputs: &'a [InputMap],
-}
-
-/// From a file to a snapshot that decodes, runs and has been compared.
-pub(crate) fn build(file: &Path, model: &ModelRows<'_>) -> anyhow::Result<BuiltModel> {
-    let network = onnx::import(file)?;
-    let found = (network.inputs(), network.outputs());
-    if found != (INPUTS, 1) {
-        anyhow::bail!(
-            "{}: expected {INPUTS} inputs ({} features in {HISTORY} intervals) and 1 output, found {} and {}",
-            file.display(),
-            INPUTS / HISTORY,
-            found.0,
-            found.1
-        );
-    }
-    // A flow at rest: no latency trend, RTT at its minimum, everything acknowledged.
-    let reference = [0.0, 1.0, 1.0].repeat(HISTORY);
-    let options = QuantiseOptions {
-        name: model.name,
-        function: Function::Pacing,
-        precision: model.precision,
-        schema_hash: model.schema_hash,
-        inputs: model.inputs,
-        reference: &reference,
-        calibration: &[],
-    };
-    let bytes = quantise(&network, &options)?;
-    let rows = rows(model.inputs, CHECK_ROWS, 1);
-    let error = compare(&bytes, &rows, |row| float_answer(&network, model.inputs, row))?;
-    Ok(BuiltModel { bytes, shape: network.shape(), error })
-}
-
-/// What the float network says to features in 1/65536.
-pub(crate) fn float_answer(network: &Network, inputs: &[InputMap], row: &[i32]) -> f64 {
-    let mapped: Vec<f64> = inputs.iter().zip(row).map(|(map, &feature)| map.apply(q16(feature))).collect();
-    network.evaluate(&mapped).first().copied().unwrap_or(f64::NAN)
-}
-
-/// Feature rows in 1/65536, drawn evenly from the clip box.
-pub(crate) fn rows(inputs: &[InputMap], count: usize, seed: u64) -> Vec<Vec<i32>> {
-    let mut state = seed;
-    let mut draw = move || {
-        // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    };
-    let mut feature = |map: &InputMap| {
-        let [low, high] = map.clip;
-        ((low + (high - low) * draw()) * f64::from(ONE)).round() as i32
-    };
-    (0..count).map(|_| inputs.iter().map(&mut feature).collect()).collect()
-}
-
-/// A snapshot's integers, by the scalar executor that defines them, against `reference`.
-pub(crate) fn compare(
-    bytes: &[u8],
-    rows: &[Vec<i32>],
-    reference: impl Fn(&[i32]) -> f64,
-) -> anyhow::Result<Difference> {
-    let executable = Executable::new(Snapshot::decode(bytes)?, Executor::Scalar)?;
-    anyhow::ensure!(
-        rows.iter().all(|row| row.len() == executable.row_len()),
-        "expected a snapshot of {INPUTS} inputs, found {}",
-        executable.row_len()
-    );
-    let mut scratch = Scratch::new();
-    let mut out = vec![0; executable.outputs()];
-    let differences = rows.iter().map(|row| {
-        executable.evaluate(row, &mut out, &mut scratch);
-        (q16(out.first().copied().unwrap_or(0)) - reference(row)).abs()
-    });
-    Ok(Difference::of(differences.collect()))
 }
 
 /// `weir check`: everything that `weir run` would find out before it touches a port.
@@ -174,43 +27,93 @@ pub(crate) fn compare(
 pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let (plan, source) = config::load(file, overrides)?;
     let built = build_all(&plan, &source)?;
+    if let PortsPlan::Captures(files) = &plan.ports {
+        for (side, pair) in ["inside", "outside"].iter().zip(files) {
+            CaptureReader::open(&pair.input).map_err(|error| source.error(&format!("ports.{side}"), error))?;
+        }
+    }
     println!("{}: ok", file.display());
     match &plan.ports {
         PortsPlan::Devices([inside, outside]) => {
-            println!("ports    inside {}, outside {}", inside.name(), outside.name());
-            println!("cores    control {}, worker {}", plan.cores.control, plan.cores.worker);
+            println!("ports: inside {}, outside {}", inside.name(), outside.name());
+            println!("cores: control {}, worker {}", plan.cores.control, plan.cores.worker);
             let pages = if plan.eal.hugepages { "hugepages" } else { "ordinary pages" };
-            println!("memory   {} MB of {pages}, {} frame buffers", plan.eal.memory_mb, plan.buffers());
+            println!("memory: {} MB of {pages}, {} frame buffers", plan.eal.memory_mb, plan.buffers());
         }
         PortsPlan::Captures(files) => {
             for (side, pair) in ["inside", "outside"].iter().zip(files) {
-                crate::capture::CaptureReader::open(&pair.input)
-                    .map_err(|error| source.error(&format!("ports.{side}"), error))?;
-                println!("ports    {side} from {} to {}", pair.input.display(), pair.output.display());
+                println!("ports: {side} from {} to {}", pair.input.display(), pair.output.display());
             }
         }
     }
     match &plan.engine.pacing {
-        None => println!("pacing   none: frames are forwarded only"),
+        None => println!("pacing: none, frames are forwarded only"),
         Some(pacing) => {
             let rule = match pacing.rule {
                 PacingRule::None => "none".to_owned(),
                 PacingRule::Fixed(rate) => format!("fixed at {rate}"),
                 PacingRule::BbrLite => "bbr_lite".to_owned(),
             };
-            let by = plan.pacing_model.and_then(|index| plan.models.get(index)).map(|model| model.name.as_str());
-            println!("pacing   model {}, rule {rule}, {} to {}", by.unwrap_or("none"), pacing.rate_min, pacing.rate_max);
+            let by = plan.pacing_model.and_then(|index| plan.models.get(index));
+            let by = by.map_or("none", |model| model.spec.name.as_str());
+            println!("pacing: model {by}, rule {rule}, {} to {}", pacing.rate_min, pacing.rate_max);
         }
     }
-    for (model, built) in plan.models.iter().zip(&built) {
-        println!(
-            "model    {}: {}, {}, {} bytes; quantisation error {}",
-            model.name,
-            built.shape,
-            precision_name(model.precision),
-            built.bytes.len(),
-            built.error
-        );
+    for built in &built {
+        println!("{}", built.report);
     }
     Ok(())
+}
+
+/// Arguments of `weir train imitate`.
+#[derive(Debug, Args)]
+pub struct ImitateArgs {
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder for `aurora.onnx` and its card `aurora.md`.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+/// `weir train imitate`.
+///
+/// # Errors
+/// The model does not pass its checks, or cannot be written.
+pub fn imitate(args: &ImitateArgs) -> anyhow::Result<()> {
+    let options = imitation::Options { seed: args.seed, folder: args.out.clone(), date: today() };
+    let made = imitation::make(&options, &mut |line| info!("{line}"))?;
+    println!("{}\n{}", made.model.display(), made.card.display());
+    Ok(())
+}
+
+/// Today in UTC as `YYYY-MM-DD`, by Hinnant's `civil_from_days` (days since 1970 to the proleptic Gregorian calendar).
+fn today() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs());
+    civil(seconds / 86_400)
+}
+
+fn civil(days: u64) -> String {
+    // Counted from 1 March of year 0, so that a leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::civil;
+
+    #[test]
+    fn days_are_dates() {
+        assert_eq!(civil(0), "1970-01-01");
+        assert_eq!(civil(11_016), "2000-02-29");
+        assert_eq!(civil(20_780), "2026-11-23");
+    }
 }

@@ -1,21 +1,21 @@
 //! `weir snapshot build | inspect | verify`.
 
-use crate::config::{self, ModelPlan};
-use crate::models::{self, Difference, ModelRows};
-use crate::run::precision_name;
+use crate::config;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use weir_features::{FEATURES, HISTORY, Input, InputSchema, ONE, PacingSpec};
-use weir_snapshot::{FILE_BYTES_MAX, Precision, Snapshot};
-use weir_trainer::onnx;
-use weir_trainer::quantise::InputMap;
+use weir_features::{FEATURES, HISTORY, ONE, PacingSpec};
+use weir_snapshot::{FILE_BYTES_MAX, Function, NAME_BYTES_MAX, Precision, Snapshot};
+use weir_trainer::ort_engine::Engine;
+use weir_trainer::{InputSpec, ModelSpec, onnx, spec, verify};
 
 /// Stated bounds on the mean and the largest difference from the float network, in units of the action, whose step
 /// is 1: the network's answer moves a rate by 2.5 % per unit.
 const BOUNDS_8BIT: (f64, f64) = (0.05, 0.30);
 const BOUNDS_12BIT: (f64, f64) = (0.01, 0.05);
+/// Ours in f64 against ONNX Runtime in f32: rounding only.
+const REFERENCE_MAX: f64 = 1e-3;
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
@@ -64,74 +64,55 @@ pub(crate) struct VerifyArgs {
     /// Seed of the rows.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// ONNX Runtime's library; without it WEIR_ORT_LIB, then third_party/ort, and no comparison if there is none.
+    #[arg(long, value_name = "LIB")]
+    ort: Option<PathBuf>,
 }
 
-/// Aurora's features as they are, with these clips (in 1/65536) per feature.
-fn plain_inputs(clips: &[(i32, i32)]) -> anyhow::Result<(InputSchema, Vec<InputMap>)> {
+/// Aurora's features as they are, in ten intervals, with these clips in 1/65536.
+fn plain_spec(file: &Path, precision: Precision, clips: &[(i32, i32)]) -> ModelSpec {
     let q16 = |value: i32| f64::from(value) / f64::from(ONE);
-    let inputs: Vec<Input<'_>> = PacingSpec::FEATURES
+    let inputs = PacingSpec::FEATURES
         .iter()
         .zip(clips)
-        .map(|(feature, &(low, high))| Input { feature, scale: 1.0, offset: 0.0, clip: [q16(low), q16(high)] })
+        .map(|(feature, &(low, high))| InputSpec {
+            feature: (*feature).to_owned(),
+            scale: 1.0,
+            offset: 0.0,
+            clip: [q16(low), q16(high)],
+        })
         .collect();
-    let schema = InputSchema::pacing(&PacingSpec::default(), HISTORY, &inputs)?;
-    let one: Vec<InputMap> =
-        inputs.iter().map(|input| InputMap { scale: input.scale, offset: input.offset, clip: input.clip }).collect();
-    Ok((schema, one.repeat(HISTORY)))
-}
-
-/// The inputs that a snapshot was built with. Scales and offsets went into its weights, so they must be named again
-/// where there are any; the schema hash tells.
-fn inputs_of(snapshot: &Snapshot, args: &VerifyArgs) -> anyhow::Result<Vec<InputMap>> {
-    let (hash, inputs) = if let (Some(file), Some(name)) = (&args.config, &args.model) {
-        let model = configured(file, name)?;
-        (model.schema.hash(), models::input_maps(&model))
-    } else {
-        let clips: Vec<(i32, i32)> =
-            snapshot.parts().inputs.iter().take(FEATURES).map(|input| (input.clip_lo, input.clip_hi)).collect();
-        let (schema, inputs) = plain_inputs(&clips)?;
-        (schema.hash(), inputs)
-    };
-    if hash != snapshot.schema_hash() {
-        bail!(
-            "{}: schema {:016x}, expected {hash:016x}: name the --config and --model that it was built from",
-            args.snapshot.display(),
-            snapshot.schema_hash()
-        );
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name: String = stem.chars().filter(char::is_ascii_graphic).take(NAME_BYTES_MAX).collect();
+    ModelSpec {
+        name: if name.is_empty() { "model".to_owned() } else { name },
+        function: Function::Pacing,
+        file: file.to_owned(),
+        precision,
+        inputs,
+        history: HISTORY,
+        pacing: PacingSpec::default(),
     }
-    Ok(inputs)
 }
 
-fn configured(file: &Path, name: &str) -> anyhow::Result<ModelPlan> {
+fn configured(file: &Path, name: &str) -> anyhow::Result<ModelSpec> {
     let (plan, _) = config::load(file, &[])?;
-    let found = plan.models.into_iter().find(|model| model.name == name);
-    found.with_context(|| format!("{}: no [[model]] is named {name:?}", file.display()))
+    let found = plan.models.into_iter().find(|model| model.spec.name == name);
+    Ok(found.with_context(|| format!("{}: no [[model]] is named {name:?}", file.display()))?.spec)
 }
 
 pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<()> {
-    let built = if let (Some(file), Some(name)) = (&args.config, &args.model) {
-        let model = configured(file, name)?;
-        let inputs = models::input_maps(&model);
-        let rows =
-            ModelRows { name, precision: model.precision, schema_hash: model.schema.hash(), inputs: &inputs };
-        models::build(&model.file, &rows)?
-    } else if let Some(file) = &args.onnx {
-        let (schema, inputs) = plain_inputs(&PacingSpec::default().clips)?;
-        let precision = if args.precision == "12bit" { Precision::Bits12 } else { Precision::Bits8 };
-        let name: String = file
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .unwrap_or("model")
-            .chars()
-            .filter(char::is_ascii_graphic)
-            .take(32)
-            .collect();
-        models::build(file, &ModelRows { name: &name, precision, schema_hash: schema.hash(), inputs: &inputs })?
-    } else {
-        bail!("name an ONNX file, or --config and --model");
+    let spec = match (&args.onnx, &args.config, &args.model) {
+        (_, Some(file), Some(name)) => configured(file, name)?,
+        (Some(file), ..) => {
+            let precision = if args.precision == "12bit" { Precision::Bits12 } else { Precision::Bits8 };
+            plain_spec(file, precision, &PacingSpec::default().clips)
+        }
+        _ => bail!("name an ONNX file, or --config and --model"),
     };
+    let built = weir_trainer::build(&spec)?;
     write_whole(&args.out, &built.bytes)?;
-    println!("{}: {}, {} bytes; quantisation error {}", args.out.display(), built.shape, built.bytes.len(), built.error);
+    println!("{}\n{}", args.out.display(), built.report);
     Ok(())
 }
 
@@ -156,7 +137,7 @@ fn read(file: &Path) -> anyhow::Result<(Vec<u8>, Snapshot)> {
 
 pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     let (bytes, snapshot) = read(&args.snapshot)?;
-    let function = format!("{:?}", snapshot.function()).to_lowercase();
+    let function = snapshot.function().name();
     let layers: Vec<_> = snapshot
         .layers()
         .iter()
@@ -175,7 +156,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         let page = json!({
             "name": snapshot.name(),
             "function": function,
-            "precision": precision_name(snapshot.precision()),
+            "precision": snapshot.precision().name(),
             "schema_hash": format!("{:016x}", snapshot.schema_hash()),
             "checksum": format!("{:08x}", snapshot.checksum()),
             "bytes": bytes.len(),
@@ -188,7 +169,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     }
     println!("name       {}", snapshot.name());
     println!("function   {function}");
-    println!("precision  {}", precision_name(snapshot.precision()));
+    println!("precision  {}", snapshot.precision().name());
     println!("schema     {:016x}", snapshot.schema_hash());
     println!("checksum   {:08x} ({} bytes)", snapshot.checksum(), bytes.len());
     for (index, (inputs, outputs, weights, activation)) in layers.iter().enumerate() {
@@ -198,32 +179,49 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
-    let (bytes, snapshot) = read(&args.snapshot)?;
-    let network = onnx::import(&args.onnx)?;
-    let inputs = inputs_of(&snapshot, args)?;
-    if network.inputs() != inputs.len() {
+    let (_, snapshot) = read(&args.snapshot)?;
+    // Scales and offsets went into the weights, so they must be named again where there are any.
+    let spec = match (&args.config, &args.model) {
+        (Some(file), Some(name)) => configured(file, name)?,
+        _ => {
+            let inputs = snapshot.parts().inputs.iter().take(FEATURES);
+            let clips: Vec<(i32, i32)> = inputs.map(|input| (input.clip_lo, input.clip_hi)).collect();
+            plain_spec(&args.onnx, snapshot.precision(), &clips)
+        }
+    };
+    let (schema, inputs) = spec::inputs(&spec)?;
+    if schema.hash() != snapshot.schema_hash() {
         bail!(
-            "{} has {} inputs, {} has {}",
-            args.onnx.display(),
-            network.inputs(),
+            "{}: expected schema {:016x}, found {:016x}: name the --config and --model that it was built from",
             args.snapshot.display(),
-            inputs.len()
+            schema.hash(),
+            snapshot.schema_hash()
         );
     }
-    let rows = models::rows(&inputs, args.rows as usize, args.seed);
-    let error = models::compare(&bytes, &rows, |row| models::float_answer(&network, &inputs, row))?;
-    println!("{} rows, seed {}: against the float network {error}", args.rows, args.seed);
+    let network = onnx::import(&args.onnx)?;
+    let model = std::fs::read(&args.onnx).with_context(|| args.onnx.display().to_string())?;
+    let rows = verify::rows(&inputs, FEATURES, args.rows as usize, args.seed);
+    let runtime = Engine::load(args.ort.as_deref());
+    let report = verify::verify(&snapshot, &network, &inputs, &rows, &model, runtime)?;
+    println!("{report}");
     let (mean, max) = match snapshot.precision() {
         Precision::Bits8 => BOUNDS_8BIT,
         Precision::Bits12 => BOUNDS_12BIT,
     };
-    within(&error, mean, max)
-}
-
-fn within(error: &Difference, mean: f64, max: f64) -> anyhow::Result<()> {
-    if error.mean > mean || error.max > max || !error.max.is_finite() {
-        bail!("beyond the bounds: mean at most {mean}, max at most {max}");
+    let limits = format!("bounds: mean at most {mean}, largest at most {max}, in units of the action");
+    if !(report.float.mean <= mean && report.float.max <= max) {
+        bail!("{}: the integers are too far from the float network; {limits}", args.snapshot.display());
     }
-    println!("within the bounds: mean at most {mean}, max at most {max}");
+    if let Ok(runtime) = &report.runtime
+        && !(runtime.float.max <= REFERENCE_MAX)
+    {
+        bail!("{}: our reading of the file differs from ONNX Runtime's by {}", args.onnx.display(), runtime.float.max);
+    }
+    if args.ort.is_some()
+        && let Err(error) = report.runtime
+    {
+        bail!("{error}");
+    }
+    println!("{limits}: held");
     Ok(())
 }

@@ -69,7 +69,7 @@ fn the_good_one_is_good() {
     let plan = plan(GOOD, &[]).unwrap();
     assert!(matches!(plan.ports, PortsPlan::Devices(_)));
     assert_eq!(plan.pacing_model, Some(0));
-    assert_eq!(plan.models[0].file, Path::new("conf/models/aurora.onnx"));
+    assert_eq!(plan.models[0].spec.file, Path::new("conf/models/aurora.onnx"));
     let pacing = plan.engine.pacing.unwrap();
     assert_eq!((pacing.rate_min.0, pacing.rate_max.0), (500_000, 10_000_000_000));
     assert_eq!((pacing.mark_delay.0, pacing.flow_held_bytes_max), (10_000_000, 1 << 20));
@@ -302,7 +302,7 @@ fn overrides_are_read_as_toml_or_as_text_and_named_when_wrong() {
     .unwrap();
     let pacing = changed.engine.pacing.unwrap();
     assert_eq!((pacing.rate_min.0, pacing.sample_share, changed.engine.seed), (20_000_000, 65_536, 7));
-    assert_eq!(changed.models[0].precision, weir_snapshot::Precision::Bits12);
+    assert_eq!(changed.models[0].spec.precision, weir_snapshot::Precision::Bits12);
 
     let without_model = plan_with(&["pacing.model=", "pacing.rule=fixed", "pacing.rate=20Mbps"]).unwrap();
     assert!(!without_model.engine.pacing.unwrap().model);

@@ -3,15 +3,15 @@
 use super::error::ConfigError;
 use super::ports::PortsPlan;
 use super::units::{Rate, Size, Span};
-use super::schema::{File, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
+use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{Input, InputSchema, PacingSpec, RATE_MAX_BPS, SchemaError};
 use weir_snapshot::{Function, Precision};
+use weir_trainer::{InputSpec, ModelSpec};
 
 /// A configuration that holds together.
 #[derive(Clone, Debug)]
@@ -55,15 +55,9 @@ pub struct CorePlan {
 /// A model as the configuration describes it.
 #[derive(Clone, Debug)]
 pub struct ModelPlan {
-    /// Its name in configuration, metrics and logs.
-    pub name: String,
-    /// What it decides.
-    pub function: Function,
-    /// The ONNX file.
-    pub file: PathBuf,
-    /// How many bits its integers have.
-    pub precision: Precision,
-    /// Features, clips, scales and history.
+    /// What to build.
+    pub spec: ModelSpec,
+    /// Features, clips, scales and history, checked.
     pub schema: InputSchema,
 }
 
@@ -198,7 +192,7 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             let reason = format!("expected 1 to 32 letters, digits, `_` or `-`, found {:?}", model.name);
             return Err(source.error(&at("name"), reason));
         }
-        if models.iter().any(|other| other.name == model.name) {
+        if models.iter().any(|other| other.spec.name == model.name) {
             return Err(source.error(&at("name"), format!("expected each name once, found {:?} twice", model.name)));
         }
         let inputs: Vec<Input<'_>> = model
@@ -227,24 +221,37 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             ModelPrecision::Bits8 => Precision::Bits8,
             ModelPrecision::Bits12 => Precision::Bits12,
         };
-        models.push(ModelPlan {
+        let function = match model.function {
+            ModelFunction::Pacing => Function::Pacing,
+        };
+        let inputs = inputs
+            .iter()
+            .map(|input| InputSpec {
+                feature: input.feature.to_owned(),
+                scale: input.scale,
+                offset: input.offset,
+                clip: input.clip,
+            })
+            .collect();
+        let spec = ModelSpec {
             name: model.name.clone(),
-            function: match model.function {
-                super::schema::ModelFunction::Pacing => Function::Pacing,
-            },
+            function,
             file: source.resolve(&model.file),
             precision,
-            schema,
-        });
+            inputs,
+            history,
+            pacing: PacingSpec::default(),
+        };
+        models.push(ModelPlan { spec, schema });
     }
     Ok(models)
 }
 
 fn find_model(wanted: &str, models: &[ModelPlan], source: &Source) -> Result<usize, ConfigError> {
-    if let Some(index) = models.iter().position(|model| model.name == wanted) {
+    if let Some(index) = models.iter().position(|model| model.spec.name == wanted) {
         return Ok(index);
     }
-    let known: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    let known: Vec<&str> = models.iter().map(|model| model.spec.name.as_str()).collect();
     let hint = match super::read::nearest(wanted, &known) {
         Some(near) => format!("; did you mean {near:?}?"),
         None if known.is_empty() => "; the file has no [[model]]".to_owned(),

@@ -13,8 +13,6 @@ mod models;
 mod poll;
 mod replay;
 
-pub use models::precision_name;
-
 use crate::config::{self, PortsPlan};
 use crate::models::build_all;
 use crate::status::ModelStatus;
