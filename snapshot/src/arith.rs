@@ -31,9 +31,11 @@ pub const fn mul_q15(a: i16, b: i16) -> i16 {
     round_shift(a as i32 * b as i32, 15) as i16
 }
 
-/// An accumulator on the scale of its activation: `t` of [`crate::LayerParts`]. `multiplier` is not negative.
-pub const fn rescale(acc: i32, shift: u8, multiplier: i16) -> i16 {
-    mul_q15(saturate(round_shift(acc, shift)), multiplier)
+/// An accumulator on the scale of its activation: `t` of [`crate::LayerParts`]. The decoder proved that there is room
+/// for a left shift; `multiplier` is not negative.
+pub const fn rescale(acc: i32, shift: i8, multiplier: i16) -> i16 {
+    let shifted = if shift < 0 { acc << -shift } else { round_shift(acc, shift as u8) };
+    mul_q15(saturate(shifted), multiplier)
 }
 
 /// `t` of the last layer to `y`: see [`Activation`].

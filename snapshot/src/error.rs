@@ -180,7 +180,7 @@ pub enum SnapshotError {
         output: usize,
         /// Largest bound allowed, `i32::MAX`.
         expected_max: i64,
-        /// `|bias| + sum |weight| * max |q| + 2^(shift-1)`.
+        /// The largest magnitude that it could reach, with the shift's rounding term or after its left shift.
         found: i64,
     },
     /// Parts (never bytes) whose vectors do not have the declared number of items.

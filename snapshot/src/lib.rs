@@ -28,6 +28,7 @@ pub use exec::{Executable, Executor, Scratch, Unavailable};
 pub use format::{FILE_BYTES_MAX, FORMAT_VERSION, encode};
 pub use parts::{
     Activation, CURVE_ARGUMENT_ONE, CURVE_ONE, Function, INPUT_MULTIPLIER_MAX, INPUTS, InputParts, LAYERS,
-    LayerParts, NAME_BYTES_MAX, Output, OutputParts, Parts, Precision, SHIFT_MAX, WIDE_SHIFT_MAX, WIDTH_MAX,
+    LayerParts, NAME_BYTES_MAX, Output, OutputParts, Parts, Precision, SHIFT_MAX, SHIFT_MIN, WIDE_SHIFT_MAX,
+    WIDTH_MAX,
 };
 pub use snapshot::Snapshot;

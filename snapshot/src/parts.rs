@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! acc[i] = bias[i] + sum_j weights[i][j] * q[j]                       i32, proven not to overflow
-//! r[i]   = saturate_i16(round_shift(acc[i], shift[i]))
+//! r[i]   = saturate_i16(round_shift(acc[i], shift[i]))                a negative shift multiplies by 2^-shift
 //! t[i]   = round_shift(r[i] * multiplier[i], 15)                      i16, cannot overflow
 //! q[i]   = activation(t[i])                                           next layer's input, see Activation
 //! ```
@@ -32,8 +32,10 @@ pub const NAME_BYTES_MAX: usize = 32;
 pub const INPUT_MULTIPLIER_MAX: i32 = 1 << 30;
 /// Largest shift behind a 64-bit product (inputs and outputs).
 pub const WIDE_SHIFT_MAX: u8 = 62;
-/// Largest shift behind an accumulator.
-pub const SHIFT_MAX: u8 = 30;
+/// Smallest right shift of an accumulator: a left shift by 8.
+pub const SHIFT_MIN: i8 = -8;
+/// Largest right shift of an accumulator.
+pub const SHIFT_MAX: i8 = 30;
 /// What [`Activation::Tanh`] and [`Activation::Sigmoid`] give for 1.0 in the last layer: 127 * 256 = 2032 * 16, the same
 /// on either scale of [`Precision::curve_one`].
 pub const CURVE_ONE: i16 = 32_512;
@@ -229,12 +231,14 @@ pub struct LayerParts {
     /// `outputs` rows of `inputs` weights; at most [`Precision::weight_max`] in magnitude.
     pub weights: Vec<i16>,
     /// One per output, on the scale of the accumulator. The decoder proves
-    /// `|bias| + sum |weight| * max |q| + 2^(shift-1) <= i32::MAX`.
+    /// `|bias| + sum |weight| * max |q| + 2^(shift-1) <= i32::MAX`, or with a negative shift
+    /// `(|bias| + sum |weight| * max |q|) * 2^-shift <= i32::MAX`.
     pub bias: Vec<i32>,
     /// One per output: Q15, not negative.
     pub multiplier: Vec<i16>,
-    /// One per output: the right shift of the accumulator, at most [`SHIFT_MAX`].
-    pub shift: Vec<u8>,
+    /// One per output: the right shift of the accumulator, [`SHIFT_MIN`] to [`SHIFT_MAX`]. Negative (a left shift) only
+    /// where one count of the accumulator is worth more than one of `t`, as with steep 8-bit weights before a curve.
+    pub shift: Vec<i8>,
     /// What follows.
     pub activation: Activation,
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::error::{Field, SnapshotError};
 use crate::parts::{
     Activation, Function, INPUT_MULTIPLIER_MAX, INPUTS, InputParts, LAYERS, LayerParts, NAME_BYTES_MAX,
-    Output, OutputParts, Parts, Precision, SHIFT_MAX, WIDE_SHIFT_MAX, WIDTH_MAX,
+    Output, OutputParts, Parts, Precision, SHIFT_MAX, SHIFT_MIN, WIDE_SHIFT_MAX, WIDTH_MAX,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -138,18 +138,19 @@ fn layer(
         return Err(SnapshotError::Chain { offset: start, layer: index, expected, found: inputs });
     }
     let activation = activation(reader, precision, last)?;
+    let (shift_min, shift_max, multiplier_max) = match (last, activation) {
+        // The accumulator goes to the output stage as it is.
+        (true, Activation::Identity) => (0, 0, 0),
+        _ => (SHIFT_MIN.into(), SHIFT_MAX.into(), i16::MAX),
+    };
     let weight_bytes = match precision {
         Precision::Bits8 => 1,
         Precision::Bits12 => 2,
     };
     reader.fits(Field::LayerShift, outputs * (PER_OUTPUT_BYTES + weight_bytes * inputs))?;
-    let (shift_max, multiplier_max) = match (last, activation) {
-        // The accumulator goes to the output stage as it is.
-        (true, Activation::Identity) => (0, 0),
-        _ => (SHIFT_MAX, i16::MAX),
-    };
-    let shift =
-        (0..outputs).map(|_| reader.u8(Field::LayerShift, 0, shift_max)).collect::<Result<Vec<_>, _>>()?;
+    let shift = (0..outputs)
+        .map(|_| reader.i8(Field::LayerShift, shift_min, shift_max).map(|shift| shift as i8))
+        .collect::<Result<Vec<_>, _>>()?;
     let multiplier = (0..outputs)
         .map(|_| reader.i16(Field::LayerMultiplier, 0, multiplier_max))
         .collect::<Result<Vec<_>, _>>()?;
@@ -180,8 +181,8 @@ fn accumulators_hold(
     let rows = layer.weights.chunks_exact(layer.inputs);
     for (output, ((row, &bias), &shift)) in rows.zip(&layer.bias).zip(&layer.shift).enumerate() {
         let weights: i64 = row.iter().map(|weight| i64::from(weight.unsigned_abs())).sum();
-        let rounding = (1_i64 << shift) >> 1;
-        let found = i64::from(bias.unsigned_abs()) + weights * value_max + rounding;
+        let sum = i64::from(bias.unsigned_abs()) + weights * value_max;
+        let found = if shift < 0 { sum << -shift } else { sum + ((1 << shift) >> 1) };
         let expected_max = i64::from(i32::MAX);
         if found > expected_max {
             let offset = bias_at + 4 * output;

@@ -89,7 +89,7 @@ fn layer_bytes(out: &mut Vec<u8>, layer: &LayerParts, precision: Precision) -> R
     out.extend_from_slice(&code.to_le_bytes());
     out.extend_from_slice(&first.to_le_bytes());
     out.extend_from_slice(&second.to_le_bytes());
-    out.extend_from_slice(&layer.shift);
+    out.extend(layer.shift.iter().map(|&shift| shift as u8));
     for multiplier in &layer.multiplier {
         out.extend_from_slice(&multiplier.to_le_bytes());
     }

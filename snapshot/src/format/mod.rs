@@ -14,7 +14,7 @@
 //!     28    32  name         printable ASCII, zero padded
 //!     60        input_count x { multiplier i32, offset i32, clip_lo i32, clip_hi i32, shift u32 }
 //!               layer_count x { inputs u16, outputs u16, activation u16, first i16, second i16,
-//!                               shift u8[outputs], multiplier i16[outputs], bias i32[outputs],
+//!                               shift i8[outputs], multiplier i16[outputs], bias i32[outputs],
 //!                               weights i8[outputs][inputs] (8-bit) or i16[outputs][inputs] (12-bit) }
 //!               outputs of the last layer x { multiplier i32, shift u32, offset i32, lo i32, hi i32 }
 //!      end - 4  checksum     CRC-32C of all bytes before it

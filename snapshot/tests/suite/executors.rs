@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use weir_snapshot::{Executable, Executor, Output, Precision, Scratch, Snapshot, encode};
 
 /// Whether `executor` can run here. Says loudly when it cannot, and fails when nothing may be skipped.
-pub fn runs_here(executor: Executor) -> bool {
+pub(crate) fn runs_here(executor: Executor) -> bool {
     if executor.is_available() {
         return true;
     }
@@ -18,7 +18,7 @@ pub fn runs_here(executor: Executor) -> bool {
     false
 }
 
-pub fn executable(parts: &weir_snapshot::Parts, executor: Executor) -> Executable {
+pub(crate) fn executable(parts: &weir_snapshot::Parts, executor: Executor) -> Executable {
     let bytes = encode(parts).expect("valid parts");
     Executable::new(Snapshot::decode(&bytes).expect("decodes"), executor).expect("available")
 }

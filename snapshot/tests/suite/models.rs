@@ -3,28 +3,28 @@
 use proptest::prelude::*;
 use weir_snapshot::{
     Activation, Function, INPUT_MULTIPLIER_MAX, InputParts, LayerParts, Output, OutputParts, Parts,
-    Precision, SHIFT_MAX, WIDE_SHIFT_MAX,
+    Precision, SHIFT_MAX, SHIFT_MIN, WIDE_SHIFT_MAX,
 };
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
-pub struct Rng(pub u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
     /// Uniform in `lo..=hi`.
-    pub fn between(&mut self, lo: i64, hi: i64) -> i64 {
+    pub(crate) fn between(&mut self, lo: i64, hi: i64) -> i64 {
         lo + (self.next() % (hi.abs_diff(lo) + 1)) as i64
     }
-    pub fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.next() % n == 0
     }
     /// Standard normal, by Box and Muller.
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let uniform = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
         let (a, b) = (uniform(self.next()), uniform(self.next()));
         (-2.0 * a.ln()).sqrt() * (core::f64::consts::TAU * b).cos()
@@ -33,16 +33,16 @@ impl Rng {
 
 /// What a random model looks like before its numbers are drawn.
 #[derive(Clone, Debug)]
-pub struct Shape {
-    pub precision: Precision,
-    pub output: Output,
+pub(crate) struct Shape {
+    pub(crate) precision: Precision,
+    pub(crate) output: Output,
     /// Inputs, then the outputs of each layer.
-    pub widths: Vec<usize>,
-    pub seed: u64,
+    pub(crate) widths: Vec<usize>,
+    pub(crate) seed: u64,
 }
 
 /// Depth 1 to 8; mostly narrow layers, some up to the limit.
-pub fn shapes() -> impl Strategy<Value = Shape> {
+pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
     let width = prop_oneof![6 => 1_usize..=40, 2 => 41_usize..=96, 1 => 250_usize..=256];
     let precision = prop_oneof![Just(Precision::Bits8), Just(Precision::Bits12)];
     let output =
@@ -54,7 +54,7 @@ pub fn shapes() -> impl Strategy<Value = Shape> {
 impl Shape {
     /// A valid model of this shape. Scales are such that values neither vanish nor all saturate, with outliers to
     /// every limit of the format.
-    pub fn parts(&self) -> Parts {
+    pub(crate) fn parts(&self) -> Parts {
         let rng = &mut Rng(self.seed);
         let depth = self.widths.len() - 1;
         let layers = (0..depth)
@@ -86,11 +86,21 @@ impl Shape {
         // An accumulator's usual size: that of a random walk.
         let usual = ((inputs as f64).sqrt() * (weight_max * value_max) as f64 / 3.0) as i64;
         let usual_shift = i64::from(usual.ilog2()).saturating_sub(13).max(0);
-        let shift: Vec<u8> = (0..outputs)
-            .map(|_| match (scaled, rng.one_in(20)) {
-                (false, _) => 0,
-                (true, true) => rng.between(0, SHIFT_MAX.into()) as u8,
-                (true, false) => rng.between((usual_shift - 2).max(0), usual_shift + 2) as u8,
+        // How far each output's products alone could reach.
+        let reach: Vec<i64> = weights
+            .chunks(inputs)
+            .map(|row| value_max * row.iter().map(|weight| i64::from(weight.unsigned_abs())).sum::<i64>())
+            .collect();
+        let shift: Vec<i8> = reach
+            .iter()
+            .map(|&reach| {
+                let lift_max = (i64::from(i32::MAX) / reach.max(1)).ilog2() as i8;
+                let shift = match (scaled, rng.one_in(20)) {
+                    (false, _) => 0,
+                    (true, true) => rng.between(SHIFT_MIN.into(), SHIFT_MAX.into()) as i8,
+                    (true, false) => rng.between(usual_shift - 2, usual_shift + 2) as i8,
+                };
+                shift.max(-lift_max)
             })
             .collect();
         let multiplier = (0..outputs)
@@ -100,16 +110,15 @@ impl Shape {
                 (true, false) => rng.between(64, i16::MAX.into()) as i16,
             })
             .collect();
-        let bias = weights
-            .chunks(inputs)
+        let bias = reach
+            .iter()
             .zip(&shift)
-            .map(|(row, &shift)| {
-                let weights: i64 = row.iter().map(|weight| i64::from(weight.unsigned_abs())).sum();
-                let room = i64::from(i32::MAX) - weights * value_max - ((1_i64 << shift) >> 1);
-                let bias = if rng.one_in(10) {
-                    [room, -room][rng.next() as usize % 2]
-                } else {
-                    rng.between(-usual, usual)
+            .map(|(reach, &shift)| {
+                let rounding = (1_i64 << shift.max(0)) >> 1;
+                let room = (i64::from(i32::MAX) >> -shift.min(0)) - reach - rounding;
+                let bias = match rng.one_in(10) {
+                    true => [room, -room][rng.next() as usize % 2],
+                    false => rng.between(-usual, usual),
                 };
                 bias.clamp(-room, room) as i32
             })
@@ -134,7 +143,7 @@ impl Shape {
     }
 
     /// `n` rows, most in the precision's range, some at its ends, some beyond it.
-    pub fn rows(&self, n: usize, rng: &mut Rng) -> Vec<i16> {
+    pub(crate) fn rows(&self, n: usize, rng: &mut Rng) -> Vec<i16> {
         let (lo, hi) = self.precision.value_range();
         let mut item = |kind| match kind {
             0 => rng.between(i16::MIN.into(), i16::MAX.into()) as i16,

@@ -1,4 +1,4 @@
-//! `docs/snapshot-format.md` once more, in 128-bit arithmetic and without a line of the crate's own arithmetic, so that
+//! `docs/snapshot-format.md` once more, in wide arithmetic and without a line of the crate's own arithmetic, so that
 //! the scalar executor has something to agree with. Asserts on its way what the decoder claims to have proven.
 
 use weir_snapshot::curve::{CURVATURE, INTERCEPT, RISE, SLOPE, VALUE};
@@ -7,6 +7,13 @@ use weir_snapshot::{Activation, LayerParts, Output, Parts, Precision};
 
 fn half_up(x: i128, shift: u32) -> i128 {
     if shift == 0 { x } else { (x + (1 << (shift - 1))).div_euclid(1 << shift) }
+}
+
+fn shifted(acc: i128, shift: i8) -> i128 {
+    match u32::try_from(shift) {
+        Ok(shift) => half_up(acc, shift),
+        Err(_) => acc << -shift,
+    }
 }
 
 fn word(x: i128) -> i128 {
@@ -26,7 +33,7 @@ fn value_range(precision: Precision) -> (i128, i128) {
 }
 
 /// The row for `features` (Q16).
-pub fn quantise(parts: &Parts, features: &[i32]) -> Vec<i16> {
+pub(crate) fn quantise(parts: &Parts, features: &[i32]) -> Vec<i16> {
     let (lo, hi) = value_range(parts.precision);
     let quantised = parts.inputs.iter().zip(features).map(|(input, &feature)| {
         let clipped = i128::from(feature).clamp(input.clip_lo.into(), input.clip_hi.into());
@@ -37,19 +44,20 @@ pub fn quantise(parts: &Parts, features: &[i32]) -> Vec<i16> {
 }
 
 /// The results for one row.
-pub fn run(parts: &Parts, row: &[i16]) -> Vec<i32> {
+pub(crate) fn run(parts: &Parts, row: &[i16]) -> Vec<i32> {
     let (lo, hi) = value_range(parts.precision);
     let mut values: Vec<i128> = row.iter().map(|&item| i128::from(item).clamp(lo, hi)).collect();
     for (index, layer) in parts.layers.iter().enumerate() {
         let last = index + 1 == parts.layers.len();
         let raw = last && layer.activation == Activation::Identity;
+        let narrowed: Vec<i64> = values.iter().map(|&value| value as i64).collect();
         values = (0..layer.outputs)
             .map(|output| {
-                let acc = accumulate(layer, output, &values);
+                let acc = accumulate(layer, output, &narrowed);
                 if raw {
                     return acc;
                 }
-                let r = word(half_up(acc, layer.shift[output].into()));
+                let r = word(shifted(acc, layer.shift[output]));
                 let t = fits_word(half_up(r * i128::from(layer.multiplier[output]), 15));
                 match (last, layer.activation, parts.precision) {
                     (false, Activation::Tanh | Activation::Sigmoid, Precision::Bits8) => {
@@ -86,14 +94,14 @@ pub fn run(parts: &Parts, row: &[i16]) -> Vec<i32> {
     }
 }
 
-fn accumulate(layer: &LayerParts, output: usize, values: &[i128]) -> i128 {
+fn accumulate(layer: &LayerParts, output: usize, values: &[i64]) -> i128 {
     let row = &layer.weights[output * layer.inputs..][..layer.inputs];
-    let mut acc = i128::from(layer.bias[output]);
+    let mut acc = i64::from(layer.bias[output]);
     for (&weight, value) in row.iter().zip(values) {
-        acc += i128::from(weight) * value;
+        acc += i64::from(weight) * value;
         assert!(i32::try_from(acc).is_ok(), "proven not to leave 32 bits");
     }
-    acc
+    acc.into()
 }
 
 fn activate(activation: Activation, t: i128) -> i128 {

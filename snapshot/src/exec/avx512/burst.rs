@@ -30,8 +30,7 @@ pub(super) fn run<const REGS: usize>(
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn layers<const BITS: u8, const REGS: usize>(packed: &Packed, rows: &[i16], buffers: &mut Buffers) {
-    let Buffers { before, after, results, .. } = buffers;
-    let (mut before, mut after) = (&mut before[..], &mut after[32..]);
+    let (mut before, mut after, results) = buffers.split();
     for reg in 0..REGS {
         let first = (reg * LANES * packed.inputs).min(rows.len() - packed.inputs);
         gather::burst::<BITS>(&rows[first..], packed.inputs, &mut before[reg..], REGS);
@@ -75,7 +74,7 @@ fn hidden<const BITS: u8, const KIND: u8, const REGS: usize>(
         let acc = accumulate::<BITS, REGS>(block, four, before);
         let mut reg = 0;
         while reg < REGS {
-            let [even, odd] = pair::<KIND>(block, four, constants, acc[reg]);
+            let [even, odd] = pair::<KIND>(block, four, constants, layer.lifts, acc[reg]);
             if BITS == 8 {
                 let bytes = if KIND == LINES {
                     // The shift by 5 for both, and odd words moved to upper bytes: upper ? odd << 3 : even >> 5.
@@ -139,7 +138,8 @@ fn last<const BITS: u8, const REGS: usize>(packed: &Packed, before: &[Line], res
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn activated<const KIND: u8>(block: &Block, lane: usize, constants: Constants, acc: __m512i) -> __m512i {
-    let shifted = _mm512_sra_epi32(acc, _mm_cvtsi32_si128(block.shift.0[lane]));
+    let lifted = _mm512_sll_epi32(acc, _mm_cvtsi32_si128(block.lift.0[lane]));
+    let shifted = _mm512_sra_epi32(lifted, _mm_cvtsi32_si128(block.shift.0[lane]));
     let words = constants
         .activate::<KIND>(_mm512_packs_epi32(shifted, shifted), _mm512_set1_epi16(block.multiplier.0[lane]));
     _mm512_srai_epi32::<16>(_mm512_unpacklo_epi16(words, words))
@@ -178,8 +178,15 @@ fn accumulate<const BITS: u8, const REGS: usize>(
 /// outputs 1 and 3.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn pair<const KIND: u8>(block: &Block, four: usize, constants: Constants, acc: [__m512i; 4]) -> [__m512i; 2] {
+fn pair<const KIND: u8>(
+    block: &Block,
+    four: usize,
+    constants: Constants,
+    lifts: bool,
+    acc: [__m512i; 4],
+) -> [__m512i; 2] {
     let four = four & 3;
+    let acc = if lifts { lifted(block, four, acc) } else { acc };
     // A count for the whole register: from a variable shift by equal counts LLVM makes this and two steps more.
     let shift = |output: usize| _mm_cvtsi32_si128(block.shift.0[4 * four + output]);
     let shifted = [
@@ -195,6 +202,19 @@ fn pair<const KIND: u8>(block: &Block, four: usize, constants: Constants, acc: [
         constants.activate::<KIND>(r, _mm512_broadcast_i32x4(multiplier))
     };
     [words(0), words(1)]
+}
+
+/// Left shifts, which few layers have.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn lifted(block: &Block, four: usize, acc: [__m512i; 4]) -> [__m512i; 4] {
+    let lift = broadcast(&block.lift, four);
+    [
+        _mm512_sllv_epi32(acc[0], lift[0]),
+        _mm512_sllv_epi32(acc[1], lift[1]),
+        _mm512_sllv_epi32(acc[2], lift[2]),
+        _mm512_sllv_epi32(acc[3], lift[3]),
+    ]
 }
 
 /// [`crate::arith::to_q16`] on 16 samples: even lanes, then odd ones, in 64 bits.
@@ -237,7 +257,7 @@ impl ToQ16 {
 /// `[output][sample]` to `[sample][result]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn results<const REGS: usize>(packed: &Packed, buffers: &mut Buffers, n: usize, out: &mut [i32]) {
-    let Buffers { results, values, .. } = buffers;
+    let Buffers { results, sample: values, .. } = buffers;
     let values = &mut values[..packed.outputs.len()];
     if values.len() == 1 && packed.output == Output::Linear {
         let mut at = 0;

@@ -20,26 +20,21 @@ fn load<const BITS: u8>(items: &[i16]) -> __m512i {
     _mm512_min_epi16(_mm512_max_epi16(words, _mm512_set1_epi16(-2048)), _mm512_set1_epi16(2047))
 }
 
-/// One row to the groups of its single sample, one after the other.
+/// One row to the groups of its single sample, one after the other. Groups beyond the row keep what they held: their
+/// weights are zero.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn row<const BITS: u8>(row: &[i16], into: &mut [Line]) {
-    if BITS == 8 {
-        let flip = _mm256_set1_epi8(i8::MIN);
-        for (items, line) in row.chunks(2 * CHUNK).zip(into) {
-            let (first, second) = items.split_at(items.len().min(CHUNK));
-            let lower = _mm256_xor_si256(_mm512_cvtsepi16_epi8(load::<8>(first)), flip);
-            let upper = if second.is_empty() {
-                flip
-            } else {
-                _mm256_xor_si256(_mm512_cvtsepi16_epi8(load::<8>(second)), flip)
-            };
-            line.store(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper));
+    let mut at = 0;
+    while at * CHUNK < row.len() {
+        let words = load::<BITS>(&row[at * CHUNK..row.len().min((at + 1) * CHUNK)]);
+        if BITS == 8 {
+            let bytes = _mm256_xor_si256(_mm512_cvtsepi16_epi8(words), _mm256_set1_epi8(i8::MIN));
+            into[at / 2].store_half(at, bytes);
+        } else {
+            into[at].store(words);
         }
-    } else {
-        for (items, line) in row.chunks(CHUNK).zip(into) {
-            line.store(load::<12>(items));
-        }
+        at += 1;
     }
 }
 

@@ -36,25 +36,36 @@ const BURST: usize = 2 * LANES;
 const BURST_MIN: usize = 5;
 /// Registers that the groups of one layer's values fill: 12-bit, two values a group, two registers of samples.
 const VALUE_LINES: usize = WIDTH_MAX / 2 * 2;
+/// Lines between the values before a layer and those after it, beyond their length. Half a page, because a load waits
+/// for an earlier store whose address ends in the same 12 bits (a third of the time of a small network).
+const SKEW_LINES: usize = 32;
 
-/// Values before and after a layer, and the network's results: `[group or output][register of samples]`.
+/// Memory that one run works in.
 #[derive(Clone, Debug)]
 pub(super) struct Buffers {
-    before: Vec<Line>,
-    after: Vec<Line>,
+    /// Values before and after a layer, `[group][register of samples]` each.
+    values: Vec<Line>,
+    /// The network's results in Q16, or of a single sample `z`: `[output][register of samples]`.
     results: Vec<Line>,
     /// The results of one sample, before the last stage.
-    values: Box<[i32; WIDTH_MAX]>,
+    sample: Box<[i32; WIDTH_MAX]>,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
         Buffers {
-            before: vec![Line::ZERO; VALUE_LINES],
-            after: vec![Line::ZERO; VALUE_LINES + 32],
+            values: vec![Line::ZERO; 2 * VALUE_LINES + SKEW_LINES],
             results: vec![Line::ZERO; WIDTH_MAX * BURST / LANES],
-            values: Box::new([0; WIDTH_MAX]),
+            sample: Box::new([0; WIDTH_MAX]),
         }
+    }
+}
+
+impl Buffers {
+    /// Values before a layer, after it, and results.
+    fn split(&mut self) -> (&mut [Line], &mut [Line], &mut [Line]) {
+        let (before, after) = self.values.split_at_mut(VALUE_LINES);
+        (before, &mut after[SKEW_LINES..], &mut self.results)
     }
 }
 

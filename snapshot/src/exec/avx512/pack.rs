@@ -27,6 +27,8 @@ pub(super) struct Layer {
     /// One per 16 outputs.
     pub(super) blocks: Vec<Block>,
     pub(super) activation: Packing,
+    /// Whether any output shifts to the left first; most networks have none.
+    pub(super) lifts: bool,
 }
 
 /// 16 outputs of a layer; those beyond the layer's width are zero.
@@ -35,7 +37,9 @@ pub(super) struct Block {
     /// `[group]`, the 16 outputs' weights for the group's inputs; zero groups fill up to a multiple of four.
     pub(super) weights: Vec<Line>,
     pub(super) bias: Line,
+    /// Right shifts; where one is negative, 0 here and its magnitude in `lift`.
     pub(super) shift: Line,
+    pub(super) lift: Line,
     /// The multipliers in the order of outputs; the upper half is not used.
     pub(super) multiplier: Words,
     /// Per four outputs and parity `p`: those of outputs `p` and `p + 2`, four times each, as the burst's packed
@@ -88,7 +92,8 @@ impl Layer {
     fn new(layer: &LayerParts, precision: Precision, activation: Packing) -> Layer {
         let blocks =
             (0..layer.outputs).step_by(LANES).map(|first| Block::new(layer, precision, first)).collect();
-        Layer { outputs: layer.outputs, blocks, activation }
+        let lifts = layer.shift.iter().any(|&shift| shift < 0);
+        Layer { outputs: layer.outputs, blocks, activation, lifts }
     }
 }
 
@@ -116,19 +121,21 @@ impl Block {
         };
         let bias = |lane: usize| {
             let at = first + lane;
-            let rounding = (1_i32 << layer.shift[at]) >> 1;
+            let rounding = (1_i32 << layer.shift[at].max(0)) >> 1;
             let zero_point = match precision {
                 Precision::Bits8 => (0..layer.inputs).map(|input| i32::from(weight(lane, input)) * 128).sum(),
                 Precision::Bits12 => 0,
             };
             layer.bias[at].wrapping_add(rounding).wrapping_sub(zero_point)
         };
+        let shift = |lane: usize| if lane < here { i32::from(layer.shift[first + lane]) } else { 0 };
         let multiplier = |lane: usize| if lane < here { layer.multiplier[first + lane] } else { 0 };
         let groups = layer.inputs.div_ceil(per_group).next_multiple_of(4);
         Block {
             weights: (0..groups).map(group).collect(),
             bias: Line::from_fn(|lane| if lane < here { bias(lane) } else { 0 }),
-            shift: Line::from_fn(|lane| if lane < here { layer.shift[first + lane].into() } else { 0 }),
+            shift: Line::from_fn(|lane| shift(lane).max(0)),
+            lift: Line::from_fn(|lane| -shift(lane).min(0)),
             multiplier: Words::from_fn(|lane| if lane < LANES { multiplier(lane) } else { 0 }),
             pairs: core::array::from_fn(|four| {
                 core::array::from_fn(|parity| {

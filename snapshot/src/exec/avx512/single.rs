@@ -15,7 +15,7 @@ pub(super) fn run(packed: &Packed, row: &[i16], out: &mut [i32], buffers: &mut B
         Precision::Bits8 => layers::<8>(packed, row, buffers),
         Precision::Bits12 => layers::<12>(packed, row, buffers),
     }
-    let Buffers { results, values, .. } = buffers;
+    let Buffers { results, sample: values, .. } = buffers;
     if packed.output == Output::Linear {
         to_q16_all(packed, results, out);
     } else {
@@ -26,15 +26,16 @@ pub(super) fn run(packed: &Packed, row: &[i16], out: &mut [i32], buffers: &mut B
 }
 
 fn to_q16_all(packed: &Packed, z: &[Line], values: &mut [i32]) {
-    for (at, (value, parts)) in values.iter_mut().zip(&packed.outputs).enumerate() {
-        *value = to_q16(parts, z[at / LANES].0[at % LANES]);
+    let mut at = 0;
+    while at < values.len() {
+        values[at] = to_q16(&packed.outputs[at], z[at / LANES].0[at % LANES]);
+        at += 1;
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn layers<const BITS: u8>(packed: &Packed, row: &[i16], buffers: &mut Buffers) {
-    let Buffers { before, after, results, .. } = buffers;
-    let (mut before, mut after) = (&mut before[..], &mut after[32..]);
+    let (mut before, mut after, results) = buffers.split();
     gather::row::<BITS>(row, before);
     for layer in &packed.hidden {
         match layer.activation {
@@ -93,7 +94,8 @@ fn last<const BITS: u8>(layer: &Layer, before: &[Line], results: &mut [Line]) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn words<const BITS: u8, const KIND: u8>(block: &Block, constants: Constants, before: &[Line]) -> __m512i {
-    let shifted = _mm512_srav_epi32(accumulate::<BITS>(block, before), block.shift.load());
+    let lifted = _mm512_sllv_epi32(accumulate::<BITS>(block, before), block.lift.load());
+    let shifted = _mm512_srav_epi32(lifted, block.shift.load());
     let r = _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(shifted));
     constants.activate::<KIND>(r, block.multiplier.load())
 }
