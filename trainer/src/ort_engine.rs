@@ -93,7 +93,8 @@ impl Engine {
         if let Some(engine) = loaded.as_ref().filter(|engine| engine.version == *version) {
             return Ok(engine.clone());
         }
-        let builder = onnxruntime::init_from(&path).map_err(|error| EngineError::Load(path.clone(), error.to_string()))?;
+        let builder = onnxruntime::init_from(&path)
+            .map_err(|error| EngineError::Load(path.clone(), error.to_string()))?;
         let environment = builder
             .with_name("weir")
             .with_telemetry(false)
@@ -120,8 +121,11 @@ impl Engine {
     /// [`EngineError::Model`] with ONNX Runtime's own words.
     pub fn evaluate(&self, model: &[u8], rows: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, EngineError> {
         let mut session = self.session(model).map_err(|error| EngineError::Model(error.to_string()))?;
-        let inputs: Vec<GraphInput> =
-            session.inputs().iter().map(|input| GraphInput::of(input.name(), input.dtype())).collect::<Result<_, _>>()?;
+        let inputs: Vec<GraphInput> = session
+            .inputs()
+            .iter()
+            .map(|input| GraphInput::of(input.name(), input.dtype()))
+            .collect::<Result<_, _>>()?;
         // A file that fixes its batch must be fed exactly that many rows at a time.
         let batch = inputs.iter().find_map(|input| input.batch).unwrap_or(rows.len().max(1));
         let mut results = Vec::with_capacity(rows.len());
@@ -130,9 +134,11 @@ impl Engine {
             let mut column = 0;
             let mut values = Vec::new();
             for input in &inputs {
-                let cells = padded().flat_map(|row| row[column..].iter().take(input.width).copied()).collect();
+                let cells =
+                    padded().flat_map(|row| row[column..].iter().take(input.width).copied()).collect();
                 column += input.width;
-                let value = input.tensor(batch, cells).map_err(|error| EngineError::Model(error.to_string()))?;
+                let value =
+                    input.tensor(batch, cells).map_err(|error| EngineError::Model(error.to_string()))?;
                 values.push((input.name.clone(), value));
             }
             let outputs = session.run(values).map_err(|error| EngineError::Model(error.to_string()))?;

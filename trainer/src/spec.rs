@@ -114,7 +114,9 @@ pub enum BuildError {
     #[error(transparent)]
     Import(#[from] ImportError),
     /// There are no feature definitions for this function yet.
-    #[error("model '{name}': no features are defined for function {function}; only pacing models can be built")]
+    #[error(
+        "model '{name}': no features are defined for function {function}; only pacing models can be built"
+    )]
     Function {
         /// The model's name.
         name: String,
@@ -220,7 +222,8 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
     };
     let bytes = quantise(&network, &options)
         .map_err(|error| BuildError::Quantise { file: spec.file.clone(), error })?;
-    let snapshot = Snapshot::decode(&bytes).map_err(|error: SnapshotError| check(&spec.file, error.to_string()))?;
+    let snapshot =
+        Snapshot::decode(&bytes).map_err(|error: SnapshotError| check(&spec.file, error.to_string()))?;
     let rows = verify::rows(&maps, spec.inputs.len(), ROWS, SEED);
     let quantisation = verify::quantisation_error(&snapshot, &network, &maps, &rows)
         .map_err(|error: VerifyError| check(&spec.file, error.to_string()))?;
@@ -266,3 +269,6 @@ fn resting_features(maps: &[InputMap], features: usize) -> Vec<f64> {
 fn check(file: &Path, reason: String) -> BuildError {
     BuildError::Check { file: file.to_path_buf(), reason }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,7 +195,8 @@ fn evaluate_integers(
     };
     check("inputs", snapshot.inputs(), network.inputs())?;
     check("outputs", snapshot.outputs(), network.outputs())?;
-    let executable = Executable::new(snapshot.clone(), Executor::Scalar).map_err(|_| VerifyError::Executor)?;
+    let executable =
+        Executable::new(snapshot.clone(), Executor::Scalar).map_err(|_| VerifyError::Executor)?;
     let mut scratch = Scratch::new();
     let mut out = vec![0; snapshot.outputs()];
     let evaluate = |row: &Vec<i32>| {

@@ -35,9 +35,8 @@ pub(super) fn text(
     let (shape, states) = (student.network.shape(), student.states);
     let (training, validation) = (student.error_training, student.error_validation);
     let deviation = student.action_deviation;
-    let mut quantisation = String::from(
-        "| precision | snapshot | mean | p99 | max |\n| --- | --- | --- | --- | --- |\n",
-    );
+    let mut quantisation =
+        String::from("| precision | snapshot | mean | p99 | max |\n| --- | --- | --- | --- | --- |\n");
     for (precision, bytes, e) in errors {
         let share = |error: f64| format!("{error:.4} ({:.2} %)", 100.0 * error / e.output_deviation);
         let (mean, p99, max) = (share(e.mean), share(e.p99), share(e.max));
@@ -72,8 +71,6 @@ x = 2 I (`trainer/src/imitate/teacher.rs` says why):
 
 Error against the teacher (root mean square, in units of the action): {training:.3} on the training states,
 {validation:.3} on fresh episodes that the student drove, where the teacher's actions have a deviation of {deviation:.2}.
-
-Hidden weights are held small while training, because in 8 bits a weight may move a tanh's argument by at most 3.94.
 
 ## Quantisation error
 

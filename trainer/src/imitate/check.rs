@@ -1,9 +1,9 @@
 //! Closed-loop check: does a driver keep a link full and its queue short, also when the capacity changes?
 
-use crate::rng::Rng;
 use super::teacher;
 use super::world::{Link, Measured, Policy, World};
 use crate::network::Network;
+use crate::rng::Rng;
 use weir_features::{INPUTS, ONE, PacingSpec};
 use weir_snapshot::{Executable, Executor, Scratch, Snapshot, Unavailable};
 

@@ -1,7 +1,7 @@
 //! A tanh network, its gradient and Adam, in plain f64: small enough to check by hand and by finite differences.
 
-use crate::rng::Rng;
 use crate::network::{Activation, Layer, Network, Output};
+use crate::rng::Rng;
 
 /// A fully connected network with tanh behind every layer but the last.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,16 +34,6 @@ impl Mlp {
     /// Number of weights and biases.
     pub(super) fn parameters(&self) -> usize {
         self.parameters.len()
-    }
-
-    /// Holds every weight (not the biases) of the layers before the last within +-`limits[layer]`.
-    pub(super) fn hold_weights(&mut self, limits: &[f64]) {
-        let mut rest = &mut self.parameters[..];
-        for (pair, &limit) in self.widths.windows(2).zip(limits) {
-            let (layer, after) = rest.split_at_mut((pair[0] + 1) * pair[1]);
-            layer[..pair[0] * pair[1]].iter_mut().for_each(|w| *w = w.clamp(-limit, limit));
-            rest = after;
-        }
     }
 
     /// Room for one row's passes.
@@ -184,7 +174,8 @@ mod tests {
             let out = model.forward(&row, workspace);
             out.iter().zip(goal).map(|(y, t)| (y - t).powi(2) / 2.0).sum::<f64>()
         };
-        let error: Vec<f64> = model.forward(&row, &mut workspace).iter().zip(goal).map(|(y, t)| y - t).collect();
+        let error: Vec<f64> =
+            model.forward(&row, &mut workspace).iter().zip(goal).map(|(y, t)| y - t).collect();
         let mut gradient = vec![0.0; model.parameters()];
         model.backward(&error, &mut workspace, &mut gradient);
         for (index, found) in gradient.iter().enumerate() {

@@ -5,21 +5,17 @@
 //! regression from all states so far.
 
 use super::mlp::{Adam, Mlp, Workspace};
-use crate::rng::Rng;
 use super::teacher;
 use super::world::{Link, Policy, World};
 use crate::network::Network;
+use crate::rng::Rng;
 use weir_features::{FEATURES, INPUTS, ONE, PacingSpec};
 
 /// Aurora's shape (Jay et al., ICML 2019): ten intervals of three features, two hidden layers.
 const WIDTHS: [usize; 4] = [INPUTS, 32, 16, 1];
 /// Normalisation of each feature, (centre, spread); folds into the first layer. The spreads are a quarter of half the
-/// clip: wide for the data, but in proportion to what one quantised step of each feature is worth.
+/// clip: wide for the data, but then one quantised step is worth the same in every feature.
 const NORMAL: [(f64, f64); FEATURES] = [(0.0, 0.25), (1.2, 0.5), (1.3, 0.5)];
-/// Largest weight of each hidden layer. In 8 bits one weight may move a tanh's argument by at most 3.94 over its
-/// input's range (see `quantise`): on an input, a quarter of that by the normalisation above. The network makes up for
-/// small weights by using several units.
-const WEIGHTS_MAX: [f64; 2] = [0.97, 3.9];
 /// The student's output times this is the action.
 const GAIN: f64 = 3.0;
 
@@ -82,8 +78,7 @@ pub fn train(seed: u64, progress: &mut dyn FnMut(&str)) -> Student {
             progress(&format!("epoch {} of {EPOCHS_LAST}: error {error:.3}", number + 1));
         }
     }
-    let fresh: Vec<State> =
-        (0..EPISODES_PER_ROUND).flat_map(|_| episode(Some(&model), &mut rng)).collect();
+    let fresh: Vec<State> = (0..EPISODES_PER_ROUND).flat_map(|_| episode(Some(&model), &mut rng)).collect();
     let mean = fresh.iter().map(|s| s.action).sum::<f64>() / fresh.len() as f64;
     let variance = fresh.iter().map(|s| (s.action - mean).powi(2)).sum::<f64>() / fresh.len() as f64;
     let (centre, spread): (Vec<f64>, Vec<f64>) = (0..INPUTS).map(|i| NORMAL[i % FEATURES]).unzip();
@@ -173,7 +168,6 @@ fn epoch(model: &mut Mlp, adam: &mut Adam, states: &[State], rate: f64, rng: &mu
             model.backward(&[error / BATCH as f64], &mut workspace, &mut gradient);
         }
         adam.step(model, &gradient, rate);
-        model.hold_weights(&WEIGHTS_MAX);
     }
 }
 

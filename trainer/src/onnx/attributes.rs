@@ -35,7 +35,9 @@ impl<'a> Attributes<'a> {
     pub(super) fn float(self, name: &str, default: f64) -> Result<f64, Refusal> {
         match self.find(name) {
             None => Ok(default),
-            Some(AttributeProto { f: Some(f), r#type: Some(FLOAT | UNDEFINED) | None, .. }) if f.is_finite() => {
+            Some(AttributeProto { f: Some(f), r#type: Some(FLOAT | UNDEFINED) | None, .. })
+                if f.is_finite() =>
+            {
                 Ok(f64::from(*f))
             }
             Some(AttributeProto { f: Some(f), .. }) if !f.is_finite() => {
@@ -85,7 +87,9 @@ impl<'a> Attributes<'a> {
         };
         let kind = attribute.r#type.unwrap_or(UNDEFINED);
         match (name(attribute), kind) {
-            ("value", TENSOR | UNDEFINED) => attribute.t.clone().ok_or_else(|| refuse("value", "has no tensor")),
+            ("value", TENSOR | UNDEFINED) => {
+                attribute.t.clone().ok_or_else(|| refuse("value", "has no tensor"))
+            }
             ("value_float", FLOAT) => Ok(floats(vec![], vec![attribute.f.unwrap_or(0.0)])),
             ("value_floats", FLOATS) => {
                 Ok(floats(vec![attribute.floats.len() as i64], attribute.floats.clone()))

@@ -8,10 +8,19 @@ use std::path::{Path, PathBuf};
 pub struct ImportError {
     /// The file, as it was named to [`super::import()`].
     pub file: PathBuf,
-    /// The node at fault as (name, operator), when the fault lies in one. A nameless node is `#index`.
-    pub node: Option<(String, String)>,
+    /// The node at fault, when the fault lies in one.
+    pub node: Option<Box<FaultyNode>>,
     /// What is wrong.
     pub reason: Refusal,
+}
+
+/// A node as the file calls it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FaultyNode {
+    /// Its name, or `#index` where it has none.
+    pub name: String,
+    /// Its operator.
+    pub operator: String,
 }
 
 impl ImportError {
@@ -23,8 +32,8 @@ impl ImportError {
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.file.display())?;
-        if let Some((node, operator)) = &self.node {
-            write!(f, "node '{}' ({}): ", clean(node), clean(operator))?;
+        if let Some(node) = &self.node {
+            write!(f, "node '{}' ({}): ", clean(&node.name), clean(&node.operator))?;
         }
         write!(f, "{}", self.reason)
     }
@@ -35,7 +44,7 @@ impl std::error::Error for ImportError {}
 /// A refusal before the file's name is added to it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fault {
-    pub(super) node: Option<(String, String)>,
+    pub(super) node: Option<Box<FaultyNode>>,
     pub(super) reason: Refusal,
 }
 
@@ -165,11 +174,8 @@ pub enum Refusal {
 /// Names come from the file: keep a hostile one from breaking the "one clear line" promise.
 pub(super) fn clean(name: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 80;
-    let mut shown: String = name
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let mut shown: String =
+        name.chars().take(SHOWN_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if name.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push_str("...");
     }

@@ -15,7 +15,8 @@ pub fn export(network: &Network, name: &str) -> Vec<u8> {
     let mut value = "x".to_string();
     for (index, layer) in network.layers.iter().enumerate() {
         let number = index + 1;
-        let transposed = (0..layer.inputs).flat_map(|i| (0..layer.outputs).map(move |o| o * layer.inputs + i));
+        let transposed =
+            (0..layer.inputs).flat_map(|i| (0..layer.outputs).map(move |o| o * layer.inputs + i));
         let weights = transposed.map(|at| layer.weights[at] as f32).collect();
         let dims = vec![layer.inputs as i64, layer.outputs as i64];
         let (w, b) = (format!("w{number}"), format!("b{number}"));
@@ -86,7 +87,9 @@ impl Writer {
         match activation {
             Activation::Identity => value,
             Activation::Relu => self.node("Relu", vec![value], vec![], &h),
-            Activation::LeakyRelu { slope } => self.node("LeakyRelu", vec![value], vec![float("alpha", slope)], &h),
+            Activation::LeakyRelu { slope } => {
+                self.node("LeakyRelu", vec![value], vec![float("alpha", slope)], &h)
+            }
             Activation::Tanh => self.node("Tanh", vec![value], vec![], &h),
             Activation::Sigmoid => self.node("Sigmoid", vec![value], vec![], &h),
             Activation::HardSigmoid { alpha, beta } => {
@@ -130,7 +133,12 @@ fn float(name: &str, value: f64) -> AttributeProto {
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: Some(name.to_string()), i: Some(value), r#type: Some(2), ..AttributeProto::default() }
+    AttributeProto {
+        name: Some(name.to_string()),
+        i: Some(value),
+        r#type: Some(2),
+        ..AttributeProto::default()
+    }
 }
 
 fn matrix(name: &str, elem_type: i32, width: usize) -> ValueInfoProto {

@@ -1,12 +1,12 @@
 //! Reads an ONNX file into a [`Network`].
 
-use super::error::{Fault, ImportError, Refusal};
+use super::error::{Fault, FaultyNode, ImportError, Refusal};
 use super::operators::{Call, Effect, Row, Value};
 use super::proto::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::stages::{self, Stage};
 use super::tensor::Constant;
 use super::{FILE_BYTES_MAX, OPSETS, scan};
-use crate::network::Network;
+use crate::network::{Layer, Network};
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -67,8 +67,7 @@ fn network(bytes: &[u8]) -> Result<Network, Fault> {
 
 fn check_model(model: &ModelProto, graph: &GraphProto) -> Result<(), Refusal> {
     let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let mut versions =
-        model.opset_import.iter().filter(|set| standard(set.domain.as_deref().unwrap_or("")));
+    let mut versions = model.opset_import.iter().filter(|set| standard(set.domain.as_deref().unwrap_or("")));
     let found = versions.next().ok_or(Refusal::NoOpset)?.version.unwrap_or(0);
     if versions.next().is_some() {
         return Err(Refusal::Duplicate("opset_import".into()));
@@ -139,7 +138,9 @@ impl<'g> Importer<'g> {
         };
         if let Some(batch) = batch.dim_value {
             match usize::try_from(batch) {
-                Ok(rows) if rows > 0 && self.batch.is_none_or(|known| known == rows) => self.batch = Some(rows),
+                Ok(rows) if rows > 0 && self.batch.is_none_or(|known| known == rows) => {
+                    self.batch = Some(rows)
+                }
                 _ => return Err(refuse(format!("has a batch of {batch}"))),
             }
         }
@@ -161,7 +162,9 @@ impl<'g> Importer<'g> {
             self.node(node).map_err(|reason| Fault { node: Some(label(node, index)), reason })?;
         }
         let [output] = &graph.output[..] else {
-            return Err(Refusal::Interface { what: "outputs", found: graph.output.len(), expected: "1" }.into());
+            return Err(
+                Refusal::Interface { what: "outputs", found: graph.output.len(), expected: "1" }.into()
+            );
         };
         match self.look_up(output.name.as_deref().unwrap_or(""))? {
             Value::Row(row) => Ok(self.network(&row)?),
@@ -224,28 +227,31 @@ impl<'g> Importer<'g> {
         }
         path.reverse();
         let mut network = stages::fold(row.columns.len(), &path)?;
-        if !row.columns.iter().copied().eq(0..self.columns) {
-            if let Some(first) = network.layers.first_mut() {
-                // The network takes all graph inputs in the file's order, whatever a Concat did with them.
-                let mut weights = vec![0.0; first.outputs * self.columns];
-                let rows = first.weights.chunks_exact(first.inputs);
-                for (wide, narrow) in weights.chunks_exact_mut(self.columns).zip(rows) {
-                    for (&column, weight) in row.columns.iter().zip(narrow) {
-                        wide[column] += weight;
-                    }
-                }
-                first.inputs = self.columns;
-                first.weights = weights;
-            }
+        if let Some(first) = network.layers.first_mut() {
+            self.in_file_order(first, &row.columns);
         }
         Ok(network)
     }
+
+    /// Rearranges a first layer of these columns to take all graph inputs in the file's order, whatever a Concat did
+    /// with them. A column that nothing reads gets weights of zero.
+    fn in_file_order(&self, first: &mut Layer, columns: &[usize]) {
+        let mut weights = vec![0.0; first.outputs * self.columns];
+        let rows = weights.chunks_exact_mut(self.columns).zip(first.weights.chunks_exact(first.inputs));
+        for (wide, narrow) in rows {
+            for (&column, weight) in columns.iter().zip(narrow) {
+                wide[column] += weight;
+            }
+        }
+        first.inputs = self.columns;
+        first.weights = weights;
+    }
 }
 
-fn label(node: &NodeProto, index: usize) -> (String, String) {
+fn label(node: &NodeProto, index: usize) -> Box<FaultyNode> {
     let name = match node.name.as_deref() {
         None | Some("") => format!("#{index}"),
         Some(name) => name.to_string(),
     };
-    (name, node.op_type.clone().unwrap_or_default())
+    Box::new(FaultyNode { name, operator: node.op_type.clone().unwrap_or_default() })
 }

@@ -17,7 +17,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ImportError, Refusal};
+pub use error::{FaultyNode, ImportError, Refusal};
 pub use export::export;
 pub use import::{import, import_bytes};
 

@@ -107,12 +107,20 @@ impl Call<'_> {
         self.attributes(&[])?;
         self.arity(2, 2, "2")?;
         let (row, constants, constant_left) = match (&self.inputs[0], &self.inputs[1]) {
-            (Some(Value::Row(row)), Some(Value::Constant(_))) => (row.clone(), self.broadcast(1, row.width)?, false),
-            (Some(Value::Constant(_)), Some(Value::Row(row))) => (row.clone(), self.broadcast(0, row.width)?, true),
+            (Some(Value::Row(row)), Some(Value::Constant(_))) => {
+                (row.clone(), self.broadcast(1, row.width)?, false)
+            }
+            (Some(Value::Constant(_)), Some(Value::Row(row))) => {
+                (row.clone(), self.broadcast(0, row.width)?, true)
+            }
             (Some(Value::Row(_)), Some(Value::Row(_))) => {
                 return Err(Refusal::Operand("both operands are computed; one must be a constant".into()));
             }
-            _ => return Err(Refusal::Operand("both operands are constant; fold them before exporting".into())),
+            _ => {
+                return Err(Refusal::Operand(
+                    "both operands are constant; fold them before exporting".into(),
+                ));
+            }
         };
         let (mut scale, mut offset) = (Vec::with_capacity(row.width), Vec::with_capacity(row.width));
         for c in constants {
@@ -220,7 +228,9 @@ impl Call<'_> {
         for index in 0..self.inputs.len() {
             let row = self.row(index)?;
             if row.tail.is_some() {
-                return Err(Refusal::Operand(format!("input {index} is not a graph input; only those can be joined")));
+                return Err(Refusal::Operand(format!(
+                    "input {index} is not a graph input; only those can be joined"
+                )));
             }
             columns.extend_from_slice(&row.columns);
             if columns.len() > WIDTH_MAX {
@@ -262,7 +272,9 @@ impl Call<'_> {
         self.arity(1, 3, "1 to 3")?;
         if let Some(training) = self.inputs.get(2).and_then(Option::as_ref) {
             let off = match training {
-                Value::Constant(constant) => matches!(&constant.data, Data::Bool(flags) if flags[..] == [false]),
+                Value::Constant(constant) => {
+                    matches!(&constant.data, Data::Bool(flags) if flags[..] == [false])
+                }
                 Value::Row(_) => false,
             };
             if !off {
@@ -316,9 +328,9 @@ impl Call<'_> {
     fn row(&self, index: usize) -> Result<Row, Refusal> {
         match &self.inputs[index] {
             Some(Value::Row(row)) => Ok(row.clone()),
-            Some(Value::Constant(_)) => {
-                Err(Refusal::Operand(format!("input {index} is constant; a computed value is expected there")))
-            }
+            Some(Value::Constant(_)) => Err(Refusal::Operand(format!(
+                "input {index} is constant; a computed value is expected there"
+            ))),
             None => Err(missing(index)),
         }
     }
@@ -346,7 +358,10 @@ impl Call<'_> {
     ) -> Result<(Vec<f64>, usize), Refusal> {
         let (constant, values) = self.real(index)?;
         let [rows, columns] = constant.dims[..] else {
-            return Err(Refusal::Shape(format!("weights of shape {:?}; a matrix is expected", constant.dims)));
+            return Err(Refusal::Shape(format!(
+                "weights of shape {:?}; a matrix is expected",
+                constant.dims
+            )));
         };
         let (inputs, outputs) = if transposed { (columns, rows) } else { (rows, columns) };
         if inputs != width {

@@ -86,7 +86,9 @@ fn read(tensor: &TensorProto) -> Result<Constant, String> {
             Some(raw) => from_raw(raw, elements, |[b]: [u8; 1]| b != 0)?,
             None => typed(&tensor.int32_data, elements, |&v| v != 0)?,
         }),
-        other => return Err(format!("has element type {}; supported: float, double, int64", type_name(other))),
+        other => {
+            return Err(format!("has element type {}; supported: float, double, int64", type_name(other)));
+        }
     };
     Ok(Constant { dims, data })
 }
@@ -106,7 +108,11 @@ fn shape(dims: &[i64]) -> Result<(Vec<usize>, usize), String> {
         }
         elements = match elements.checked_mul(dim) {
             Some(product) if product <= ELEMENTS_MAX => product,
-            _ => return Err(format!("declares shape {dims:?}; at most {ELEMENTS_MAX} elements are supported")),
+            _ => {
+                return Err(format!(
+                    "declares shape {dims:?}; at most {ELEMENTS_MAX} elements are supported"
+                ));
+            }
         };
         shape.push(dim);
     }

@@ -5,15 +5,16 @@ use super::{QuantiseError, scale};
 use crate::network::{Activation, Layer};
 use weir_snapshot::{self as snapshot, CURVE_ARGUMENT_ONE, CURVE_ONE, LayerParts, Precision};
 
-/// Largest magnitude of a channel's own bias in units: leaves room for the products of a 256-wide 12-bit layer (2^30)
-/// and the rounding term (2^29) in 31 bits.
+/// Largest magnitude of a channel's bias in units, that of its sum and that of its activation each: leaves room for the
+/// products of a 256-wide 12-bit layer (2^30) in 31 bits.
 const BIAS_MAX: f64 = (1 << 28) as f64;
 /// Least unit, so that a channel of zeros has a scale, too.
 const UNIT_MIN: f64 = 1e-12;
-/// A scale factor must stay below 1 after rounding to 15 bits.
+/// Most counts of `t` per count of the accumulator: more would only number what the accumulator cannot tell apart.
 const FACTOR_MAX: f64 = 32_767.0 / 32_768.0;
-/// Behind the last layer values are not narrowed and may use most of an i16. The rest is for rounding.
-const LAST_RANGE: (f64, f64) = (-32_000.0, 32_000.0);
+/// What `t` can hold: a multiplier of only a half reaches 16 383 from the largest i16; the rest is for rounding. Behind
+/// the last layer, where values are not narrowed, also the range of values.
+const ARGUMENT_RANGE: (f64, f64) = (-16_000.0, 16_000.0);
 
 /// What a quantised value stands for: `step * q + zero`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,7 +53,7 @@ pub(super) fn quantise(
         float.bias.iter_mut().for_each(|b| *b = *b * alpha + beta);
     }
     let weight_max = f64::from(precision.weight_max());
-    let channels: Vec<Channel> = float
+    let mut channels: Vec<Channel> = float
         .weights
         .chunks_exact(float.inputs)
         .zip(&float.bias)
@@ -60,6 +61,12 @@ pub(super) fn quantise(
         .collect();
     let stage = Stage { float: &float, range, channels: &channels, last, precision };
     let (activation, arguments, codings) = stage.activation();
+    let unread = last && float.activation == Activation::Identity;
+    if !unread {
+        for (channel, argument) in channels.iter_mut().zip(&arguments) {
+            channel.hold((argument.rest / argument.gain).abs());
+        }
+    }
 
     let reference_sums = float.sums(reference);
     let reference_values: Vec<f64> =
@@ -71,21 +78,12 @@ pub(super) fn quantise(
         bias: Vec::with_capacity(float.outputs),
         multiplier: Vec::with_capacity(float.outputs),
         shift: Vec::with_capacity(float.outputs),
-        lift: 0,
         activation,
     };
-    let unread = last && float.activation == Activation::Identity;
-    if !unread {
-        let factors = channels.iter().zip(&arguments).map(|(channel, argument)| channel.unit * argument.gain);
-        parts.lift = scale::lift(factors.fold(0.0, f64::max));
-    }
     for (output, (channel, argument)) in channels.iter().zip(&arguments).enumerate() {
         let factor = channel.unit * argument.gain;
-        let lifted = if unread { 0.0 } else { factor / 2f64.powi(parts.lift.into()) };
-        let (multiplier, shift) = match scale::narrow(lifted) {
-            Some(held) => held,
-            None => return Err(steep(index, output, factor, weight_max, float.activation, precision)),
-        };
+        let scale = || scale::narrow(factor).ok_or(QuantiseError::Scale { layer: index + 1, output, factor });
+        let (multiplier, shift) = if unread { (0, 0) } else { scale()? };
         let weights: Vec<f64> = channel.weights.iter().map(|w| (w / channel.unit).round()).collect();
         let rounded: f64 = weights.iter().zip(&reference_values).map(|(w, q)| w * q).sum();
         let rest = if unread { 0.0 } else { argument.rest / argument.gain };
@@ -93,8 +91,8 @@ pub(super) fn quantise(
         // `as` saturates; the decoder's overflow proof refuses what does.
         parts.bias.push(bias as i32);
         parts.weights.extend(weights.iter().map(|&w| w as i16));
-        parts.multiplier.push(if unread { 0 } else { multiplier });
-        parts.shift.push(if unread { 0 } else { shift });
+        parts.multiplier.push(multiplier);
+        parts.shift.push(shift);
     }
     Ok(Quantised { parts, codings, units: channels.iter().map(|channel| channel.unit).collect() })
 }
@@ -112,9 +110,14 @@ impl Channel {
         let scaled: Vec<f64> = weights.iter().zip(inputs).map(|(w, coding)| w * coding.step).collect();
         let shift: f64 = weights.iter().zip(inputs).map(|(w, coding)| w * coding.zero).sum();
         let largest = scaled.iter().fold(0.0_f64, |top, w| top.max(w.abs()));
-        // A bias far above all weights would overflow in their unit, so it gets a coarser one.
-        let unit = (largest / weight_max).max((bias + shift).abs() / BIAS_MAX).max(UNIT_MIN);
-        Self { weights: scaled, unit }
+        let mut channel = Self { weights: scaled, unit: (largest / weight_max).max(UNIT_MIN) };
+        channel.hold((bias + shift).abs());
+        channel
+    }
+
+    /// A bias far above all weights would overflow in their unit, so it gets a coarser one.
+    fn hold(&mut self, bias: f64) {
+        self.unit = self.unit.max(bias / BIAS_MAX);
     }
 }
 
@@ -144,11 +147,16 @@ impl Stage<'_> {
                 (snapshot::Activation::Identity, arguments, codings)
             }
             Activation::Relu => {
-                let (zero, arguments, codings) = self.common_zero(|_| 0.0);
+                let (zero, arguments, codings) = self.common_zero(|_| (0.0, 0.0));
                 (snapshot::Activation::Relu { zero }, arguments, codings)
             }
             Activation::LeakyRelu { slope } => {
-                let (zero, arguments, codings) = self.common_zero(|lowest| lowest.min(0.0));
+                // `t` goes further down than the values do, by 1 / slope, and must not saturate there.
+                let lowest = |channel: usize| {
+                    let sum = self.range.sums[channel].0.min(0.0);
+                    (if self.last { sum } else { self.range.values[channel].0.min(0.0) }, sum)
+                };
+                let (zero, arguments, codings) = self.common_zero(lowest);
                 let slope = (slope * 32_768.0).round().min(32_767.0) as i16;
                 (snapshot::Activation::LeakyRelu { zero, slope }, arguments, codings)
             }
@@ -180,7 +188,7 @@ impl Stage<'_> {
     /// Smallest and largest integer behind the activation.
     fn integers(&self) -> (f64, f64) {
         if self.last {
-            return LAST_RANGE;
+            return ARGUMENT_RANGE;
         }
         let (lo, hi) = self.precision.value_range();
         (lo.into(), hi.into())
@@ -200,22 +208,26 @@ impl Stage<'_> {
         (Argument { gain: 1.0 / step, rest: -zero / step }, Coding { step, zero })
     }
 
-    /// Steps per channel, but one integer for real zero; `lowest` maps a channel's smallest value to its range's end.
-    fn common_zero(&self, lowest: impl Fn(f64) -> f64) -> (i16, Vec<Argument>, Vec<Coding>) {
+    /// Steps per channel, but one integer for real zero. `lowest` gives the lower end of a channel's values, and of the
+    /// arguments that must not saturate.
+    fn common_zero(&self, lowest: impl Fn(usize) -> (f64, f64)) -> (i16, Vec<Argument>, Vec<Coding>) {
         let (q_lo, q_hi) = self.integers();
-        let ranges: Vec<(f64, f64)> =
-            self.range.values.iter().map(|&(lo, hi)| (lowest(lo), hi.max(0.0))).collect();
-        let below: f64 = ranges.iter().map(|(lo, _)| -lo).sum();
-        let span: f64 = ranges.iter().map(|(lo, hi)| hi - lo).sum();
-        let share = if span > 0.0 { below / span } else { 0.0 };
+        let highest = |channel: usize| self.range.values[channel].1.max(0.0);
+        let all = 0..self.channels.len();
+        let below: f64 = all.clone().map(|channel| -lowest(channel).0).sum();
+        let above: f64 = all.clone().map(highest).sum();
+        let share = if below > 0.0 { below / (below + above) } else { 0.0 };
         let zero = (q_lo + share * (q_hi - q_lo)).round().min(q_hi - 1.0);
-        let scale = |(channel, &(lo, hi)): (usize, &(f64, f64))| {
-            // Both ends must fit: above zero there are q_hi - zero integers, below it zero - q_lo.
-            let down = if lo < 0.0 { -lo / (zero - q_lo).max(1.0) } else { 0.0 };
-            let step = self.step(channel, down.max(hi / (q_hi - zero)));
+        let scale = |channel: usize| {
+            let (value, argument) = lowest(channel);
+            // Above zero there are q_hi - zero integers, below it zero - q_lo for values and more for arguments.
+            let step = (highest(channel) / (q_hi - zero))
+                .max(-value / (zero - q_lo).max(1.0))
+                .max(-argument / (zero - ARGUMENT_RANGE.0).max(1.0));
+            let step = self.step(channel, step);
             (Argument { gain: 1.0 / step, rest: zero }, Coding { step, zero: -step * zero })
         };
-        let (arguments, codings) = ranges.iter().enumerate().map(scale).unzip();
+        let (arguments, codings) = all.map(scale).unzip();
         (zero as i16, arguments, codings)
     }
 
@@ -224,7 +236,8 @@ impl Stage<'_> {
         let (q_lo, q_hi) = self.integers();
         // A bound that is infinite, or that nothing reaches, gives way to what is reached.
         let reached = self.range.values.iter();
-        let (least, most) = reached.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &(x, y)| (a.min(x), b.max(y)));
+        let (least, most) =
+            reached.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &(x, y)| (a.min(x), b.max(y)));
         let (lo, hi) = (lo.max(least), hi.min(most));
         let wanted = (hi - lo).max(0.0) / (q_hi - q_lo);
         let step = (0..self.channels.len()).fold(wanted, |step, channel| self.step(channel, step));
@@ -233,25 +246,5 @@ impl Stage<'_> {
         let argument = Argument { gain: 1.0 / step, rest: -zero / step };
         let all = self.channels.len();
         ((q_lo as i16, top as i16), vec![argument; all], vec![Coding { step, zero }; all])
-    }
-}
-
-fn steep(
-    index: usize,
-    output: usize,
-    factor: f64,
-    weight_max: f64,
-    activation: Activation,
-    precision: Precision,
-) -> QuantiseError {
-    let gain = if activation == Activation::Sigmoid { 0.5 } else { 1.0 };
-    let reach_max = weight_max * f64::from(precision.curve_one()) / (gain * f64::from(CURVE_ARGUMENT_ONE));
-    QuantiseError::Steep {
-        layer: index + 1,
-        output,
-        activation: activation.name(),
-        precision: precision.name(),
-        reach: factor * reach_max,
-        reach_max,
     }
 }

@@ -86,25 +86,6 @@ pub enum QuantiseError {
         /// The clip.
         clip: [f64; 2],
     },
-    /// A curve whose argument moves by more per weight step than the curve's own step.
-    #[error(
-        "layer {layer}, output {output}: a weight moves the {activation}'s argument by {reach:.2} over its input's \
-         range; {precision} holds at most {reach_max:.2} (use 12bit, narrower clips, or train with smaller weights)"
-    )]
-    Steep {
-        /// From 1.
-        layer: usize,
-        /// From 0.
-        output: usize,
-        /// Name of the activation.
-        activation: &'static str,
-        /// Name of the precision.
-        precision: &'static str,
-        /// Largest weight times half of its input's range.
-        reach: f64,
-        /// The largest that fits.
-        reach_max: f64,
-    },
     /// Numbers beyond what the format's multipliers and shifts span.
     #[error("layer {layer}, output {output}: a scale of {factor:e} cannot be held")]
     Scale {
@@ -153,7 +134,8 @@ fn parts(network: &Network, options: &QuantiseOptions<'_>) -> Result<Parts, Quan
     let last = network.layers.len() - 1;
     let mut units = Vec::new();
     for (index, (float, range)) in network.layers.iter().zip(&ranges).enumerate() {
-        let made = layer::quantise(float, &codings, &reference, range, index, index == last, options.precision)?;
+        let made =
+            layer::quantise(float, &codings, &reference, range, index, index == last, options.precision)?;
         reference = float.evaluate(&reference);
         codings = made.codings;
         units = made.units;
@@ -225,7 +207,8 @@ fn output(
     layer: usize,
 ) -> Result<OutputParts, QuantiseError> {
     let factor = coding.step * f64::from(ONE);
-    let (multiplier, shift) = scale::wide(factor).ok_or(QuantiseError::Scale { layer, output: index, factor })?;
+    let (multiplier, shift) =
+        scale::wide(factor).ok_or(QuantiseError::Scale { layer, output: index, factor })?;
     // `as` saturates, which is what a bound beyond Q15.16 should do.
     let q16 = |value: f64| (value * f64::from(ONE)).round() as i32;
     Ok(OutputParts { multiplier, shift, offset: q16(coding.zero), lo: q16(range.0), hi: q16(range.1) })

@@ -1,24 +1,14 @@
 //! Real factors as the integers that stand for them in a snapshot.
 
-use weir_snapshot::{INPUT_MULTIPLIER_MAX, LIFT_MAX, SHIFT_MAX, WIDE_SHIFT_MAX};
+use weir_snapshot::{INPUT_MULTIPLIER_MAX, SHIFT_MAX, SHIFT_MIN, WIDE_SHIFT_MAX};
 
-/// `factor` as `multiplier / 2^(15 + shift)`, multiplier below 2^15; `None` at 1 and above, which the format has not.
-pub(super) fn narrow(factor: f64) -> Option<(i16, u8)> {
-    if !(0.0..1.0).contains(&factor) {
-        return None;
-    }
-    let mut shift = SHIFT_MAX;
+/// `factor` as `multiplier / 2^(15 + shift)`, multiplier below 2^15; `None` where that would take a larger left shift
+/// than the format has.
+pub(super) fn narrow(factor: f64) -> Option<(i16, i8)> {
+    let multiplier = |shift: i8| (factor * 2f64.powi(15 + i32::from(shift))).round();
     // The largest shift whose multiplier still fits keeps the most digits.
-    while shift > 0 && scaled(factor, 15 + shift) > f64::from(i16::MAX) {
-        shift -= 1;
-    }
-    // Only just below 1 does rounding reach 2^15; one part in 65 536 is lost there.
-    Some((scaled(factor, 15 + shift).min(f64::from(i16::MAX)) as i16, shift))
-}
-
-/// The smallest lift that brings `factor` below 1, where [`narrow`] can have it; the largest lift if none does.
-pub(super) fn lift(factor: f64) -> u8 {
-    (0..LIFT_MAX).find(|&lift| factor / 2f64.powi(lift.into()) < 1.0).unwrap_or(LIFT_MAX)
+    let shift = (SHIFT_MIN..=SHIFT_MAX).rev().find(|&shift| multiplier(shift) <= f64::from(i16::MAX))?;
+    Some((multiplier(shift) as i16, shift))
 }
 
 /// A positive `factor` as `multiplier / 2^shift`, multiplier at most 2^30; `None` where that has no digits left.
@@ -46,16 +36,16 @@ mod tests {
 
     #[test]
     fn narrow_keeps_fifteen_bits() {
-        for factor in [0.999, 0.5, 0.3, 1e-3, 1e-8] {
+        for factor in [200.0, 1.0, 0.999, 0.5, 0.3, 1e-3, 1e-8] {
             let (multiplier, shift) = narrow(factor).unwrap();
             let found = f64::from(multiplier) / 2f64.powi(i32::from(15 + shift));
             assert!((found / factor - 1.0).abs() < 1.0 / 16_384.0, "{factor}: {found}");
-            assert!(shift <= SHIFT_MAX);
+            assert!((SHIFT_MIN..=SHIFT_MAX).contains(&shift));
         }
-        assert_eq!(narrow(1.0), None);
+        assert_eq!(narrow(256.0), None);
         assert_eq!(narrow(f64::NAN), None);
         assert_eq!(narrow(0.0), Some((0, SHIFT_MAX)));
-        assert_eq!(narrow(0.999_999_9), Some((i16::MAX, 0)));
+        assert_eq!(narrow(1.0), Some((1 << 14, -1)));
     }
 
     #[test]
