@@ -50,7 +50,7 @@ impl<const N: usize> BoardReader<N> {
         let shared = &*self.0;
         loop {
             let before = shared.sequence.load(Ordering::Acquire);
-            if before % 2 == 0 {
+            if before.is_multiple_of(2) {
                 let mut words = [0; N];
                 for (word, cell) in words.iter_mut().zip(&shared.words) {
                     *word = cell.load(Ordering::Relaxed);

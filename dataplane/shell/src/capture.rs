@@ -54,7 +54,9 @@ pub enum CaptureProblem {
     #[error("record {0} is cut short")]
     CutShort(u64),
     /// A record claims more bytes than any capture holds, or more than its frame had.
-    #[error("record {record} claims {claimed} captured bytes of a frame of {wire} (at most {RECORD_BYTES_MAX})")]
+    #[error(
+        "record {record} claims {claimed} captured bytes of a frame of {wire} (at most {RECORD_BYTES_MAX})"
+    )]
     Length {
         /// Which record, from 1.
         record: u64,
@@ -107,7 +109,7 @@ impl CaptureReader {
     ///
     /// # Errors
     /// The file ends inside a record, or the record contradicts itself.
-    pub fn next(&mut self) -> Result<Option<Record>, CaptureError> {
+    pub fn read(&mut self) -> Result<Option<Record>, CaptureError> {
         self.read_record().map_err(|problem| CaptureError { file: self.file.clone(), problem })
     }
 
@@ -201,7 +203,10 @@ mod tests {
 
     fn header(magic: u32, big_endian: bool) -> Vec<u8> {
         let fields = [magic, if big_endian { 0x0002_0004 } else { 0x0004_0002 }, 0, 0, 65535, 1];
-        fields.iter().flat_map(|field| if big_endian { field.to_be_bytes() } else { field.to_le_bytes() }).collect()
+        fields
+            .iter()
+            .flat_map(|field| if big_endian { field.to_be_bytes() } else { field.to_le_bytes() })
+            .collect()
     }
 
     fn read(bytes: &[u8]) -> Result<Vec<Record>, String> {
@@ -211,7 +216,7 @@ mod tests {
         let all = || -> Result<Vec<Record>, CaptureError> {
             let mut reader = CaptureReader::open(&file)?;
             let mut records = Vec::new();
-            while let Some(record) = reader.next()? {
+            while let Some(record) = reader.read()? {
                 records.push(record);
             }
             Ok(records)
@@ -242,7 +247,10 @@ mod tests {
         writer.write(1_700_000_000_123_456_789, &[9; 60], 1514).unwrap();
         writer.finish().unwrap();
         let records = read(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(records, [Record { at_ns: 1_700_000_000_123_456_789, bytes: vec![9; 60], wire_len: 1514 }]);
+        assert_eq!(
+            records,
+            [Record { at_ns: 1_700_000_000_123_456_789, bytes: vec![9; 60], wire_len: 1514 }]
+        );
     }
 
     #[test]

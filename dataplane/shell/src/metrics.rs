@@ -38,7 +38,12 @@ pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
     let mut page = Page::new()?;
     let version = env!("CARGO_PKG_VERSION");
     page.gauge("build_info", "What this is.", &[("version", version), ("dpdk", crate::version::DPDK)], 1.0)?;
-    page.gauge("start_time_seconds", "Unix time at which Weir started.", &[], view.status.started_unix_seconds)?;
+    page.gauge(
+        "start_time_seconds",
+        "Unix time at which Weir started.",
+        &[],
+        view.status.started_unix_seconds,
+    )?;
     page.gauge("ready", "1 when /readyz answers 200.", &[], f64::from(u8::from(view.ready)))?;
     page.gauge("tsc_hertz", "Ticks per second of the counter behind all cycles.", &[], view.tsc_hz as f64)?;
     page.counter(
@@ -81,7 +86,12 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
             page.counter(name, help, &[("worker", worker), ("side", side.name())], value)?;
         }
     }
-    page.counter("originated_frames_total", "Frames that Weir made.", &[("worker", worker)], tally.originated)?;
+    page.counter(
+        "originated_frames_total",
+        "Frames that Weir made.",
+        &[("worker", worker)],
+        tally.originated,
+    )?;
     for verdict in Verdict::ALL {
         let labels = [("worker", worker), ("verdict", verdict.name())];
         let ended = tally.ended[verdict as usize];
@@ -90,7 +100,8 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
 
     let cycles = &report.cycles;
     let seconds = |ticks: u64| ticks as f64 / tsc_hz.max(1) as f64;
-    let spent = "Cycles that the worker spent in turns that did something (busy) or found nothing to do (idle).";
+    let spent =
+        "Cycles that the worker spent in turns that did something (busy) or found nothing to do (idle).";
     for (state, value) in [("busy", cycles.busy), ("idle", cycles.idle)] {
         page.counter("worker_cycles_total", spent, &[("worker", worker), ("state", state)], value)?;
     }
@@ -150,7 +161,11 @@ fn port(page: &mut Page, side: &str, port: &PortStatus) -> Result<(), prometheus
     page.gauge("port_up", "1 while the port is there and its link is up.", &[("side", side)], up)?;
     let counters = [
         ("port_down_total", "Times that the port was seen to go down or away.", port.downs),
-        ("port_rx_missed_total", "Frames that the device dropped because no one fetched them in time.", port.rx_missed),
+        (
+            "port_rx_missed_total",
+            "Frames that the device dropped because no one fetched them in time.",
+            port.rx_missed,
+        ),
         ("port_rx_errors_total", "Frames that the device found broken.", port.rx_errors),
         ("port_rx_no_buffer_total", "Frames that found no free buffer.", port.rx_no_buffer),
         ("port_tx_errors_total", "Frames that the device failed to send.", port.tx_errors),
@@ -217,17 +232,35 @@ impl Page {
         })
     }
 
-    fn counter(&mut self, name: &str, help: &str, labels: &Labels<'_>, value: u64) -> Result<(), prometheus::Error> {
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &Labels<'_>,
+        value: u64,
+    ) -> Result<(), prometheus::Error> {
         sample!(self.counters, IntCounterVec, name, help, labels).inc_by(value);
         Ok(())
     }
 
-    fn seconds(&mut self, name: &str, help: &str, labels: &Labels<'_>, value: f64) -> Result<(), prometheus::Error> {
+    fn seconds(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &Labels<'_>,
+        value: f64,
+    ) -> Result<(), prometheus::Error> {
         sample!(self.seconds, CounterVec, name, help, labels).inc_by(value);
         Ok(())
     }
 
-    fn gauge(&mut self, name: &str, help: &str, labels: &Labels<'_>, value: f64) -> Result<(), prometheus::Error> {
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &Labels<'_>,
+        value: f64,
+    ) -> Result<(), prometheus::Error> {
         sample!(self.gauges, GaugeVec, name, help, labels).set(value);
         Ok(())
     }
@@ -263,8 +296,14 @@ mod tests {
             ..Status::default()
         };
         let reports = [Report::unpack(&(words as [u64; WORDS]))];
-        page(&View { reports: &reports, tsc_hz: 2_000_000_000, status: &status, ready: true, unix_seconds: 60.0 })
-            .unwrap()
+        page(&View {
+            reports: &reports,
+            tsc_hz: 2_000_000_000,
+            status: &status,
+            ready: true,
+            unix_seconds: 60.0,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -292,9 +331,13 @@ mod tests {
 
     #[test]
     fn no_label_is_one_that_traffic_can_fill() {
-        let closed = ["worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function"];
-        let closed = [closed.as_slice(), &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"]]
-            .concat();
+        let closed =
+            ["worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function"];
+        let closed = [
+            closed.as_slice(),
+            &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"],
+        ]
+        .concat();
         for line in example().lines().filter(|line| !line.starts_with('#')) {
             let Some((_, labels)) = line.split_once('{') else { continue };
             for pair in labels.split('}').next().unwrap_or("").split(',') {

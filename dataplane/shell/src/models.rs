@@ -15,7 +15,8 @@ use weir_trainer::{BuildError, Built, imitate as imitation};
 /// A model's refusal, at the place of its `file` key.
 pub fn build_all(plan: &Plan, source: &Source) -> Result<Vec<Built>, ConfigError> {
     let build = |(index, model): (usize, &config::ModelPlan)| {
-        weir_trainer::build(&model.spec).map_err(|error: BuildError| source.error(&Plan::model_key(index, "file"), error))
+        weir_trainer::build(&model.spec)
+            .map_err(|error: BuildError| source.error(&Plan::model_key(index, "file"), error))
     };
     plan.models.iter().enumerate().map(build).collect()
 }
@@ -29,7 +30,8 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let built = build_all(&plan, &source)?;
     if let PortsPlan::Captures(files) = &plan.ports {
         for (side, pair) in ["inside", "outside"].iter().zip(files) {
-            CaptureReader::open(&pair.input).map_err(|error| source.error(&format!("ports.{side}"), error))?;
+            CaptureReader::open(&pair.input)
+                .map_err(|error| source.error(&format!("ports.{side}"), error))?;
         }
     }
     println!("{}: ok", file.display());

@@ -48,12 +48,18 @@ pub fn pack(tally: &Tally, stats: &WorkerStats, cycles: &LoopCycles) -> [u64; WO
             *cell = word;
         }
     };
-    [tally.received, tally.received_bytes, tally.sent, tally.sent_bytes].as_flattened().iter().copied().for_each(&mut put);
+    [tally.received, tally.received_bytes, tally.sent, tally.sent_bytes]
+        .as_flattened()
+        .iter()
+        .copied()
+        .for_each(&mut put);
     put(tally.originated);
     put(tally.held);
     tally.ended.into_iter().for_each(&mut put);
     stats.each(|stat| put(stat.value));
-    [cycles.busy, cycles.idle, cycles.inference, cycles.turn_max, cycles.lag_max].into_iter().for_each(&mut put);
+    [cycles.busy, cycles.idle, cycles.inference, cycles.turn_max, cycles.lag_max]
+        .into_iter()
+        .for_each(&mut put);
     words
 }
 

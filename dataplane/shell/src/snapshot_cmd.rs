@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use weir_features::{FEATURES, HISTORY, ONE, PacingSpec};
 use weir_snapshot::{FILE_BYTES_MAX, Function, NAME_BYTES_MAX, Precision, Snapshot};
 use weir_trainer::ort_engine::Engine;
-use weir_trainer::{InputSpec, ModelSpec, onnx, spec, verify};
 use weir_trainer::verify::Errors;
+use weir_trainer::{InputSpec, ModelSpec, onnx, spec, verify};
 
 /// Stated bounds on the mean, the 99th percentile and the largest difference from the float network, as shares of the
 /// standard deviation of its output: how much of what the network says is lost.
@@ -230,9 +230,13 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
         bail!("{}: the integers are too far from the float network; {limits}", args.snapshot.display());
     }
     if let Ok(runtime) = &report.runtime
-        && !(runtime.float.max <= REFERENCE_MAX)
+        && (runtime.float.max.is_nan() || runtime.float.max > REFERENCE_MAX)
     {
-        bail!("{}: our reading of the file differs from ONNX Runtime's by {}", args.onnx.display(), runtime.float.max);
+        bail!(
+            "{}: our reading of the file differs from ONNX Runtime's by {}",
+            args.onnx.display(),
+            runtime.float.max
+        );
     }
     if args.ort.is_some()
         && let Err(error) = report.runtime

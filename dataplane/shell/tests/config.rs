@@ -2,7 +2,7 @@
 //! what was found.
 
 use std::path::Path;
-use weir_shell::config::{PortsPlan, Plan, Source};
+use weir_shell::config::{Plan, PortsPlan, Source};
 
 const GOOD: &str = r#"[eal]
 hugepages = false
@@ -129,11 +129,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "sample_share = nan",
         "conf/x.toml:30:16: pacing.sample_share: expected a share from 0 to 1, found NaN",
     ),
-    (
-        "workers = [0]",
-        "workers = 0",
-        "conf/x.toml:7:11: cores.workers: expected an array, found 0",
-    ),
+    ("workers = [0]", "workers = 0", "conf/x.toml:7:11: cores.workers: expected an array, found 0"),
     (
         "rule = \"bbr_lite\"",
         "rule = \"bbr\"",
@@ -269,11 +265,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     // Not TOML.
     ("[eal]", "[eal", "conf/x.toml:1:5: not valid TOML: expected a right bracket, found a newline"),
-    (
-        "seed = 1",
-        "seed = 1\nseed = 2",
-        "conf/x.toml:17:1: not valid TOML: duplicate key: `seed`",
-    ),
+    ("seed = 1", "seed = 1\nseed = 2", "conf/x.toml:17:1: not valid TOML: duplicate key: `seed`"),
 ];
 
 #[test]
@@ -313,7 +305,10 @@ fn overrides_are_read_as_toml_or_as_text_and_named_when_wrong() {
             "--set pacing.rate_min=10 apples: pacing.rate_min: expected a rate such as \"10Mbps\" (bps, kbps, Mbps or \
              Gbps), found \"10 apples\"",
         ),
-        ("pacing.ratemin=1bps", "--set pacing.ratemin=1bps: pacing.ratemin: unknown key; did you mean `rate_min`?"),
+        (
+            "pacing.ratemin=1bps",
+            "--set pacing.ratemin=1bps: pacing.ratemin: unknown key; did you mean `rate_min`?",
+        ),
         ("pacing.rate_min", "--set pacing.rate_min: expected key=value, such as pacing.rule=none"),
         ("a b=1", "--set a b=1: expected a key such as pacing.rate_min or model[0].file"),
     ] {

@@ -2,9 +2,9 @@
 
 use super::error::ConfigError;
 use super::ports::PortsPlan;
-use super::units::{Rate, Size, Span};
 use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
+use super::units::{Rate, Size, Span};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
@@ -88,7 +88,9 @@ impl Plan {
         };
         let keys = &file.engine;
         if keys.flow_idle_max.0 < Ns::from_secs(1) {
-            return Err(source.error("engine.flow_idle_max", "expected at least 1s: a flow that pauses is not gone"));
+            return Err(
+                source.error("engine.flow_idle_max", "expected at least 1s: a flow that pauses is not gone")
+            );
         }
         if keys.drain_max.0 > Ns::from_secs(60) {
             return Err(source.error("engine.drain_max", "expected at most 60s: a stop should end"));
@@ -150,7 +152,10 @@ fn check_cores(file: &File, source: &Source) -> Result<CorePlan, ConfigError> {
         if allowed.contains(&core) {
             return Ok(core);
         }
-        Err(source.error(key, format!("expected one of the cores that this process may use {allowed:?}, found {core}")))
+        Err(source.error(
+            key,
+            format!("expected one of the cores that this process may use {allowed:?}, found {core}"),
+        ))
     };
     let control = exists("cores.control", keys.control.get())?;
     let mut seen = BTreeSet::new();
@@ -193,7 +198,9 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             return Err(source.error(&at("name"), reason));
         }
         if models.iter().any(|other| other.spec.name == model.name) {
-            return Err(source.error(&at("name"), format!("expected each name once, found {:?} twice", model.name)));
+            return Err(
+                source.error(&at("name"), format!("expected each name once, found {:?} twice", model.name))
+            );
         }
         let inputs: Vec<Input<'_>> = model
             .inputs
@@ -271,7 +278,10 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         return refuse("rate_max", format!("expected at most {RATE_MAX}, found {rate_max}"));
     }
     if rate_max < rate_min {
-        return refuse("rate_max", format!("expected at least pacing.rate_min = {rate_min}, found {rate_max}"));
+        return refuse(
+            "rate_max",
+            format!("expected at least pacing.rate_min = {rate_min}, found {rate_max}"),
+        );
     }
     let within = format!("expected from pacing.rate_min = {rate_min} to pacing.rate_max = {rate_max}");
     if !(rate_min..=rate_max).contains(&rate_start) {
@@ -280,30 +290,43 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
     let rule = match (keys.rule, keys.rate) {
         (Rule::Fixed, Some(rate)) if (rate_min..=rate_max).contains(&rate) => PacingRule::Fixed(rate.0),
         (Rule::Fixed, Some(rate)) => return refuse("rate", format!("{within}, found {rate}")),
-        (Rule::Fixed, None) => return refuse("rule", "\"fixed\" needs pacing.rate, such as \"20Mbps\"".to_owned()),
+        (Rule::Fixed, None) => {
+            return refuse("rule", "\"fixed\" needs pacing.rate, such as \"20Mbps\"".to_owned());
+        }
         (_, Some(_)) => return refuse("rate", "expected only with pacing.rule = \"fixed\"".to_owned()),
         (Rule::None, None) => PacingRule::None,
         (Rule::BbrLite, None) => PacingRule::BbrLite,
     };
     let (mark_delay, delay_max) = (keys.mark_delay, keys.delay_max);
     if delay_max.0 == Ns::ZERO || delay_max > DELAY_MAX {
-        return refuse("delay_max", format!("expected more than 0 and at most {DELAY_MAX}, found {delay_max}"));
+        return refuse(
+            "delay_max",
+            format!("expected more than 0 and at most {DELAY_MAX}, found {delay_max}"),
+        );
     }
     if mark_delay > delay_max {
-        return refuse("mark_delay", format!("expected at most pacing.delay_max = {delay_max}, found {mark_delay}"));
+        return refuse(
+            "mark_delay",
+            format!("expected at most pacing.delay_max = {delay_max}, found {mark_delay}"),
+        );
     }
     let held = keys.flow_held_bytes_max;
     if !(HELD_BYTES_MIN..=HELD_BYTES_MAX).contains(&held) {
-        let reason = format!("expected from {HELD_BYTES_MIN}, one full frame, to {HELD_BYTES_MAX}, found {held}");
+        let reason =
+            format!("expected from {HELD_BYTES_MIN}, one full frame, to {HELD_BYTES_MAX}, found {held}");
         return refuse("flow_held_bytes_max", reason);
     }
     let flow_held_bytes_max = u32::try_from(held.0).unwrap_or(u32::MAX);
     let pin = match (keys.pin, keys.pin_max) {
         (PinKey::Interval, None) => Pin::Interval,
-        (PinKey::Interval, Some(_)) => return refuse("pin_max", "expected only with pacing.pin = \"flow\"".to_owned()),
+        (PinKey::Interval, Some(_)) => {
+            return refuse("pin_max", "expected only with pacing.pin = \"flow\"".to_owned());
+        }
         (PinKey::Flow, Some(max)) if max.0 > Ns::ZERO => Pin::Flow { max: max.0 },
         (PinKey::Flow, Some(_)) => return refuse("pin_max", "expected more than 0".to_owned()),
-        (PinKey::Flow, None) => return refuse("pin", "\"flow\" needs pacing.pin_max, such as \"2s\"".to_owned()),
+        (PinKey::Flow, None) => {
+            return refuse("pin", "\"flow\" needs pacing.pin_max, such as \"2s\"".to_owned());
+        }
     };
     Ok(PacingConfig {
         rule,
@@ -334,6 +357,9 @@ const HELD_BYTES_MAX: Size = Size(1 << 30);
 
 fn check_listen(text: &str, source: &Source) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| {
-        source.error("metrics.listen", format!("expected an address and port such as \"127.0.0.1:9464\", found {text:?}"))
+        source.error(
+            "metrics.listen",
+            format!("expected an address and port such as \"127.0.0.1:9464\", found {text:?}"),
+        )
     })
 }

@@ -37,9 +37,12 @@ impl Device {
     pub fn argument(&self, key: &str) -> Option<&str> {
         match self {
             Device::Pci(_) => None,
-            Device::Virtual(spec) => {
-                spec.split(',').skip(1).filter_map(|pair| pair.split_once('=')).find(|(k, _)| *k == key).map(|(_, v)| v)
-            }
+            Device::Virtual(spec) => spec
+                .split(',')
+                .skip(1)
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(k, _)| *k == key)
+                .map(|(_, v)| v),
         }
     }
 }
@@ -76,14 +79,16 @@ impl PortsPlan {
         match (inside, outside) {
             (Port::Device(inside), Port::Device(outside)) => {
                 if inside.name() == outside.name() {
-                    let reason = format!("expected another device than ports.inside, found {:?} twice", inside.name());
+                    let reason =
+                        format!("expected another device than ports.inside, found {:?} twice", inside.name());
                     return Err(source.error("ports.outside", reason));
                 }
                 Ok(PortsPlan::Devices([inside, outside]))
             }
             (Port::Capture(inside), Port::Capture(outside)) => {
                 if inside.output == outside.output {
-                    return Err(source.error("ports.outside", "expected another output file than that of ports.inside"));
+                    return Err(source
+                        .error("ports.outside", "expected another output file than that of ports.inside"));
                 }
                 for pair in [&inside, &outside] {
                     if [&inside.input, &outside.input].contains(&&pair.output) {
@@ -93,7 +98,10 @@ impl PortsPlan {
                 }
                 Ok(PortsPlan::Captures([inside, outside]))
             }
-            _ => Err(source.error("ports.outside", "expected the same kind of port on both sides: two capture files or two devices")),
+            _ => Err(source.error(
+                "ports.outside",
+                "expected the same kind of port on both sides: two capture files or two devices",
+            )),
         }
     }
 }
@@ -106,9 +114,9 @@ fn port(text: &str, source: &Source) -> Result<Port, String> {
         return Ok(Port::Device(Device::Pci(text.to_ascii_lowercase())));
     }
     let name = text.split(',').next().unwrap_or_default();
-    let named = name.strip_prefix("net_").is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    });
+    let named = name
+        .strip_prefix("net_")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
     if named && text.split(',').skip(1).all(|argument| !argument.is_empty()) {
         return Ok(Port::Device(Device::Virtual(text.to_owned())));
     }

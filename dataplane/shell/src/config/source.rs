@@ -38,9 +38,7 @@ impl Source {
         let overrides = overrides
             .iter()
             .map(|text| match text.split_once('=') {
-                Some((key, _)) if !key.trim().is_empty() => {
-                    Ok((KeyPath::parse(key.trim()), text.clone()))
-                }
+                Some((key, _)) if !key.trim().is_empty() => Ok((KeyPath::parse(key.trim()), text.clone())),
                 _ => Err(ConfigError::Override {
                     text: text.clone(),
                     reason: "expected key=value, such as pacing.rule=none".to_owned(),
@@ -75,11 +73,10 @@ impl Source {
     }
 
     fn merge(&self) -> Result<Value, ConfigError> {
-        let mut builder = config::Config::builder()
-            .add_source(config::File::from_str(&self.text, FileFormat::Toml));
+        let mut builder =
+            config::Config::builder().add_source(config::File::from_str(&self.text, FileFormat::Toml));
         for (key, text) in &self.overrides {
-            let refused =
-                |reason: String| ConfigError::Override { text: text.clone(), reason };
+            let refused = |reason: String| ConfigError::Override { text: text.clone(), reason };
             let value = text.split_once('=').map_or("", |(_, value)| value.trim());
             builder = builder
                 .set_override(key.to_string(), override_value(value))
@@ -120,7 +117,8 @@ impl Source {
     }
 
     fn override_place(&self, key: &KeyPath) -> Option<Place> {
-        let (_, text) = self.overrides.iter().rev().find(|(path, _)| !key.0.is_empty() && path.leads_to(key))?;
+        let (_, text) =
+            self.overrides.iter().rev().find(|(path, _)| !key.0.is_empty() && path.leads_to(key))?;
         Some(Place::Override(text.clone()))
     }
 

@@ -28,7 +28,8 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 fn unscaled(amount: u64, units: &[(&str, u64)]) -> String {
     let fits = |(_, factor): &&(&str, u64)| amount != 0 && amount.is_multiple_of(*factor);
     let smallest = units.first().copied().unwrap_or(("", 1));
-    let (name, factor) = units.iter().filter(fits).max_by_key(|(_, factor)| *factor).copied().unwrap_or(smallest);
+    let (name, factor) =
+        units.iter().filter(fits).max_by_key(|(_, factor)| *factor).copied().unwrap_or(smallest);
     format!("{}{name}", amount / factor)
 }
 
@@ -175,8 +176,12 @@ pub(crate) struct Real(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Real {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Real, D::Error> {
-        from.deserialize_f64(FiniteIn { min: f64::NEG_INFINITY, max: f64::INFINITY, expected: "a finite number" })
-            .map(Real)
+        from.deserialize_f64(FiniteIn {
+            min: f64::NEG_INFINITY,
+            max: f64::INFINITY,
+            expected: "a finite number",
+        })
+        .map(Real)
     }
 }
 
@@ -242,7 +247,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_quantity_is_refused() {
-        for text in ["", "10", "ms", "10 apples", "-5ms", "1.2.3s", "1.s", ".5s", "5MS", "99999999999999999999s", "5e3ms"] {
+        for text in [
+            "",
+            "10",
+            "ms",
+            "10 apples",
+            "-5ms",
+            "1.2.3s",
+            "1.s",
+            ".5s",
+            "5MS",
+            "99999999999999999999s",
+            "5e3ms",
+        ] {
             assert_eq!(scaled(text, MS), None, "{text:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! The control thread: signals, HTTP, the publisher, the trainer's end of the lane, an eye on the ports.
 
-use anyhow::Context as _;
 use crate::http::{Handler, Server};
 use crate::status::{Shared, Status};
+use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,7 +43,11 @@ pub(super) struct Control {
 
 impl Control {
     /// With nothing served yet.
-    pub(super) fn new(shared: Shared, publisher: Publisher<ModelSet>, samples: LaneReceiver<Sample>) -> Control {
+    pub(super) fn new(
+        shared: Shared,
+        publisher: Publisher<ModelSet>,
+        samples: LaneReceiver<Sample>,
+    ) -> Control {
         Control { shared, publisher, samples, server: None }
     }
 
@@ -58,8 +62,9 @@ impl Control {
         }
         let shared = self.shared.clone();
         let handler: Arc<Handler> = Arc::new(move |path: &str| shared.answer(path));
-        let server = Server::start(address, handler)
-            .with_context(|| format!("metrics.listen: cannot listen on {address} (port 0 takes any free one)"))?;
+        let server = Server::start(address, handler).with_context(|| {
+            format!("metrics.listen: cannot listen on {address} (port 0 takes any free one)")
+        })?;
         info!("serving http://{}/metrics, /healthz and /readyz", server.address());
         self.server = Some(server);
         Ok(())

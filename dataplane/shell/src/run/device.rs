@@ -1,13 +1,13 @@
 //! DPDK ports: EAL, buffers, ports, and a worker core that polls them.
 
+use super::Prepared;
 use super::control::{self, Control};
 use super::poll::{self, Outcome};
-use super::Prepared;
-use anyhow::{Context as _, anyhow};
 use crate::board::board;
 use crate::config::{Device as DevicePlan, Plan};
 use crate::run::mbuf::{DeviceIo, MbufFrame};
 use crate::status::{BufferStatus, PortStatus, Shared, Status, unix_seconds};
+use anyhow::{Context as _, anyhow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,7 +39,10 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
 
     let (writer, reader) = board();
     let status = Status {
-        ports: ports.iter().map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() }).collect(),
+        ports: ports
+            .iter()
+            .map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() })
+            .collect(),
         buffers: Some(BufferStatus { total: buffers, in_use: pool.in_use() }),
         models: prepared.models,
         decides: true,
@@ -50,11 +53,12 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     let mut control = Control::new(shared, prepared.publisher, prepared.samples_out);
 
     let polling = Arc::new(AtomicBool::new(false));
-    let running = start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
+    let running =
+        start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
     // Only now: an address in use is found before the first scrape, and a scrape never sees a worker that has not
     // started. Frames flow already; refusing here ends the run cleanly all the same.
     let served = control.serve(plan.metrics);
-    let interfaces = devices.each_ref().map(|device| Interface::of(device));
+    let interfaces = devices.each_ref().map(Interface::of);
     let mut watch = PortWatch { ports, interfaces, pool };
     if served.is_ok() {
         info!("forwarding; stop with SIGTERM or Ctrl-C");
@@ -62,7 +66,10 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
             control.tick(|status| watch.look(status));
         }
         control.shared().update(|status| status.stopping = true);
-        info!("stopping: no more frames are taken, held ones may leave for up to {} ms", plan.drain_max.0 / 1_000_000);
+        info!(
+            "stopping: no more frames are taken, held ones may leave for up to {} ms",
+            plan.drain_max.0 / 1_000_000
+        );
     }
     polling.store(true, Ordering::Relaxed);
     let (_, outcome) = running.join();
@@ -106,8 +113,14 @@ fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Resu
         let queues = port.start().with_context(|| side.name())?;
         let queues = queues.into_iter().next().ok_or_else(|| anyhow!("a started port gave no queue"))?;
         let granted = port.granted();
-        info!("{} is {}: {}/{} descriptors, MTU {}", side.name(), port.name(), granted.rx_descriptors,
-            granted.tx_descriptors, granted.mtu);
+        info!(
+            "{} is {}: {}/{} descriptors, MTU {}",
+            side.name(),
+            port.name(),
+            granted.rx_descriptors,
+            granted.tx_descriptors,
+            granted.mtu
+        );
         anyhow::Ok((port, queues))
     };
     let (inside, inside_queues) = open(Side::Inside)?;
@@ -169,8 +182,11 @@ impl PortWatch {
             let up = there && port.link().is_ok_and(|link| link.up);
             if seen.up && !up {
                 seen.downs += 1;
-                warn!("port {} is down or gone: its frames are lost until it is back; a device that was removed needs \
-                    a restart", seen.name);
+                warn!(
+                    "port {} is down or gone: its frames are lost until it is back; a device that was removed needs \
+                    a restart",
+                    seen.name
+                );
             } else if up && !seen.up && seen.downs > 0 {
                 info!("port {} is back", seen.name);
             }

@@ -67,7 +67,10 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
         PortsPlan::Devices(devices) => {
             let outcome = device::run(&plan, devices, prepared)?;
             let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);
-            info!("the worker was busy for {:.1} % of its cycles", outcome.cycles.busy as f64 * 100.0 / total as f64);
+            info!(
+                "the worker was busy for {:.1} % of its cycles",
+                outcome.cycles.busy as f64 * 100.0 / total as f64
+            );
             print_tally(&outcome.tally, &outcome.stats);
         }
         #[cfg(not(feature = "dpdk"))]

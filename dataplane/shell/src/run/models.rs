@@ -8,7 +8,11 @@ use weir_snapshot::{Executable, Executor, Snapshot};
 use weir_trainer::Built;
 
 /// The set to start with, and what to show of it.
-pub(super) fn first_set(plan: &Plan, built: &[Built], source: &Source) -> Result<(ModelSet, Vec<ModelStatus>), ConfigError> {
+pub(super) fn first_set(
+    plan: &Plan,
+    built: &[Built],
+    source: &Source,
+) -> Result<(ModelSet, Vec<ModelStatus>), ConfigError> {
     let Some(index) = plan.pacing_model else { return Ok((ModelSet::empty(), Vec::new())) };
     let (Some(model), Some(built)) = (plan.models.get(index), built.get(index)) else {
         return Ok((ModelSet::empty(), Vec::new()));
@@ -19,7 +23,11 @@ pub(super) fn first_set(plan: &Plan, built: &[Built], source: &Source) -> Result
 }
 
 /// A snapshot as generation `number`, run by the best executor of this machine.
-fn generation(number: u32, model: &ModelPlan, snapshot: Snapshot) -> Result<(Generation, ModelStatus), String> {
+fn generation(
+    number: u32,
+    model: &ModelPlan,
+    snapshot: Snapshot,
+) -> Result<(Generation, ModelStatus), String> {
     let executor = Executor::best();
     let status = ModelStatus {
         name: model.spec.name.clone(),
@@ -32,6 +40,7 @@ fn generation(number: u32, model: &ModelPlan, snapshot: Snapshot) -> Result<(Gen
         published_unix_seconds: unix_seconds(),
     };
     let executable = Executable::new(snapshot, executor).map_err(|error| error.to_string())?;
-    let generation = Generation::new(number, executable, model.schema.hash()).map_err(|error| error.to_string())?;
+    let generation =
+        Generation::new(number, executable, model.schema.hash()).map_err(|error| error.to_string())?;
     Ok((generation, status))
 }

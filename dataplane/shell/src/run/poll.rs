@@ -104,7 +104,12 @@ impl Pace {
         now
     }
 
-    fn publish<F: weir_engine::io::Frame>(&mut self, now: Ns, worker: &Worker<F>, inference: &InferenceClock) {
+    fn publish<F: weir_engine::io::Frame>(
+        &mut self,
+        now: Ns,
+        worker: &Worker<F>,
+        inference: &InferenceClock,
+    ) {
         self.publish_at = now + PUBLISH_EVERY;
         self.cycles.inference = inference.cycles;
         if now >= self.window_ends {

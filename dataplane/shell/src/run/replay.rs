@@ -55,7 +55,7 @@ impl Wire {
     }
 
     fn advance(&mut self) -> Result<(), CaptureError> {
-        self.ahead = self.reader.next()?;
+        self.ahead = self.reader.read()?;
         if let Some(record) = &mut self.ahead {
             self.latest_ns = record.at_ns.max(self.latest_ns);
             record.at_ns = self.latest_ns;
@@ -97,7 +97,9 @@ impl PacketIo for CaptureIo {
     fn tx(&mut self, side: Side, from: &mut Burst<HeapFrame>) -> usize {
         let taken = from.len();
         for frame in from.drain(..) {
-            if let Err(error) = self.wires[side as usize].writer.write(self.now.0, &frame.bytes, frame.wire_len) {
+            if let Err(error) =
+                self.wires[side as usize].writer.write(self.now.0, &frame.bytes, frame.wire_len)
+            {
                 self.failed.get_or_insert(error);
             }
         }

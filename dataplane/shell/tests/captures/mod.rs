@@ -1,11 +1,8 @@
 //! The captures of `conf/pcap/`, made from a seed: what each side of Weir would have seen of four TCP transfers, and a
 //! few frames that are not TCP, or not whole.
 
-use std::path::Path;
-use weir_shell::capture::{CaptureError, CaptureWriter};
-
 /// A frame and when it arrived.
-pub type Stamped = (u64, Vec<u8>, u32);
+pub(crate) type Stamped = (u64, Vec<u8>, u32);
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
 const MS: u64 = 1_000_000;
@@ -38,7 +35,8 @@ impl Draws {
 /// Sum of 16-bit words, ones' complement (RFC 1071).
 fn checksum(parts: &[&[u8]]) -> u16 {
     let bytes: Vec<u8> = parts.concat();
-    let sum: u32 = bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0))).sum();
+    let sum: u32 =
+        bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0))).sum();
     let folded = (sum & 0xFFFF) + (sum >> 16);
     !((folded & 0xFFFF) + (folded >> 16)) as u16
 }
@@ -53,7 +51,15 @@ struct Transfer {
 
 impl Transfer {
     /// One segment, from the client (`out`) or the server.
-    fn segment(&self, out: bool, seq: u32, ack: u32, flags: u8, ecn: u8, stamps: (u32, u32), payload: usize) -> Vec<u8> {
+    fn segment(
+        &self,
+        out: bool,
+        (seq, ack): (u32, u32),
+        flags: u8,
+        ecn: u8,
+        stamps: (u32, u32),
+        payload: usize,
+    ) -> Vec<u8> {
         let (from, to) = if out { (self.port, 443) } else { (443, self.port) };
         let mut options = Vec::new();
         if flags & SYN != 0 {
@@ -85,7 +91,8 @@ impl Transfer {
             ip.extend([protocol, 64]);
             let ends: [[u8; 16]; 2] = [1, 2].map(|last| {
                 let mut address = [0; 16];
-                (address[0], address[1], address[2], address[3], address[15]) = (0x20, 0x01, 0x0D, 0xB8, last);
+                (address[0], address[1], address[2], address[3], address[15]) =
+                    (0x20, 0x01, 0x0D, 0xB8, last);
                 address
             });
             ip.extend(ends[usize::from(!out)]);
@@ -132,29 +139,33 @@ impl Transfer {
             sides[usize::from(!out)].push((at, frame, length));
         };
         let (seq0, ack0) = (self.isn.wrapping_add(1), self.peer_isn.wrapping_add(1));
-        put(true, begin, self.segment(true, self.isn, 0, SYN, 0, (ms(begin), 0), 0));
+        put(true, begin, self.segment(true, (self.isn, 0), SYN, 0, (ms(begin), 0), 0));
         let met = begin + RTT_NS;
-        put(false, met, self.segment(false, self.peer_isn, seq0, SYN_ACK, 0, (ms(met), ms(begin)), 0));
-        put(true, met + MS / 5, self.segment(true, seq0, ack0, ACK, 0, (ms(met), ms(met)), 0));
+        put(false, met, self.segment(false, (self.peer_isn, seq0), SYN_ACK, 0, (ms(met), ms(begin)), 0));
+        put(true, met + MS / 5, self.segment(true, (seq0, ack0), ACK, 0, (ms(met), ms(met)), 0));
         let mut at = met + MS / 2;
         let mut acked_at = 0;
         for number in 0..SEGMENTS {
             let seq = seq0.wrapping_add(number * PAYLOAD as u32);
-            put(true, at, self.segment(true, seq, ack0, PSH_ACK, ECT0, (ms(at), ms(met)), PAYLOAD));
+            put(true, at, self.segment(true, (seq, ack0), PSH_ACK, ECT0, (ms(at), ms(met)), PAYLOAD));
             if number % 2 == 1 {
                 // A queue that grows and drains, and jitter; acknowledgements do not overtake each other.
                 let queue = u64::from(number % 60) * MS / 20;
                 acked_at = (at + RTT_NS + queue + draws.below(MS / 2)).max(acked_at + 1_000);
                 let ack = seq.wrapping_add(PAYLOAD as u32);
-                put(false, acked_at, self.segment(false, ack0, ack, ACK, 0, (ms(acked_at), ms(at)), 0));
+                put(false, acked_at, self.segment(false, (ack0, ack), ACK, 0, (ms(acked_at), ms(at)), 0));
             }
             at += EVERY_NS / 2 + draws.below(EVERY_NS);
         }
         let end = seq0.wrapping_add(SEGMENTS * PAYLOAD as u32);
-        put(true, at, self.segment(true, end, ack0, FIN_ACK, ECT0, (ms(at), ms(at)), 0));
+        put(true, at, self.segment(true, (end, ack0), FIN_ACK, ECT0, (ms(at), ms(at)), 0));
         let last = at + RTT_NS + 5 * MS;
-        put(false, last, self.segment(false, ack0, end.wrapping_add(1), FIN_ACK, 0, (ms(last), ms(at)), 0));
-        put(true, last + MS, self.segment(true, end.wrapping_add(1), ack0.wrapping_add(1), ACK, 0, (ms(last), ms(last)), 0));
+        put(false, last, self.segment(false, (ack0, end.wrapping_add(1)), FIN_ACK, 0, (ms(last), ms(at)), 0));
+        put(
+            true,
+            last + MS,
+            self.segment(true, (end.wrapping_add(1), ack0.wrapping_add(1)), ACK, 0, (ms(last), ms(last)), 0),
+        );
     }
 }
 
@@ -193,9 +204,10 @@ fn odd(sides: &mut [Vec<Stamped>; 2]) {
         put(side, frame, length);
     }
 
-    // The first fragment of a datagram, and a last one.
+    // The first fragment of a datagram, and the last one of another: nothing to put together.
     for (offset, more) in [(0u16, 0x2000u16), (3, 0)] {
         let mut fragment = plain.frame(true, 17, 0, udp[..24.min(udp.len())].to_vec(), 6);
+        fragment[18..20].copy_from_slice(&(offset + 1).to_be_bytes());
         fragment[20..22].copy_from_slice(&(offset | more).to_be_bytes());
         (fragment[24], fragment[25]) = (0, 0);
         let sum = checksum(&[&fragment[14..34]]);
@@ -205,17 +217,19 @@ fn odd(sides: &mut [Vec<Stamped>; 2]) {
     }
 
     // A capture that kept 40 bytes of a full frame: the TCP header is cut.
-    let whole = plain.segment(true, 1, 1, ACK, 0, (1, 1), 1_000);
+    let whole = plain.segment(true, (1, 1), ACK, 0, (1, 1), 1_000);
     put(0, whole[..40].to_vec(), whole.len() as u32);
     // Shorter than an Ethernet header.
     put(1, vec![0xFF; 9], 9);
 }
 
 /// Both captures, by side, in order of time.
-pub fn make(seed: u64) -> [Vec<Stamped>; 2] {
+pub(crate) fn make(seed: u64) -> [Vec<Stamped>; 2] {
     let mut draws = Draws(seed);
     let mut sides = [Vec::new(), Vec::new()];
-    for (number, (v6, vlan)) in [(false, None), (true, None), (false, Some(100)), (true, Some(200))].into_iter().enumerate() {
+    for (number, (v6, vlan)) in
+        [(false, None), (true, None), (false, Some(100)), (true, Some(200))].into_iter().enumerate()
+    {
         let transfer = Transfer {
             v6,
             vlan,
@@ -231,19 +245,4 @@ pub fn make(seed: u64) -> [Vec<Stamped>; 2] {
         side.sort_by_key(|(at, ..)| *at);
     }
     sides
-}
-
-/// Writes them as `inside.pcap` and `outside.pcap`.
-///
-/// # Errors
-/// A file cannot be written.
-pub fn write(folder: &Path, seed: u64) -> Result<(), CaptureError> {
-    for (name, frames) in ["inside.pcap", "outside.pcap"].iter().zip(make(seed)) {
-        let mut writer = CaptureWriter::create(&folder.join(name))?;
-        for (at_ns, bytes, wire_len) in frames {
-            writer.write(at_ns, &bytes, wire_len)?;
-        }
-        writer.finish()?;
-    }
-    Ok(())
 }

@@ -1,0 +1,140 @@
+//! `weir check`: every shipped configuration passes; every bad model is refused in one line, with an exit status, in
+//! under a second.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use weir_trainer::network::{Activation, Layer, Network, Output as NetworkOutput};
+use weir_trainer::onnx::export;
+
+fn conf() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf")
+}
+
+fn weir(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weir")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn every_shipped_configuration_passes() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(conf()).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            let output = weir(&["check", file.to_str().unwrap()]);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(said.contains(": ok") && said.contains("quantisation error"), "{said}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen} configurations in conf/");
+}
+
+/// A network of one layer with this weight everywhere.
+fn one_layer(inputs: usize, outputs: usize, weight: f64) -> Network {
+    let layer = Layer {
+        inputs,
+        outputs,
+        weights: vec![weight; inputs * outputs],
+        bias: vec![0.0; outputs],
+        activation: Activation::Identity,
+    };
+    Network { layers: vec![layer], output: NetworkOutput::Linear }
+}
+
+/// `bytes` with every occurrence of `from` replaced by `to`, which is as long.
+fn patched(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    let mut found = 0;
+    for at in 0..bytes.len().saturating_sub(from.len() - 1) {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "nothing to replace");
+    bytes
+}
+
+#[test]
+fn a_bad_model_is_refused_in_one_line_within_a_second() {
+    let good = std::fs::read(conf().join("models/aurora.onnx")).unwrap();
+    // ModelProto's graph, field 7, with a length of 10 GB and nothing behind it.
+    let huge = vec![0x08, 0x08, 0x3A, 0x80, 0xC8, 0xAF, 0xA0, 0x25];
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("truncated", good[..good.len() / 2].to_vec(), ""),
+        ("empty", Vec::new(), ""),
+        ("not a model", b"GIF89a".repeat(100), ""),
+        ("input width", export(&one_layer(12, 1, 0.1), "narrow"), "12 inputs"),
+        ("output width", export(&one_layer(30, 2, 0.1), "wide"), "2 outputs"),
+        ("operator", patched(&good, b"Tanh", b"Tanj"), "Tanj"),
+        ("NaN", export(&one_layer(30, 1, f64::NAN), "nan"), ""),
+        ("infinity", export(&one_layer(30, 1, f64::INFINITY), "inf"), ""),
+        ("10 GB", huge, ""),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("bad.onnx");
+    let configuration = conf().join("demo.toml");
+    for (what, bytes, expected) in cases {
+        std::fs::write(&model, bytes).unwrap();
+        let began = Instant::now();
+        let set = format!("model[0].file={}", model.display());
+        let output = weir(&["check", configuration.to_str().unwrap(), "--set", &set]);
+        let spent = began.elapsed();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{what}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{what}: {said}");
+        assert!(said.contains("bad.onnx") && said.contains(expected), "{what}: {said}");
+        assert!(!said.contains("panicked"), "{what}: {said}");
+        assert!(spent < Duration::from_secs(1), "{what}: took {spent:?}");
+    }
+}
+
+#[test]
+fn a_sparse_file_of_10_gb_is_refused_unread() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("bad.onnx");
+    std::fs::File::create(&model).unwrap().set_len(10 << 30).unwrap();
+    let began = Instant::now();
+    let set = format!("model[0].file={}", model.display());
+    let output = weir(&["check", conf().join("demo.toml").to_str().unwrap(), "--set", &set]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_snapshot_is_built_inspected_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = folder.path().join("aurora.wsnap");
+    let (snapshot, onnx) = (snapshot.to_str().unwrap(), conf().join("models/aurora.onnx"));
+    let onnx = onnx.to_str().unwrap();
+    for precision in ["8bit", "12bit"] {
+        let built = weir(&["snapshot", "build", onnx, "--precision", precision, "-o", snapshot]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let inspected = weir(&["snapshot", "inspect", snapshot, "--json"]);
+        let page: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+        assert_eq!(page["precision"], precision);
+        assert_eq!((page["inputs"].as_u64(), page["outputs"].as_u64()), (Some(30), Some(1)));
+        let verified = weir(&["snapshot", "verify", snapshot, "--onnx", onnx, "--rows", "2000"]);
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+
+    // Another network of the same shape is not what the snapshot was made from.
+    let other = folder.path().join("other.onnx");
+    std::fs::write(&other, export(&one_layer(30, 1, 1.0), "other")).unwrap();
+    let verified =
+        weir(&["snapshot", "verify", snapshot, "--onnx", other.to_str().unwrap(), "--rows", "2000"]);
+    assert_eq!(verified.status.code(), Some(1), "{}", String::from_utf8_lossy(&verified.stdout));
+
+    // One flipped bit.
+    let mut bytes = std::fs::read(snapshot).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(snapshot, bytes).unwrap();
+    let inspected = weir(&["snapshot", "inspect", snapshot]);
+    assert_eq!(inspected.status.code(), Some(1));
+    assert_eq!(String::from_utf8(inspected.stderr).unwrap().lines().count(), 1);
+}
