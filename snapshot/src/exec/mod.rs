@@ -73,7 +73,7 @@ pub struct Executable {
 enum Kernel {
     Scalar,
     #[cfg(target_arch = "x86_64")]
-    Avx512Vnni(avx512::Packed),
+    Avx512Vnni(Box<avx512::Packed>),
 }
 
 impl Executable {
@@ -86,7 +86,7 @@ impl Executable {
             Executor::Scalar => Kernel::Scalar,
             #[cfg(target_arch = "x86_64")]
             Executor::Avx512Vnni => {
-                Kernel::Avx512Vnni(avx512::Packed::new(&snapshot).ok_or(Unavailable(executor))?)
+                Kernel::Avx512Vnni(Box::new(avx512::Packed::new(&snapshot).ok_or(Unavailable(executor))?))
             }
             #[cfg(not(target_arch = "x86_64"))]
             Executor::Avx512Vnni => return Err(Unavailable(executor)),
@@ -130,9 +130,10 @@ impl Executable {
     /// When either slice does not have [`Executable::row_len`] items.
     pub fn quantise_row(&self, features_q16: &[i32], row: &mut [i16]) {
         assert_eq!((features_q16.len(), row.len()), (self.row_len(), self.row_len()), "items of a row");
-        let precision = self.snapshot.precision();
-        for ((q, &feature), input) in row.iter_mut().zip(features_q16).zip(&self.snapshot.parts().inputs) {
-            *q = arith::quantise(input, precision, feature);
+        match &self.kernel {
+            Kernel::Scalar => scalar::quantise(self.snapshot.parts(), features_q16, row),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni(packed) => packed.quantise(features_q16, row),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The definition: every other executor gives these integers.
 
-use crate::arith::{activate, activate_hidden, rescale, to_q16};
+use crate::arith::{self, activate, activate_hidden, rescale, to_q16};
 use crate::parts::{Activation, LayerParts, Parts, WIDTH_MAX};
 use crate::softmax::finish;
 
@@ -15,6 +15,13 @@ pub(super) struct Buffers {
 impl Default for Buffers {
     fn default() -> Self {
         Buffers { before: [0; WIDTH_MAX], after: [0; WIDTH_MAX], values: [0; WIDTH_MAX] }
+    }
+}
+
+/// Quantises features to a row.
+pub(super) fn quantise(parts: &Parts, features_q16: &[i32], row: &mut [i16]) {
+    for ((q, &feature), input) in row.iter_mut().zip(features_q16).zip(&parts.inputs) {
+        *q = arith::quantise(input, parts.precision, feature);
     }
 }
 

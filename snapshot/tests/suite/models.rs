@@ -21,7 +21,7 @@ impl Rng {
         lo + (self.next() % (hi.abs_diff(lo) + 1)) as i64
     }
     pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.next() % n == 0
+        self.next().is_multiple_of(n)
     }
     /// Standard normal, by Box and Muller.
     pub(crate) fn normal(&mut self) -> f64 {
@@ -145,13 +145,13 @@ impl Shape {
     /// `n` rows, most in the precision's range, some at its ends, some beyond it.
     pub(crate) fn rows(&self, n: usize, rng: &mut Rng) -> Vec<i16> {
         let (lo, hi) = self.precision.value_range();
-        let mut item = |kind| match kind {
+        let item = |kind| match kind {
             0 => rng.between(i16::MIN.into(), i16::MAX.into()) as i16,
             1 => [lo, hi][rng.next() as usize % 2],
             2 => [i16::MIN, i16::MAX, 0][rng.next() as usize % 3],
             _ => rng.between(lo.into(), hi.into()) as i16,
         };
-        (0..n).flat_map(|row| vec![row % 16; self.widths[0]]).map(|kind| item(kind)).collect()
+        (0..n).flat_map(|row| vec![row % 16; self.widths[0]]).map(item).collect()
     }
 }
 

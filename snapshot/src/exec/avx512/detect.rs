@@ -4,14 +4,14 @@ use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
 /// Leaf 1, ECX: the operating system has switched on XSAVE, so XGETBV may be asked.
 const OSXSAVE: u32 = 1 << 27;
-/// Leaf 7, EBX: AVX-512 F and BW.
-const AVX512F_BW: u32 = 1 << 16 | 1 << 30;
+/// Leaf 7, EBX: AVX-512 F, DQ and BW.
+const AVX512_F_DQ_BW: u32 = 1 << 16 | 1 << 17 | 1 << 30;
 /// Leaf 7, ECX.
 const AVX512_VNNI: u32 = 1 << 11;
 /// XCR0: the operating system saves SSE, AVX, mask and all of the 512-bit registers.
 const STATE: u64 = 0xE6;
 
-/// Processor and operating system both support AVX-512 F, BW and VNNI.
+/// Processor and operating system both support AVX-512 F, DQ, BW and VNNI.
 pub(in crate::exec) fn is_available() -> bool {
     if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE == 0 {
         return false;
@@ -19,5 +19,5 @@ pub(in crate::exec) fn is_available() -> bool {
     // SAFETY: OSXSAVE is set, so XGETBV exists and is allowed.
     let state = unsafe { _xgetbv(0) };
     let leaf = __cpuid_count(7, 0);
-    state & STATE == STATE && leaf.ebx & AVX512F_BW == AVX512F_BW && leaf.ecx & AVX512_VNNI != 0
+    state & STATE == STATE && leaf.ebx & AVX512_F_DQ_BW == AVX512_F_DQ_BW && leaf.ecx & AVX512_VNNI != 0
 }

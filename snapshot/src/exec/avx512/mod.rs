@@ -17,6 +17,7 @@ mod detect;
 mod gather;
 mod lane;
 mod pack;
+mod quantise;
 mod single;
 
 pub(super) use detect::is_available;
@@ -70,6 +71,12 @@ impl Buffers {
 }
 
 impl Packed {
+    /// Quantises features to a row. The caller checked the lengths.
+    pub(super) fn quantise(&self, features: &[i32], row: &mut [i16]) {
+        // SAFETY: as in `run`.
+        unsafe { self.quantiser.quantise(features, row) }
+    }
+
     /// Runs `n` rows. The caller checked the lengths of `rows` and `out`.
     pub(super) fn run(&self, rows: &[i16], n: usize, out: &mut [i32], buffers: &mut Buffers) {
         let mut done = 0;

@@ -1,6 +1,7 @@
 //! Packs a snapshot's weights and constants the way that the kernels read them.
 
 use super::lane::{Line, Words};
+use super::quantise::Inputs;
 use super::{LANES, detect};
 use crate::curve;
 use crate::parts::{Activation, LayerParts, Output, OutputParts, Precision};
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 pub(in crate::exec) struct Packed {
     pub(super) precision: Precision,
     pub(super) inputs: usize,
+    pub(super) quantiser: Inputs,
     pub(super) hidden: Vec<Layer>,
     pub(super) last: Layer,
     pub(super) output: Output,
@@ -74,6 +76,7 @@ impl Packed {
         Some(Packed {
             precision: parts.precision,
             inputs: parts.inputs.len(),
+            quantiser: Inputs::new(&parts.inputs, parts.precision),
             hidden: hidden
                 .iter()
                 .map(|layer| {
