@@ -18,6 +18,8 @@ pub mod ort_engine;
 pub mod quantise;
 mod rng;
 pub mod spec;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 pub use spec::{BuildError, BuildReport, Built, InputSpec, ModelSpec, build};

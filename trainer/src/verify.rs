@@ -232,3 +232,6 @@ fn deviation(rows: &[Vec<f64>]) -> f64 {
     };
     ((0..width).map(variance).sum::<f64>() / width.max(1) as f64).sqrt()
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,26 @@ fn rms_error(model: &Mlp, states: &[State]) -> f64 {
     let squares: f64 = states.iter().map(error).map(|e| e * e).sum();
     (squares / states.len().max(1) as f64).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_little_training_is_repeatable_and_learns() {
+        let train = || {
+            let mut rng = Rng::new(2);
+            let mut model = Mlp::new(&WIDTHS, &mut rng);
+            let mut adam = Adam::new(model.parameters());
+            let states: Vec<State> = (0..12).flat_map(|_| episode(None, &mut rng)).collect();
+            let before = rms_error(&model, &states);
+            for _ in 0..8 {
+                epoch(&mut model, &mut adam, &states, LEARNING_RATE.0, &mut rng);
+            }
+            (before, rms_error(&model, &states), model)
+        };
+        let (before, after, model) = train();
+        assert!(after < before / 3.0, "{before} to {after}");
+        assert_eq!(model, train().2);
+    }
+}

@@ -224,3 +224,6 @@ impl World {
         flow.interval.restart(now_ns, self.spec.interval_ns(&flow.base, flow.rate_bps, self.packet_bytes));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,24 +3,7 @@
 use super::*;
 use crate::ort_engine::{Engine, EngineError};
 use crate::rng::Rng;
-
-fn engine() -> Option<Engine> {
-    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../third_party/ort/libonnxruntime.so");
-    let named = std::env::var_os(crate::ort_engine::LIBRARY_VARIABLE);
-    match Engine::load(named.as_deref().map_or(Some(Path::new(library)), |_| None)) {
-        Ok(engine) => Some(engine),
-        Err(EngineError::Missing(path)) => {
-            let required = std::env::var_os("WEIR_REQUIRE_ALL").is_some_and(|value| value == "1");
-            assert!(!required, "no ONNX Runtime at {}", path.display());
-            eprintln!(
-                "SKIPPED comparison with ONNX Runtime: none at {}; scripts/fetch-ort.sh",
-                path.display()
-            );
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
+use crate::testing;
 
 /// Output types are optional for the importer; ONNX Runtime wants them.
 fn typed(mut file: File, elem_type: i32, width: i64) -> File {
@@ -42,7 +25,7 @@ fn chain(mut nodes: Vec<NodeProto>) -> File {
 
 #[test]
 fn every_operator_means_what_onnx_runtime_means() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = testing::engine("the importer with ONNX Runtime") else { return };
     let mut files = Vec::new();
     for operator in ["Relu", "Tanh", "Sigmoid", "LeakyRelu", "HardSigmoid", "Softmax", "Identity"] {
         let nodes = vec![node("Gemm", &["x", "w", "b"], &["z"]), node(operator, &["z"], &["y"])];
