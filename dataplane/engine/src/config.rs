@@ -44,9 +44,10 @@ pub struct PacingConfig {
     /// Share of flows whose intervals become samples, in 1/65536. Seeded by the flow hash; all consecutive
     /// intervals of a sampled flow are taken.
     pub sample_share: u32,
-    /// A frame that would wait longer than this gets an ECN mark where its sender understands one.
+    /// A frame that would wait longer than this gets an ECN mark where its sender understands one, once its flow
+    /// holds 8 full frames: at a low rate a few frames wait long, and are no queue.
     pub mark_delay: Ns,
-    /// A frame that would wait longer than this is dropped (`pace_full`).
+    /// A frame that would wait longer than this is dropped (`pace_full`), once its flow holds 16 full frames.
     pub delay_max: Ns,
     /// Bytes that one flow may hold on the wheel.
     pub flow_held_bytes_max: u32,

@@ -69,7 +69,11 @@ impl Verdict {
     pub const fn sent(self) -> bool {
         matches!(
             self,
-            Verdict::Forwarded | Verdict::Paced | Verdict::Untracked | Verdict::Malformed | Verdict::TableFull
+            Verdict::Forwarded
+                | Verdict::Paced
+                | Verdict::Untracked
+                | Verdict::Malformed
+                | Verdict::TableFull
         )
     }
 }

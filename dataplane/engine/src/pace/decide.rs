@@ -47,7 +47,8 @@ pub(super) struct Batch {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     index: u32,
-    app_limited: bool,
+    /// What the flow sent, if its sender and not its rate was the limit.
+    app_limited_at: Option<BitsPerSec>,
 }
 
 impl Batch {
@@ -138,7 +139,8 @@ impl<F: Frame> Pacing<F> {
             }
             let group = usize::from(flow.generation != active.number());
             // There is room: no more flows end per turn than one group holds.
-            self.batch.groups[group].push(Waiting { index, app_limited: ended.app_limited });
+            let app_limited_at = ended.app_limited.then(|| sent_rate(flow, &ended));
+            self.batch.groups[group].push(Waiting { index, app_limited_at });
         } else {
             if matches!(flow.governor, Governor::Model { .. }) {
                 settings.govern_by_rule(flow, index, now);
@@ -185,7 +187,8 @@ impl<F: Frame> Pacing<F> {
             let (action_q16, limit) = self.settings.guard.action(action);
             count_limit(stats, limit);
             let rate = BitsPerSec(apply_action(flow.pacer.rate().0, action_q16));
-            set_rate(&self.settings, flow, rate, waiting.app_limited, stats);
+            let rate = bounded_by_evidence(rate, flow.pacer.rate(), waiting.app_limited_at);
+            set_rate(&self.settings, flow, rate, stats);
             flow.action_q16 = action_q16;
             set_decided(flow, true);
             stats.decisions_model += 1;
@@ -260,7 +263,9 @@ fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stat
         Governor::Model { .. } | Governor::Free => None,
     };
     if let Some(rate) = decided {
-        set_rate(settings, flow, rate, ended.app_limited, stats);
+        // No bound by evidence here: a rule leaves app-limited intervals out of its estimate itself, and may go back
+        // to a rate that an earlier interval proved.
+        set_rate(settings, flow, rate, stats);
         if flow.flags.has(FlowFlags::CONTROL) {
             stats.decisions_control += 1;
         } else {
@@ -269,16 +274,28 @@ fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stat
     }
 }
 
-/// Applies a decision within the guard's bounds. After an interval that the sender limited it may not raise the
-/// rate: nothing has shown that the path would bear more.
-fn set_rate(
-    settings: &Settings,
-    flow: &mut PacedFlow,
-    rate: BitsPerSec,
-    app_limited: bool,
-    stats: &mut WorkerStats,
-) {
-    let rate = if app_limited { rate.min(flow.pacer.rate()) } else { rate };
+/// What an interval says when the sender limited it: nothing about rates above the present one, and nothing against
+/// rates that were not sent. So the decision may not raise the rate, nor take it below what was sent. Without the
+/// second half a rate could only fall while a sender pauses, down to the floor.
+fn bounded_by_evidence(
+    decided: BitsPerSec,
+    present: BitsPerSec,
+    app_limited_at: Option<BitsPerSec>,
+) -> BitsPerSec {
+    match app_limited_at {
+        Some(sent) => decided.max(sent).min(present),
+        None => decided,
+    }
+}
+
+/// The rate at which the flow's frames departed in the interval.
+fn sent_rate(flow: &PacedFlow, ended: &Ended) -> BitsPerSec {
+    let bits = flow.in_frames(ended.report.sent_bytes).saturating_mul(8);
+    BitsPerSec(bits.saturating_mul(1_000_000_000) / ended.report.duration_ns.max(1))
+}
+
+/// Applies a decision within the guard's bounds.
+fn set_rate(settings: &Settings, flow: &mut PacedFlow, rate: BitsPerSec, stats: &mut WorkerStats) {
     let (rate, limit) = settings.guard.rate(rate);
     count_limit(stats, limit);
     flow.pacer.set_rate(rate);

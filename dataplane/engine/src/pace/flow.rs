@@ -117,6 +117,11 @@ impl PacedFlow {
         payload_bytes.saturating_mul(u64::from(self.frame_len)) / u64::from(payload_len)
     }
 
+    /// What the flow holds, in its largest frames.
+    pub(super) fn queued_frames(&self) -> u32 {
+        self.pacer.held_bytes() / u32::from(self.frame_len.max(1))
+    }
+
     /// Adds the time up to `now` for which the flow had nothing to send: since its last frame's own time ran out,
     /// or since the interval began. Call it when such a time ends, with nothing held.
     pub(super) fn end_idle(&mut self, now: Ns) {

@@ -42,6 +42,12 @@ use settings::Settings;
 use weir_features::RttBase;
 use weir_handoff::LaneSender;
 
+/// Full frames that a flow holds before a long wait is a queue, and marks. With marks on fewer
+/// frames a sender would be kept from ever filling its rate, which could then never rise.
+const QUEUED_BEFORE_MARK: u32 = 8;
+/// Likewise before a wait beyond the limit drops: twice as many, so that marks come first.
+const QUEUED_BEFORE_DROP: u32 = 2 * QUEUED_BEFORE_MARK;
+
 /// All paced flows of a worker, and the frames that they hold.
 pub struct Pacing<F> {
     settings: Settings,
@@ -181,11 +187,15 @@ impl<F: Frame> Pacing<F> {
                 return Offer::Refused(frame);
             }
             let wait = flow.pacer.wait(now);
-            if wait > self.settings.delay_max {
+            let queued = flow.queued_frames();
+            if wait > self.settings.delay_max && queued >= QUEUED_BEFORE_DROP {
                 stats.pace_refused_delay += 1;
                 return Offer::Refused(frame);
             }
-            if wait > self.settings.mark_delay && wire::set_ce(frame.bytes_mut(), parsed) {
+            if wait > self.settings.mark_delay
+                && queued >= QUEUED_BEFORE_MARK
+                && wire::set_ce(frame.bytes_mut(), parsed)
+            {
                 stats.ecn_marks += 1;
             }
         }
