@@ -3,6 +3,7 @@
 //! Order of the start: configuration, models, EAL, buffers, ports, worker, HTTP. Nothing is forwarded before all of the
 //! former hold, and `/readyz` says so. Order of the stop: receive no more, drain, count, stop ports, exit.
 
+#[cfg(feature = "dpdk")]
 mod control;
 #[cfg(feature = "dpdk")]
 mod device;
@@ -15,6 +16,7 @@ mod replay;
 
 use crate::config::{self, PortsPlan};
 use crate::models::build_all;
+#[cfg(feature = "dpdk")]
 use crate::status::ModelStatus;
 use std::path::Path;
 use tracing::info;
@@ -33,6 +35,7 @@ const LANE_BATCH: usize = 256;
 struct Prepared {
     publisher: Publisher<ModelSet>,
     models_in: Reader<ModelSet>,
+    #[cfg(feature = "dpdk")]
     models: Vec<ModelStatus>,
     samples_in: LaneSender<Sample>,
     samples_out: LaneReceiver<Sample>,
@@ -55,7 +58,14 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let (publisher, mut readers) = epoch(set, 1);
     let models_in = readers.pop().ok_or_else(|| anyhow::anyhow!("the epoch gave no reader"))?;
     let (samples_in, samples_out) = lane(LANE_BATCHES, LANE_BATCH);
-    let prepared = Prepared { publisher, models_in, models, samples_in, samples_out };
+    let prepared = Prepared {
+        publisher,
+        models_in,
+        #[cfg(feature = "dpdk")]
+        models,
+        samples_in,
+        samples_out,
+    };
     match &plan.ports {
         PortsPlan::Captures(files) => {
             let Prepared { publisher: _publisher, mut models_in, samples_in, samples_out, .. } = prepared;
