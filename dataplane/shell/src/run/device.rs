@@ -32,6 +32,9 @@ const RING_EMPTIES: Duration = Duration::from_millis(20);
 pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) -> anyhow::Result<Outcome> {
     let stop = control::catch_signals()?;
     let clock = TscClock::calibrate()?;
+    for (side, device) in Side::ALL.iter().zip(devices) {
+        check_interface(*side, device)?;
+    }
     let (eal, lcore) = start_eal(plan, devices)?;
     let buffers = plan.buffers();
     let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
@@ -52,32 +55,41 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     let shared = Shared::new(status, reader, clock.calibration().hz);
     let mut control = Control::new(shared, prepared.publisher, prepared.samples_out);
 
+    // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
+    control.serve(plan.metrics)?;
     let polling = Arc::new(AtomicBool::new(false));
     let running =
         start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
-    // Only now: an address in use is found before the first scrape, and a scrape never sees a worker that has not
-    // started. Frames flow already; refusing here ends the run cleanly all the same.
-    let served = control.serve(plan.metrics);
-    let interfaces = devices.each_ref().map(Interface::of);
-    let mut watch = PortWatch { ports, interfaces, pool };
-    if served.is_ok() {
-        info!("forwarding; stop with SIGTERM or Ctrl-C");
-        while !stop.load(Ordering::Relaxed) && !running.is_finished() {
-            control.tick(|status| watch.look(status));
-        }
-        control.shared().update(|status| status.stopping = true);
-        info!(
-            "stopping: no more frames are taken, held ones may leave for up to {} ms",
-            plan.drain_max.0 / 1_000_000
-        );
+    let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
+    info!("forwarding; stop with SIGTERM or Ctrl-C");
+    while !stop.load(Ordering::Relaxed) && !running.is_finished() {
+        control.tick(|status| watch.look(status));
     }
+    control.shared().update(|status| status.stopping = true);
+    info!(
+        "stopping: no more frames are taken, held ones may leave for up to {} ms",
+        plan.drain_max.0 / 1_000_000
+    );
     polling.store(true, Ordering::Relaxed);
     let (_, outcome) = running.join();
     let outcome = outcome.map_err(|_| anyhow!("the worker thread panicked; its last words are above"))?;
     control.tick(|status| watch.look(status));
     std::thread::sleep(RING_EMPTIES);
-    served?;
     Ok(outcome)
+}
+
+/// The drivers that sit on a kernel interface say little when it is missing.
+fn check_interface(side: Side, device: &DevicePlan) -> anyhow::Result<()> {
+    let needs_one = ["net_af_packet", "net_af_xdp"].iter().any(|driver| device.name().starts_with(driver));
+    if let (true, Some(interface)) = (needs_one, device.argument("iface"))
+        && nix::net::if_::if_nametoindex(interface).is_err()
+    {
+        return Err(anyhow!(
+            "ports.{}: interface {interface} does not exist in this network namespace: `ip link` lists those that do",
+            side.name()
+        ));
+    }
+    Ok(())
 }
 
 fn start_eal(plan: &Plan, devices: &[DevicePlan; 2]) -> anyhow::Result<(Eal, Lcore)> {
