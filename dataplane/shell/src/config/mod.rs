@@ -1,7 +1,7 @@
 //! From a TOML file and `--set` overrides to a [`Plan`]: plain checked values that the rest of the shell can use
 //! without asking again. A refusal names file, line, column, key, what was expected and what was found.
 //!
-//! The crate `config` merges the layers, [`read`] fills the schema strictly, and the spanned parser `toml-span`
+//! The crate `config` merges the layers, `read` fills the schema strictly, and the spanned parser `toml-span`
 //! finds a refused key in the raw text again.
 
 mod error;

@@ -1,5 +1,5 @@
 //! The keys of a configuration file, their kinds, bounds and defaults. What relates two keys is checked in
-//! [`super::plan`].
+//! `super::plan`.
 
 use super::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::Deserialize;
