@@ -8,16 +8,23 @@ const CHUNK: usize = 32;
 
 /// Loads up to 32 items of a row, the rest zero. With 12 bits, items are held to their range here; with 8 bits the
 /// narrowing to bytes does it.
+///
+/// # Safety
+/// `items` points at as many items as `mask` has bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn load<const BITS: u8>(items: &[i16]) -> __m512i {
-    let mask = u32::MAX >> CHUNK.saturating_sub(items.len());
-    // SAFETY: the mask has no more bits than `items` has items, and a masked load touches nothing else.
-    let words = unsafe { _mm512_maskz_loadu_epi16(mask, items.as_ptr()) };
+unsafe fn load<const BITS: u8>(items: *const i16, mask: u32) -> __m512i {
+    // SAFETY: a masked load touches no more than the caller promises.
+    let words = unsafe { _mm512_maskz_loadu_epi16(mask, items) };
     if BITS == 8 {
         return words;
     }
     _mm512_min_epi16(_mm512_max_epi16(words, _mm512_set1_epi16(-2048)), _mm512_set1_epi16(2047))
+}
+
+/// A mask for the items from `chunk` on in a row of `row_len`, at most 32 of them.
+fn mask(row_len: usize, chunk: usize) -> u32 {
+    u32::MAX >> CHUNK.saturating_sub(row_len - chunk)
 }
 
 /// One row to the groups of its single sample, one after the other. Groups beyond the row keep what they held: their
@@ -27,7 +34,9 @@ fn load<const BITS: u8>(items: &[i16]) -> __m512i {
 pub(super) fn row<const BITS: u8>(row: &[i16], into: &mut [Line]) {
     let mut at = 0;
     while at * CHUNK < row.len() {
-        let words = load::<BITS>(&row[at * CHUNK..row.len().min((at + 1) * CHUNK)]);
+        let items = &row[at * CHUNK..];
+        // SAFETY: the mask has a bit for each of the first 32 of `items`, or for all there are.
+        let words = unsafe { load::<BITS>(items.as_ptr(), mask(row.len(), at * CHUNK)) };
         if BITS == 8 {
             let bytes = _mm256_xor_si256(_mm512_cvtsepi16_epi8(words), _mm256_set1_epi8(i8::MIN));
             into[at / 2].store_half(at, bytes);
@@ -44,8 +53,9 @@ pub(super) fn row<const BITS: u8>(row: &[i16], into: &mut [Line]) {
 pub(super) fn burst<const BITS: u8>(rows: &[i16], row_len: usize, into: &mut [Line], stride: usize) {
     let last = rows.len() / row_len - 1;
     let sample = |at: usize, chunk: usize| {
-        let items = CHUNK.min(row_len - chunk);
-        load::<BITS>(&rows[at.min(last) * row_len + chunk..][..items])
+        let start = at.min(last) * row_len + chunk;
+        // SAFETY: row `last` ends within `rows`, `chunk` is within a row, and the mask stops at the row's end.
+        unsafe { load::<BITS>(rows.as_ptr().add(start), mask(row_len, chunk)) }
     };
     let flip = _mm512_set1_epi8(i8::MIN);
     let mut chunk = 0;

@@ -64,6 +64,7 @@ impl Default for Buffers {
 
 impl Buffers {
     /// Values before a layer, after it, and results.
+    #[inline]
     fn split(&mut self) -> (&mut [Line], &mut [Line], &mut [Line]) {
         let (before, after) = self.values.split_at_mut(VALUE_LINES);
         (before, &mut after[SKEW_LINES..], &mut self.results)

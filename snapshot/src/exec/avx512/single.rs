@@ -25,6 +25,9 @@ pub(super) fn run(packed: &Packed, row: &[i16], out: &mut [i32], buffers: &mut B
     }
 }
 
+/// `z` of all outputs to Q16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn to_q16_all(packed: &Packed, z: &[Line], values: &mut [i32]) {
     let mut at = 0;
     while at < values.len() {
@@ -56,7 +59,7 @@ fn hidden<const BITS: u8, const KIND: u8>(layer: &Layer, before: &[Line], after:
     let mut at = 0;
     while at < layer.blocks.len() {
         let block = &layer.blocks[at];
-        let words = words::<BITS, KIND>(block, constants, before);
+        let words = words::<BITS, KIND>(block, constants, layer.lifts, before);
         if BITS == 8 {
             let bytes = if KIND == LINES {
                 _mm512_cvtepi16_epi8(_mm512_srli_epi16::<5>(words))
@@ -82,9 +85,11 @@ fn last<const BITS: u8>(layer: &Layer, before: &[Line], results: &mut [Line]) {
         let block = &layer.blocks[at];
         results[at].store(match layer.activation {
             Packing::Raw | Packing::Lines { .. } => accumulate::<BITS>(block, before),
-            Packing::Parabolas { .. } => widen(words::<BITS, PARABOLAS>(block, constants, before)),
-            Packing::Leaky { .. } => widen(words::<BITS, LEAKY>(block, constants, before)),
-            Packing::Clamp { .. } => widen(words::<BITS, CLAMP>(block, constants, before)),
+            Packing::Parabolas { .. } => {
+                widen(words::<BITS, PARABOLAS>(block, constants, layer.lifts, before))
+            }
+            Packing::Leaky { .. } => widen(words::<BITS, LEAKY>(block, constants, layer.lifts, before)),
+            Packing::Clamp { .. } => widen(words::<BITS, CLAMP>(block, constants, layer.lifts, before)),
         });
         at += 1;
     }
@@ -93,8 +98,14 @@ fn last<const BITS: u8>(layer: &Layer, before: &[Line], results: &mut [Line]) {
 /// Activated words of 16 outputs in the lower half; the upper half is noise.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn words<const BITS: u8, const KIND: u8>(block: &Block, constants: Constants, before: &[Line]) -> __m512i {
-    let lifted = _mm512_sllv_epi32(accumulate::<BITS>(block, before), block.lift.load());
+fn words<const BITS: u8, const KIND: u8>(
+    block: &Block,
+    constants: Constants,
+    lifts: bool,
+    before: &[Line],
+) -> __m512i {
+    let acc = accumulate::<BITS>(block, before);
+    let lifted = if lifts { _mm512_sllv_epi32(acc, block.lift.load()) } else { acc };
     let shifted = _mm512_srav_epi32(lifted, block.shift.load());
     let r = _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(shifted));
     constants.activate::<KIND>(r, block.multiplier.load())
