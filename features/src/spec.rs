@@ -30,10 +30,10 @@ impl Default for PacingSpec {
         PacingSpec {
             rtt_floor_ns: 100_000,
             interval_rtt_q8: 128,
-            interval_packets_min: 5,
+            interval_packets_min: 16,
             interval_min_ns: 100_000,
             interval_max_ns: 1_000_000_000,
-            clips: [(-ONE, ONE), (ONE, 5 * ONE), (0, 4 * ONE)],
+            clips: [(-ONE / 2, ONE / 2), (ONE, 3 * ONE), (ONE / 2, 2 * ONE)],
         }
     }
 }

@@ -68,8 +68,8 @@ impl Event {
     fn delivers(self, bytes: u32) -> Event {
         self.acked(|expect| expect.delivered_bytes = bytes)
     }
-    fn rtt(self, ns: u64) -> Event {
-        self.acked(|expect| expect.rtt_ns = Some(ns))
+    fn rtt(self, rtt: u64) -> Event {
+        self.acked(|expect| expect.rtt_ns = Some(ticks(rtt).0))
     }
     fn loses(self, bytes: u32) -> Event {
         self.acked(|expect| expect.lost_bytes = bytes)
@@ -99,6 +99,11 @@ impl Event {
     }
 }
 
+/// Scripts count time in the tracker's own resolution, 16 ns.
+fn ticks(count: u64) -> Ns {
+    Ns(count * 16)
+}
+
 /// Plays a script from three origins: a plain one, one where the numbers wrap, one where their sign does.
 fn play(name: &str, with_detail: bool, script: &[Event]) {
     for origin in [1_000_000_u32, u32::MAX - 1_500, 0x7fff_ffff - 1_500] {
@@ -115,7 +120,7 @@ fn play(name: &str, with_detail: bool, script: &[Event]) {
                         flags: *flags,
                         timestamped: timestamp.is_some(),
                     };
-                    let departed = track.on_depart(detail.as_mut(), &segment, Ns(*at));
+                    let departed = track.on_depart(detail.as_mut(), &segment, ticks(*at));
                     assert_eq!(departed, *expect, "{name}, step {step}, origin {origin}: {event:?}");
                 }
                 Event::Ack { at, ack, sack, echo, flags, window, expect } => {
@@ -129,7 +134,7 @@ fn play(name: &str, with_detail: bool, script: &[Event]) {
                     for (start, end) in sack {
                         segment.sack.push(SackBlock { start: number(*start), end: number(*end) });
                     }
-                    let acked = track.on_ack(detail.as_mut(), &segment, Ns(*at));
+                    let acked = track.on_ack(detail.as_mut(), &segment, ticks(*at));
                     assert_eq!(acked, *expect, "{name}, step {step}, origin {origin}: {event:?}");
                 }
             }
@@ -561,7 +566,7 @@ fn markers_spread_over_a_window_and_each_gives_a_sample() {
     }
     assert!(samples.iter().all(|(_, rtt)| *rtt == 100_000), "{samples:?}");
     let steady: Vec<u32> = samples.iter().map(|(step, _)| *step).filter(|step| *step >= 300).collect();
-    assert!(steady.len() >= 5 * 7 - 2, "about five in each of seven round trips: {steady:?}");
+    assert!(steady.len() >= 7 * 7 - 3, "about seven in each of seven round trips: {steady:?}");
     let widest = steady.windows(2).map(|pair| pair[1] - pair[0]).max();
-    assert!(widest <= Some(40), "no round trip with its samples in one bunch: {steady:?}");
+    assert!(widest <= Some(30), "no round trip with its samples in one bunch: {steady:?}");
 }

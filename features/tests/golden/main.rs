@@ -49,13 +49,13 @@ fn the_trace_reaches_the_corners() {
     let some = |what: &str, holds: &dyn Fn(&[i128]) -> bool| {
         assert!(ends.iter().any(|end| holds(end)), "no interval with {what}");
     };
-    some("a falling RTT", &|end| -60_000 < end[0] && end[0] < 0);
-    some("a rising RTT", &|end| 0 < end[0] && end[0] < 60_000);
-    some("inflation at its lower clip", &|end| end[0] == -65_536);
-    some("inflation at its upper clip", &|end| end[0] == 65_536);
+    some("a falling RTT", &|end| -32_000 < end[0] && end[0] < 0);
+    some("a rising RTT", &|end| 0 < end[0] && end[0] < 32_000);
+    some("inflation at its lower clip", &|end| end[0] == -32_768);
+    some("inflation at its upper clip", &|end| end[0] == 32_768);
     some("inflation at the lowest number", &|end| end[0] == -i128::from(i32::MAX));
-    some("a latency ratio at its upper clip", &|end| end[1] == 5 * 65_536);
-    some("a send ratio at its upper clip", &|end| end[2] == 4 * 65_536);
+    some("a latency ratio at its upper clip", &|end| end[1] == 3 * 65_536);
+    some("a send ratio at its upper clip", &|end| end[2] == 2 * 65_536);
     some("a ratio at the highest number", &|end| end[1] == i128::from(i32::MAX));
     some("no duration", &|end| end[3] == 0 && end[8] > 0);
     some("no RTT sample", &|end| end[4] == -1 && end[5] > 0 && end[6] > 0);

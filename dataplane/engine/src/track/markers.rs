@@ -9,23 +9,39 @@ use super::seq::before;
 use crate::time::Ns;
 use crate::wire::SackBlocks;
 
-/// Markers of one flow. Five samples per round trip are two to three per monitor interval of half a round trip:
-/// enough for its mean and for the slope that latency inflation is.
-pub(super) const MARKERS: usize = 5;
+/// Markers of one flow. Seven samples per round trip are three to four per monitor interval of half a round trip: enough for
+/// its mean, and for the slope that latency inflation is.
+pub(super) const MARKERS: usize = 7;
 
 /// Up to [`MARKERS`] outstanding markers. Slot `i` is in use when bit `i` of `live` is set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Markers {
-    left_at: [Ns; MARKERS],
+    left_at: [Stamp; MARKERS],
     /// First sequence number after the segment.
     ends: [u32; MARKERS],
     live: u8,
     sack_only: u8,
 }
 
+/// A time in 2^4 ns, modulo 2^32 of those (68.7 s, what the features take for the longest RTT): half the room of a
+/// whole one. A marker that waits for longer belongs to a sender that has long sent again, and its marker with it.
+#[derive(Clone, Copy, Debug)]
+struct Stamp(u32);
+
+impl Stamp {
+    const UNIT_BITS: u32 = 4;
+
+    fn at(time: Ns) -> Stamp {
+        Stamp((time.0 >> Stamp::UNIT_BITS) as u32)
+    }
+    fn until(self, now: Ns) -> Ns {
+        Ns(u64::from(Stamp::at(now).0.wrapping_sub(self.0)) << Stamp::UNIT_BITS)
+    }
+}
+
 impl Markers {
     pub(super) const EMPTY: Markers =
-        Markers { left_at: [Ns::ZERO; MARKERS], ends: [0; MARKERS], live: 0, sack_only: 0 };
+        Markers { left_at: [Stamp(0); MARKERS], ends: [0; MARKERS], live: 0, sack_only: 0 };
 
     /// Marks the segment that ends at `end` and left at `at`. Returns whether there was a free slot.
     #[inline]
@@ -34,7 +50,7 @@ impl Markers {
         let (Some(free_end), Some(free_at)) = (self.ends.get_mut(slot), self.left_at.get_mut(slot)) else {
             return false;
         };
-        (*free_end, *free_at) = (end, at);
+        (*free_end, *free_at) = (end, Stamp::at(at));
         self.live |= 1 << slot;
         self.sack_only &= !(1 << slot);
         true
@@ -60,7 +76,7 @@ impl Markers {
     /// stretched acknowledgements).
     #[inline]
     pub(super) fn on_ack(&mut self, ack: u32, sack: &SackBlocks, at: Ns) -> Option<Ns> {
-        let mut newest = None;
+        let mut newest: Option<Ns> = None;
         let mut rest = self.live;
         while rest != 0 {
             let slot = rest.trailing_zeros() as usize;
@@ -76,9 +92,10 @@ impl Markers {
             };
             self.live &= !(1 << slot);
             if good {
-                newest = newest.max(Some(left_at));
+                let rtt = left_at.until(at);
+                newest = Some(newest.map_or(rtt, |least| least.min(rtt)));
             }
         }
-        newest.map(|left_at| at - left_at)
+        newest
     }
 }
