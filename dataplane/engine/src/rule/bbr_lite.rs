@@ -19,11 +19,12 @@
 //! Constants are those of Linux `net/ipv4/tcp_bbr.c`. What differs from it, because Weir watches a sender and can
 //! only delay it:
 //!
-//! * There is no window to bound the bytes in flight by 2 BDP. An RTT of twice min_rtt is what 2 BDP in flight look
-//!   like, so while an interval's mean RTT is above that, Cruise paces at 0.75 of what was *last* delivered: a
-//!   window's acknowledgement clock would stop the queue from growing, too. (At 0.75 of the maximum it would go on
-//!   growing wherever the path has lost more than a quarter of its rate.) The same reasoning ends Startup, whose
-//!   window would be 2.885 BDP, and Drain.
+//! * There is no window to bound the bytes in flight by 2 BDP. A window of W bytes sends W per RTT, so Cruise paces at
+//!   no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. Where the path has slowed down by
+//!   a factor f the queue then stops growing at an RTT of 2 f min_rtt, and drains when `max_rate` has forgotten the
+//!   faster days. (To pace at a fraction of what was *last* delivered drains sooner, but compounds: on a host that
+//!   delays acknowledgements the RTT may stay high whatever the flow does, and its rate would fall to nothing.) The
+//!   same reasoning ends Startup, whose window would be 2.885 BDP, and Drain.
 //! * A round is a time of one mean RTT, not a window of packets; of two min_rtt at most, because while a queue grows
 //!   the RTT runs ahead of any end. It gives one rate sample: what was delivered in it, but no more than was sent
 //!   in it or in the round before. That is BBR's `min(send rate, ack rate)`: a burst of acknowledgements across a
@@ -41,8 +42,8 @@ const GAIN_STARTUP: u64 = 739;
 const GAIN_DRAIN: u64 = 88;
 /// `bbr_pacing_gain`: probe for more, drain the probe, cruise.
 const GAIN_CYCLE: [u64; 8] = [320, 192, 256, 256, 256, 256, 256, 256];
-/// The cycle's draining gain, also used while more than two BDP are in flight.
-const GAIN_OVERFULL: u64 = 192;
+/// BDPs in flight at most, in Cruise. `bbr_cwnd_gain`.
+const GAIN_WINDOW: u64 = 2 * GAIN_ONE;
 const GAIN_PROBE_RTT: u64 = 128;
 /// `bbr_pacing_margin_percent`: pace 1 % below the estimate, so that a queue from noise drains.
 const MARGIN_PERCENT: u64 = 1;
@@ -66,8 +67,6 @@ pub struct BbrLite {
     rates: [u32; RATE_WINDOW_ROUNDS],
     /// Their maximum.
     max_rate: u32,
-    /// What the last round delivered, app-limited or not.
-    last_rate: u32,
     oldest: u8,
     cycle: u8,
     state: State,
@@ -124,7 +123,6 @@ impl BbrLite {
         BbrLite {
             rates: [0; RATE_WINDOW_ROUNDS],
             max_rate: 0,
-            last_rate: 0,
             oldest: 0,
             cycle: 2 + (seed % 6) as u8,
             state: State::Startup,
@@ -170,9 +168,9 @@ impl BbrLite {
         }
         self.advance(seen.now, mean_rtt, round_over);
 
-        let (gain, of) = self.gain(mean_rtt);
         // < 2^32 x 2^10 x 2^10 x 2^7: fits.
-        let paced = u64::from(of) * 1_000 * gain * (100 - MARGIN_PERCENT) / (GAIN_ONE * 100);
+        let paced = u64::from(self.max_rate) * 1_000 * self.gain(mean_rtt) * (100 - MARGIN_PERCENT)
+            / (GAIN_ONE * 100);
         let paced = BitsPerSec(paced);
         // As in Linux: until the pipe has been full once, an estimate below the present rate is only a young one.
         Some(if self.state == State::Startup { paced.max(rate) } else { paced })
@@ -182,7 +180,6 @@ impl BbrLite {
     fn end_round(&mut self, now: Ns, span: Ns) {
         let sent = kbps(self.round_sent, span);
         let sample = kbps(self.round_delivered, span).min(sent.max(self.sent_before));
-        self.last_rate = sample;
         if !self.round_app_limited || sample >= self.max_rate {
             self.rates[usize::from(self.oldest)] = sample;
             self.oldest = (self.oldest + 1) % RATE_WINDOW_ROUNDS as u8;
@@ -252,16 +249,16 @@ impl BbrLite {
         self.phase_began = Clock::at(now);
     }
 
-    /// The gain, and the rate in kbit/s that it is applied to.
-    fn gain(&self, mean_rtt: Ns) -> (u64, u32) {
+    /// The gain on `max_rate`.
+    fn gain(&self, mean_rtt: Ns) -> u64 {
         match self.state {
-            State::Startup => (GAIN_STARTUP, self.max_rate),
-            State::Drain => (GAIN_DRAIN, self.max_rate),
-            State::ProbeRtt => (GAIN_PROBE_RTT, self.last_rate.min(self.max_rate)),
-            State::Cruise if exceeds(mean_rtt, u64::from(self.min_rtt), 2 * GAIN_ONE) => {
-                (GAIN_OVERFULL, self.last_rate.min(self.max_rate))
+            State::Startup => GAIN_STARTUP,
+            State::Drain => GAIN_DRAIN,
+            State::ProbeRtt => GAIN_PROBE_RTT,
+            State::Cruise => {
+                let window = GAIN_WINDOW * u64::from(self.min_rtt) / mean_rtt.0.max(1);
+                GAIN_CYCLE[usize::from(self.cycle)].min(window)
             }
-            State::Cruise => (GAIN_CYCLE[usize::from(self.cycle)], self.max_rate),
         }
     }
 }
