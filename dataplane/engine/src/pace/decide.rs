@@ -255,7 +255,8 @@ fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stat
         sent_bytes: flow.in_frames(ended.report.sent_bytes),
         delivered_bytes: flow.in_frames(ended.report.acked_bytes),
         mean_rtt: Some(ended.mean_rtt),
-        app_limited: ended.app_limited,
+        // What a late worker kept back was no limit of the path either.
+        app_limited: ended.app_limited || flow.is_host_limited(ended.report.duration_ns),
     };
     let decided = match &mut flow.governor {
         Governor::Bbr(bbr) => bbr.on_interval(&seen, rate),
@@ -274,18 +275,18 @@ fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stat
     }
 }
 
-/// What an interval says when the sender limited it: nothing about rates above the present one, and nothing against
-/// rates that were not sent. So the decision may not raise the rate, nor take it below what was sent. Without the
-/// second half a rate could only fall while a sender pauses, down to the floor.
+/// What an interval says when the sender limited it: nothing about rates above the present one, so the decision may not
+/// raise the rate. It may lower it, and below what was sent if the flow used at least half of it: a lowered rate ends
+/// where it is what limits the flow, and from there on decisions count both ways. A flow that used less is lowered to
+/// twice what it sent and no further: were a sender that pauses lowered on noise without end, its rate could only fall.
 fn bounded_by_evidence(
     decided: BitsPerSec,
     present: BitsPerSec,
     app_limited_at: Option<BitsPerSec>,
 ) -> BitsPerSec {
-    match app_limited_at {
-        Some(sent) => decided.max(sent).min(present),
-        None => decided,
-    }
+    let Some(sent) = app_limited_at else { return decided };
+    let least = BitsPerSec(sent.0.saturating_mul(2));
+    if least < present { decided.max(least).min(present) } else { decided.min(present) }
 }
 
 /// The rate at which the flow's frames departed in the interval.

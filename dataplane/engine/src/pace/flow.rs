@@ -43,6 +43,8 @@ pub(super) struct PacedFlow {
     pub(super) queue: Queue,
     /// Time in the open interval for which nothing was held although the clock would have let a frame go.
     pub(super) idle_ns: u32,
+    /// Time in the open interval that was lost because the worker came too late to send what was held.
+    pub(super) stall_ns: u32,
     /// Number of the snapshot generation that it follows; 0 for none.
     pub(super) generation: u32,
     /// The network's last action, in 1/65536.
@@ -89,6 +91,7 @@ impl PacedFlow {
             id,
             queue: Queue::EMPTY,
             idle_ns: 0,
+            stall_ns: 0,
             generation: 0,
             action_q16: 0,
             frame_len: 0,
@@ -130,8 +133,18 @@ impl PacedFlow {
         self.idle_ns = u32::try_from(idle).unwrap_or(u32::MAX);
     }
 
+    /// Adds what the worker lost by being late.
+    pub(super) fn add_stall(&mut self, stall: Ns) {
+        self.stall_ns = self.stall_ns.saturating_add(u32::try_from(stall.0).unwrap_or(u32::MAX));
+    }
+
     /// Whether the sender, not the rate, limited the open interval: nothing held for more than a fifth of it.
     pub(super) fn is_app_limited(&self, duration_ns: u64) -> bool {
         u64::from(self.idle_ns) > duration_ns / 5
+    }
+
+    /// Whether the host, not the rate, limited the open interval: more than a fifth of it lost to stalls.
+    pub(super) fn is_host_limited(&self, duration_ns: u64) -> bool {
+        u64::from(self.stall_ns) > duration_ns / 5
     }
 }

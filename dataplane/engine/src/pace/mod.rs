@@ -229,7 +229,9 @@ impl<F: Frame> Pacing<F> {
             let Some(held) = self.held.pop(&mut flow.queue) else { continue };
             if paid {
                 stats.wheel_late += u64::from(now - due > SLOT);
-                stats.wheel_stall_ns += flow.pacer.release(now, held.bytes).0;
+                let stall = flow.pacer.release(now, held.bytes);
+                stats.wheel_stall_ns += stall.0;
+                flow.add_stall(stall);
             }
             let id = flow.id;
             match self.held.first(flow.queue) {

@@ -11,10 +11,11 @@ use crate::wheel::SLOT;
 const FRACTION_BITS: u32 = 20;
 /// Nanoseconds of one byte at 1 bit/s, with fraction: 8.4e15.
 const BYTE_NS_Q20: u64 = 8_000_000_000 << FRACTION_BITS;
-/// A held frame that leaves late by at most this does not slow its flow down: the wheel rounds up to a slot, and a
-/// worker looks only once a turn. Anything beyond is a stall, for which there is no credit. Where this much time
-/// is worth more than 2^[`LATE_BYTES_BITS`] bytes, the limit is the time of those.
-const LATE_NS_MAX: u64 = 1 << 20;
+/// A held frame that leaves late by at most this does not slow its flow down: the wheel rounds up to a slot, a worker
+/// looks only once a turn, and a kernel that shares the worker's core takes it for a slice (Linux: 3 ms,
+/// `sysctl_sched_base_slice`). Anything beyond is a stall, for which there is no credit. Where this much time is worth
+/// more than 2^[`LATE_BYTES_BITS`] bytes, the limit is the time of those.
+const LATE_NS_MAX: u64 = 1 << 22;
 /// log2 of the bytes that may be made up for at once: 64 KiB, one segmentation-offload burst.
 const LATE_BYTES_BITS: u32 = 16;
 /// Rounding up to a slot, and one slot of turn gap, are never a stall.

@@ -79,7 +79,7 @@ impl Settings {
     pub(super) fn begin_interval(&self, ends: &mut Wheel, index: u32, flow: &mut PacedFlow, now: Ns) {
         let length = self.spec.interval_ns(&flow.base, flow.pacer.rate().0, flow.frame_len());
         flow.interval.restart(now.0, length);
-        flow.idle_ns = 0;
+        (flow.idle_ns, flow.stall_ns) = (0, 0);
         flow.flags.set(FlowFlags::TOUCHED, false);
         flow.flags.set(FlowFlags::OPEN, true);
         ends.insert(index, now + Ns(length));

@@ -128,7 +128,7 @@ fn the_guard_bounds_a_network_that_knows_no_bounds() {
         assert!(outcome.utilisation.abs_diff(expected) <= 1, "{action}: {} %", outcome.utilisation);
         let stats = world.worker.stats();
         assert_eq!(stats.guard_action, stats.inferences);
-        assert!(if action > 0 { stats.guard_ceiling } else { stats.guard_floor } > 100);
+        assert!(if action > 0 { stats.guard_ceiling } else { stats.guard_floor } > 40);
     }
 }
 
@@ -167,17 +167,17 @@ fn the_control_share_stays_on_the_rule_and_samples_tell_of_the_others() {
     }
     world.run_for(Ns::from_secs(3));
     let stats = *world.worker.stats();
-    assert!(stats.decisions_control > 500 && stats.decisions_model > 500, "{stats:?}");
+    assert!(stats.decisions_control > 300 && stats.decisions_model > 300, "{stats:?}");
     assert_eq!(stats.decisions_rule, 0);
     assert!(stats.acked_bytes_control > 0 && stats.acked_bytes_model > 0 && stats.rtt_ns_model > 0);
-    assert!(stats.samples_taken > 500);
+    assert!(stats.samples_taken > 150);
 
     let mut flows = std::collections::HashMap::new();
     let (mut shown, mut consecutive) = (0_u64, 0_u64);
     world.samples.drain(usize::MAX, |sample| {
         assert_eq!(sample.generation, 1);
         assert!(sample.rtt_ns >= 20_000_000 && sample.duration_ns > 0);
-        assert!(sample.features.iter().skip(1).step_by(3).all(|ratio| (65_536..=5 * 65_536).contains(ratio)));
+        assert!(sample.features.iter().skip(1).step_by(3).all(|ratio| (65_536..=3 * 65_536).contains(ratio)));
         shown += 1;
         if let Some(last) = flows.insert(sample.flow, sample.at_ns) {
             consecutive += u64::from(sample.at_ns - sample.duration_ns == last);
