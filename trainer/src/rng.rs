@@ -42,6 +42,11 @@ impl Rng {
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
+    /// Exponential with this mean.
+    pub fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.unit()).ln()
+    }
+
     /// Uniform index below `n` (0 for `n` = 0). The bias of the modulus, n / 2^64, is beyond measure here.
     pub fn below(&mut self, n: usize) -> usize {
         (self.bits() % (n as u64).max(1)) as usize

@@ -61,12 +61,16 @@ pub enum ImitateError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// The student, or its integers, do not hold the link. Nothing was replaced.
-    #[error("seed {seed}: the {driver} fails the closed-loop check with {flows} flows; try another seed")]
+    #[error(
+        "seed {seed}: the {driver} fails the closed-loop check on a {host} host with {flows} flows; try another seed"
+    )]
     ClosedLoop {
         /// The seed.
         seed: u64,
         /// Who drove.
         driver: &'static str,
+        /// Where.
+        host: &'static str,
         /// On how many flows.
         flows: usize,
     },
@@ -145,10 +149,10 @@ fn judge(
         progress(line);
     }
     let failed = |(driver, rows): &(&'static str, Vec<Row>)| {
-        rows.iter().find(|row| !row.passes()).map(|row| (*driver, row.flows))
+        rows.iter().find(|row| !row.passes()).map(|row| (*driver, row.host.name, row.flows))
     };
-    if let Some((driver, flows)) = drives.iter().find_map(failed) {
-        return Err(ImitateError::ClosedLoop { seed: options.seed, driver, flows });
+    if let Some((driver, host, flows)) = drives.iter().find_map(failed) {
+        return Err(ImitateError::ClosedLoop { seed: options.seed, driver, host, flows });
     }
     Ok(card::text(options, student, &drives, &errors))
 }

@@ -6,7 +6,7 @@
 
 use super::mlp::{Adam, Mlp, Workspace};
 use super::teacher;
-use super::world::{Link, Policy, World};
+use super::world::{Link, Policy, Stalls, World};
 use crate::network::Network;
 use crate::rng::Rng;
 use weir_features::{FEATURES, INPUTS, ONE, PacingSpec};
@@ -15,17 +15,17 @@ use weir_features::{FEATURES, INPUTS, ONE, PacingSpec};
 const WIDTHS: [usize; 4] = [INPUTS, 32, 16, 1];
 /// Normalisation of each feature, (centre, spread); folds into the first layer. The spreads are a quarter of half the
 /// clip: wide for the data, but then one quantised step is worth the same in every feature.
-const NORMAL: [(f64, f64); FEATURES] = [(0.0, 0.25), (1.2, 0.5), (1.3, 0.5)];
+const NORMAL: [(f64, f64); FEATURES] = [(0.0, 0.125), (1.2, 0.25), (1.1, 0.1875)];
 /// The student's output times this is the action.
 const GAIN: f64 = 3.0;
 
 const ROUNDS: usize = 6;
-const EPISODES_PER_ROUND: usize = 120;
+const EPISODES_PER_ROUND: usize = 240;
 /// States kept of one episode; episodes with many flows make more.
 const STATES_PER_EPISODE: f64 = 250.0;
 const EPISODE_RTTS: f64 = 200.0;
 const EPOCHS_PER_ROUND: usize = 6;
-const EPOCHS_LAST: usize = 24;
+const EPOCHS_LAST: usize = 48;
 const BATCH: usize = 128;
 const LEARNING_RATE: (f64, f64) = (2e-3, 2e-5);
 
@@ -73,7 +73,7 @@ pub fn train(seed: u64, progress: &mut dyn FnMut(&str)) -> Student {
         let left = (1.0 + (std::f64::consts::PI * number as f64 / EPOCHS_LAST as f64).cos()) / 2.0;
         let rate = LEARNING_RATE.1 + (LEARNING_RATE.0 - LEARNING_RATE.1) * left;
         epoch(&mut model, &mut adam, &states, rate, &mut rng);
-        if (number + 1) % 6 == 0 {
+        if (number + 1) % 12 == 0 {
             let error = rms_error(&model, &states);
             progress(&format!("epoch {} of {EPOCHS_LAST}: error {error:.3}", number + 1));
         }
@@ -99,7 +99,10 @@ fn episode(student: Option<&Mlp>, rng: &mut Rng) -> Vec<State> {
         capacity_bps,
         base_rtt_s,
         queue_bdp: rng.log_uniform(0.2, 4.0),
-        jitter_s: base_rtt_s * rng.log_uniform(1e-4, 0.2),
+        jitter_s: base_rtt_s * rng.log_uniform(1e-4, 0.5),
+        delayed_acks: rng.unit() < 0.7,
+        stalls: (rng.unit() < 0.5)
+            .then(|| Stalls { gap_s: rng.log_uniform(2e-3, 0.1), length_s: rng.log_uniform(2e-4, 1e-2) }),
     };
     // 1 to 16, but no more than could each have twice the guard's least rate.
     let flows = (rng.log_uniform(1.0, 17.0).min(capacity_bps / 1e6) as usize).max(1);
