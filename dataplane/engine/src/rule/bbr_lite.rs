@@ -23,7 +23,8 @@
 //!   no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. Where the path has slowed down by
 //!   a factor f the queue then stops growing at an RTT of 2 f min_rtt, and drains when `max_rate` has forgotten the
 //!   faster days. (To pace at a fraction of what was *last* delivered drains sooner, but compounds: on a host that
-//!   delays acknowledgements the RTT may stay high whatever the flow does, and its rate would fall to nothing.) The
+//!   delays acknowledgements the RTT may stay high whatever the flow does, and its rate would fall to nothing.)
+//!   ProbeRtt likewise, with half a BDP: at half of a rate that the path no longer has, a queue would not empty. The
 //!   same reasoning ends Startup, whose window would be 2.885 BDP, and Drain.
 //! * A round is a time of one mean RTT, not a window of packets; of two min_rtt at most, because while a queue grows
 //!   the RTT runs ahead of any end. It gives one rate sample: what was delivered in it, but no more than was sent
@@ -44,6 +45,8 @@ const GAIN_DRAIN: u64 = 88;
 const GAIN_CYCLE: [u64; 8] = [320, 192, 256, 256, 256, 256, 256, 256];
 /// BDPs in flight at most, in Cruise. `bbr_cwnd_gain`.
 const GAIN_WINDOW: u64 = 2 * GAIN_ONE;
+/// Pacing gain and BDPs in flight while the RTT is probed. BBR version 1 keeps 4 packets, `bbr_cwnd_min_target`; half a
+/// BDP is version 2's `BBRProbeRTTCwndGain`, and empties the queue of flows that probe together as well.
 const GAIN_PROBE_RTT: u64 = 128;
 /// `bbr_pacing_margin_percent`: pace 1 % below the estimate, so that a queue from noise drains.
 const MARGIN_PERCENT: u64 = 1;
@@ -249,16 +252,14 @@ impl BbrLite {
         self.phase_began = Clock::at(now);
     }
 
-    /// The gain on `max_rate`.
+    /// The gain on `max_rate`: what the state paces at, and no more than a window of `w` BDPs would let through.
     fn gain(&self, mean_rtt: Ns) -> u64 {
+        let through = |window: u64| window * u64::from(self.min_rtt) / mean_rtt.0.max(1);
         match self.state {
             State::Startup => GAIN_STARTUP,
             State::Drain => GAIN_DRAIN,
-            State::ProbeRtt => GAIN_PROBE_RTT,
-            State::Cruise => {
-                let window = GAIN_WINDOW * u64::from(self.min_rtt) / mean_rtt.0.max(1);
-                GAIN_CYCLE[usize::from(self.cycle)].min(window)
-            }
+            State::ProbeRtt => GAIN_PROBE_RTT.min(through(GAIN_PROBE_RTT)),
+            State::Cruise => GAIN_CYCLE[usize::from(self.cycle)].min(through(GAIN_WINDOW)),
         }
     }
 }

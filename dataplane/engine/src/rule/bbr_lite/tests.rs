@@ -111,6 +111,26 @@ fn probes_the_rtt_every_ten_seconds_at_half_the_rate() {
     assert!(Ns(bbr.min_rtt.into()) >= Ns::from_millis(30), "the old minimum is forgotten");
 }
 
+/// A path that slows down just when the RTT is probed: half of the old rate is all that it has left, and a queue that
+/// does not empty must not pass for the path.
+#[test]
+fn a_probe_empties_the_queue_of_a_path_that_has_lost_half_its_rate() {
+    let mut path = path(100, 20);
+    let mut bbr = BbrLite::new(path.now, 0);
+    let mut rate = BitsPerSec::from_mbps(10);
+    for _ in 0..300 {
+        rate = path.interval(&mut bbr, rate, None);
+    }
+    path.rate /= 2;
+    path.queued_bits = path.rate * 60 / 1_000;
+    bbr.probe_min_rtt = u32::MAX;
+    bbr.enter(State::ProbeRtt, path.now);
+    while bbr.state == State::ProbeRtt {
+        rate = path.interval(&mut bbr, rate, None);
+    }
+    assert!(u64::from(bbr.min_rtt) < path.base_rtt.0 * 5 / 4, "{} ns", bbr.min_rtt);
+}
+
 #[test]
 fn app_limited_samples_do_not_pull_the_estimate_down() {
     let mut path = path(100, 20);
