@@ -24,7 +24,7 @@ mod snapshot;
 pub mod softmax;
 
 pub use error::{Field, SnapshotError};
-pub use exec::{Executable, Executor, Scratch, Unavailable};
+pub use exec::{Executable, Executor, Reason, Scratch, Unavailable};
 pub use format::{FILE_BYTES_MAX, FORMAT_VERSION, encode};
 pub use parts::{
     Activation, CURVE_ARGUMENT_ONE, CURVE_ONE, Function, INPUT_MULTIPLIER_MAX, INPUTS, InputParts, LAYERS,

@@ -1,66 +1,22 @@
 //! Executors: the scalar one, which defines the result, and faster ones that agree with it bit for bit.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod detect;
+mod executor;
+#[cfg(target_arch = "x86_64")]
+mod pack;
 mod scalar;
+
+pub use executor::{Executor, Reason, Unavailable};
 
 use crate::arith;
 use crate::parts::WIDTH_MAX;
 use crate::snapshot::Snapshot;
 use alloc::boxed::Box;
-use core::fmt;
-
-/// The ways to run a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Executor {
-    /// Plain integer code: the definition, on any processor.
-    Scalar,
-    /// AVX-512 with VNNI: 32 samples at a time with one sample per lane, single ones with one output per lane.
-    Avx512Vnni,
-}
-
-impl Executor {
-    /// Every executor, slowest first.
-    pub const ALL: [Executor; 2] = [Executor::Scalar, Executor::Avx512Vnni];
-
-    /// Whether this processor and operating system can run it.
-    pub fn is_available(self) -> bool {
-        match self {
-            Executor::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Executor::Avx512Vnni => avx512::is_available(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Executor::Avx512Vnni => false,
-        }
-    }
-    /// The executors that can run here, slowest first.
-    pub fn available() -> impl Iterator<Item = Executor> {
-        Executor::ALL.into_iter().filter(|executor| executor.is_available())
-    }
-    /// The fastest executor that can run here.
-    pub fn best() -> Executor {
-        Executor::available().last().unwrap_or(Executor::Scalar)
-    }
-    /// Lower-case name, as in metrics and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Executor::Scalar => "scalar",
-            Executor::Avx512Vnni => "avx512_vnni",
-        }
-    }
-}
-
-/// The executor that was asked for cannot run on this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unavailable(pub Executor);
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "executor {} cannot run on this processor", self.0.name())
-    }
-}
-
-impl core::error::Error for Unavailable {}
 
 /// A snapshot made ready for one executor: weights are packed once, here.
 #[derive(Clone, Debug)]
@@ -73,6 +29,8 @@ pub struct Executable {
 enum Kernel {
     Scalar,
     #[cfg(target_arch = "x86_64")]
+    Avx2(Box<avx2::Packed>),
+    #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Box<avx512::Packed>),
 }
 
@@ -83,14 +41,17 @@ impl Executable {
     /// [`Unavailable`] when this machine cannot run `executor`.
     pub fn new(snapshot: Snapshot, executor: Executor) -> Result<Executable, Unavailable> {
         let kernel = match executor {
-            Executor::Scalar => Kernel::Scalar,
+            Executor::Scalar => Ok(Kernel::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Executor::Avx2 => avx2::pack(&snapshot).map(|packed| Kernel::Avx2(Box::new(packed))),
             #[cfg(target_arch = "x86_64")]
             Executor::Avx512Vnni => {
-                Kernel::Avx512Vnni(Box::new(avx512::Packed::new(&snapshot).ok_or(Unavailable(executor))?))
+                avx512::pack(&snapshot).map(|packed| Kernel::Avx512Vnni(Box::new(packed)))
             }
             #[cfg(not(target_arch = "x86_64"))]
-            Executor::Avx512Vnni => return Err(Unavailable(executor)),
+            Executor::Avx2 | Executor::Avx512Vnni => Err(Reason::Architecture),
         };
+        let kernel = kernel.map_err(|reason| Unavailable { executor, reason })?;
         Ok(Executable { snapshot, kernel })
     }
 
@@ -102,6 +63,8 @@ impl Executable {
     pub fn executor(&self) -> Executor {
         match self.kernel {
             Kernel::Scalar => Executor::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(_) => Executor::Avx2,
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni(_) => Executor::Avx512Vnni,
         }
@@ -133,7 +96,9 @@ impl Executable {
         match &self.kernel {
             Kernel::Scalar => scalar::quantise(self.snapshot.parts(), features_q16, row),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni(packed) => packed.quantise(features_q16, row),
+            Kernel::Avx2(packed) => avx2::quantise(packed, features_q16, row),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni(packed) => avx512::quantise(packed, features_q16, row),
         }
     }
 
@@ -157,7 +122,9 @@ impl Executable {
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni(packed) => packed.run(rows, n, out, &mut scratch.avx512),
+            Kernel::Avx2(packed) => avx2::run(packed, rows, n, out, &mut scratch.vector),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni(packed) => avx512::run(packed, rows, n, out, &mut scratch.vector),
         }
     }
 
@@ -178,7 +145,7 @@ impl Executable {
 pub struct Scratch {
     scalar: Box<scalar::Buffers>,
     #[cfg(target_arch = "x86_64")]
-    avx512: avx512::Buffers,
+    vector: pack::Buffers,
 }
 
 impl Scratch {

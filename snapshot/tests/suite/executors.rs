@@ -5,16 +5,15 @@ use crate::reference;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use weir_snapshot::{Executable, Executor, Output, Precision, Scratch, Snapshot, encode};
+use weir_snapshot::{
+    Executable, Executor, Output, Precision, Reason, Scratch, Snapshot, Unavailable, encode,
+};
 
 /// Whether `executor` can run here. Says loudly when it cannot, and fails when nothing may be skipped.
 pub(crate) fn runs_here(executor: Executor) -> bool {
-    if executor.is_available() {
-        return true;
-    }
-    let name = executor.name();
-    assert!(std::env::var_os("WEIR_REQUIRE_ALL").is_none(), "executor {name} cannot run on this processor");
-    eprintln!("SKIPPED executor {name}: this processor or system cannot run it");
+    let Err(why) = executor.check() else { return true };
+    assert!(std::env::var_os("WEIR_REQUIRE_ALL").is_none_or(|value| value != "1"), "{why}");
+    eprintln!("SKIPPED: {why}");
     false
 }
 
@@ -23,12 +22,13 @@ pub(crate) fn executable(parts: &weir_snapshot::Parts, executor: Executor) -> Ex
     Executable::new(Snapshot::decode(&bytes).expect("decodes"), executor).expect("available")
 }
 
-/// 200 shapes, 500 rows each, in bursts of mixed sizes, against the reference.
-fn agrees_with_the_reference(executor: Executor) {
+/// 200 shapes of one precision, 500 rows each, in bursts of mixed sizes, against the reference.
+fn agrees_with_the_reference(executor: Executor, precision: Precision) {
     const ROWS: usize = 500;
     let mut runner = TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
     let scratch = std::cell::RefCell::new(Scratch::new());
     let outcome = runner.run(&shapes(), |shape| {
+        let shape = Shape { precision, ..shape };
         let parts = shape.parts();
         let exe = executable(&parts, executor);
         let rng = &mut Rng(!shape.seed);
@@ -125,8 +125,12 @@ macro_rules! suite {
             use super::*;
 
             #[test]
-            fn agrees_with_the_reference() {
-                if runs_here($executor) { super::agrees_with_the_reference($executor) }
+            fn agrees_with_the_reference_8bit() {
+                if runs_here($executor) { super::agrees_with_the_reference($executor, Precision::Bits8) }
+            }
+            #[test]
+            fn agrees_with_the_reference_12bit() {
+                if runs_here($executor) { super::agrees_with_the_reference($executor, Precision::Bits12) }
             }
             #[test]
             fn quantises_like_the_reference() {
@@ -150,11 +154,25 @@ macro_rules! suite {
 
 suite! {
     scalar: Executor::Scalar,
+    avx2: Executor::Avx2,
     avx512_vnni: Executor::Avx512Vnni,
 }
 
 #[test]
 fn the_suite_names_every_executor() {
-    assert_eq!(Executor::ALL, [Executor::Scalar, Executor::Avx512Vnni]);
+    assert_eq!(Executor::ALL, [Executor::Scalar, Executor::Avx2, Executor::Avx512Vnni]);
     assert!(Executor::available().any(|executor| executor == Executor::best()));
+}
+
+/// An executor that is not available says why, and cannot be had; one that is can.
+#[test]
+fn an_executor_is_there_or_says_why_not() {
+    let shape = Shape { precision: Precision::Bits8, output: Output::Linear, widths: vec![3, 2], seed: 1 };
+    let snapshot = Snapshot::decode(&encode(&shape.parts()).expect("valid parts")).expect("decodes");
+    for executor in Executor::ALL {
+        let made = Executable::new(snapshot.clone(), executor);
+        assert_eq!(made.map(|exe| exe.executor()), executor.check().map(|()| executor));
+    }
+    let why = Unavailable { executor: Executor::Avx2, reason: Reason::Processor("AVX2") };
+    assert_eq!(why.to_string(), "executor avx2 cannot run here: the processor lacks AVX2");
 }

@@ -3,11 +3,10 @@
 //! The inner loops are `while` loops over written-out arrays: the compiler does not inline an iterator adapter, or a
 //! function that takes a closure, into code with more processor features (a factor of seven here).
 
-use super::lane::{CLAMP, Constants, LEAKY, LINES, Line, PARABOLAS, broadcast, dot};
-use super::pack::{Block, Layer, Packed, Packing};
-use super::{Buffers, LANES, gather};
-use crate::parts::{Output, OutputParts, Precision};
-use crate::softmax::finish;
+use super::lane::{CLAMP, Constants, LEAKY, LINES, PARABOLAS, broadcast, dot};
+use super::{Packed, gather};
+use crate::exec::pack::{Block, Buffers, LANES, Layer, Line, Packing};
+use crate::parts::{OutputParts, Precision};
 use core::arch::x86_64::*;
 
 /// Runs the first `n` rows, at most 16 per register of samples (`REGS`, 1 or 2). Returns `n`.
@@ -24,7 +23,7 @@ pub(super) fn run<const REGS: usize>(
         Precision::Bits8 => layers::<8, REGS>(packed, rows, buffers),
         Precision::Bits12 => layers::<12, REGS>(packed, rows, buffers),
     }
-    results::<REGS>(packed, buffers, n, out);
+    packed.finish_burst(REGS, n, buffers, out);
     n
 }
 
@@ -38,7 +37,7 @@ fn layers<const BITS: u8, const REGS: usize>(packed: &Packed, rows: &[i16], buff
     for layer in &packed.hidden {
         let constants = Constants::new(&layer.activation);
         match layer.activation {
-            Packing::Lines { .. } => hidden::<BITS, LINES, REGS>(layer, constants, before, after),
+            Packing::Lines => hidden::<BITS, LINES, REGS>(layer, constants, before, after),
             Packing::Parabolas { .. } => hidden::<BITS, PARABOLAS, REGS>(layer, constants, before, after),
             Packing::Leaky { .. } => hidden::<BITS, LEAKY, REGS>(layer, constants, before, after),
             Packing::Clamp { .. } | Packing::Raw => {
@@ -122,7 +121,7 @@ fn last<const BITS: u8, const REGS: usize>(packed: &Packed, before: &[Line], res
         let mut reg = 0;
         while reg < REGS {
             let z = match layer.activation {
-                Packing::Raw | Packing::Lines { .. } => acc[reg],
+                Packing::Raw | Packing::Lines => acc[reg],
                 Packing::Parabolas { .. } => activated::<PARABOLAS>(block, lane, constants, acc[reg]),
                 Packing::Leaky { .. } => activated::<LEAKY>(block, lane, constants, acc[reg]),
                 Packing::Clamp { .. } => activated::<CLAMP>(block, lane, constants, acc[reg]),
@@ -251,29 +250,5 @@ impl ToQ16 {
         };
         let (even, odd) = (half(z), half(_mm512_srli_epi64::<32>(z)));
         _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64::<32>(odd))
-    }
-}
-
-/// `[output][sample]` to `[sample][result]`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn results<const REGS: usize>(packed: &Packed, buffers: &mut Buffers, n: usize, out: &mut [i32]) {
-    let Buffers { results, sample: values, .. } = buffers;
-    let values = &mut values[..packed.outputs.len()];
-    if values.len() == 1 && packed.output == Output::Linear {
-        let mut at = 0;
-        while at < n {
-            let out = &mut out[at..n.min(at + LANES)];
-            let mask = u16::MAX >> (LANES - out.len());
-            // SAFETY: the mask has as many bits as `out` has items, and a masked store touches nothing else.
-            unsafe { _mm512_mask_storeu_epi32(out.as_mut_ptr(), mask, results[at / LANES].load()) };
-            at += LANES;
-        }
-        return;
-    }
-    for (sample, out) in out.chunks_exact_mut(packed.results).take(n).enumerate() {
-        for (value, lines) in values.iter_mut().zip(results.chunks_exact(REGS)) {
-            *value = lines[sample / LANES].0[sample % LANES];
-        }
-        finish(packed.output, values, out);
     }
 }

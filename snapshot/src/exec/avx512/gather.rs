@@ -1,6 +1,6 @@
 //! Rows of words to groups: `[sample][input]` becomes `[group][sample]`.
 
-use super::lane::Line;
+use crate::exec::pack::Line;
 use core::arch::x86_64::*;
 
 /// Inputs that one load takes.

@@ -1,25 +1,32 @@
 //! What both kernels do per register: load, multiply-accumulate, rescale, activate, narrow.
 
-use super::pack::Packing;
+use crate::curve;
+use crate::exec::pack::{Line, Packing, Words};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-/// A register of 32-bit lanes in memory.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(super) struct Line(pub(super) [i32; 16]);
+static VALUE: Words = turned(&curve::VALUE, 0, 0);
+static SLOPE: Words = turned(&curve::SLOPE, 0, 0);
+static CURVATURE: Words = turned(&curve::CURVATURE, 0, 0);
+/// Lower and upper half. Includes what rounding adds before the narrowing shift, and 128 on the scale of the result,
+/// which makes it unsigned.
+static INTERCEPT: [Words; 2] =
+    [turned(&curve::INTERCEPT, 16 + 128 * 32, 0), turned(&curve::INTERCEPT, 16 + 128 * 32, 32)];
+static RISE: [Words; 2] = [turned(&curve::RISE, 0, 0), turned(&curve::RISE, 0, 32)];
 
-/// A register of 16-bit lanes in memory.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(super) struct Words(pub(super) [i16; 32]);
+/// 32 items of a table from `first` on, in the order in which a look-up counts: it takes the segment's number, which
+/// is 0 in the middle of the table, for unsigned.
+const fn turned(table: &[i16], added: i16, first: usize) -> Words {
+    let mut words = [0; 32];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = table[(first + index + table.len() / 2) % table.len()] + added;
+        index += 1;
+    }
+    Words(words)
+}
 
 impl Line {
-    pub(super) const ZERO: Line = Line([0; 16]);
-
-    pub(super) fn from_fn(lane: impl FnMut(usize) -> i32) -> Line {
-        Line(core::array::from_fn(lane))
-    }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) fn load(&self) -> __m512i {
@@ -49,9 +56,6 @@ impl Line {
 }
 
 impl Words {
-    pub(super) fn from_fn(lane: impl FnMut(usize) -> i16) -> Words {
-        Words(core::array::from_fn(lane))
-    }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) fn load(&self) -> __m512i {
@@ -110,12 +114,13 @@ impl Constants {
             Packing::Raw => [_mm512_setzero_si512(); 4],
             Packing::Clamp { lo, hi } => [all(*lo), all(*hi), all(0), all(0)],
             Packing::Leaky { zero, slope, lo, hi } => [all(*lo), all(*hi), all(*zero), all(*slope)],
-            Packing::Parabolas { value, slope, curvature } => {
-                [value.load(), slope.load(), curvature.load(), all(i16::MIN)]
-            }
-            Packing::Lines { intercept, rise } => {
-                [intercept[0].load(), intercept[1].load(), rise[0].load(), rise[1].load()]
-            }
+            Packing::Parabolas { rounding } => [
+                _mm512_add_epi16(VALUE.load(), all(*rounding)),
+                SLOPE.load(),
+                CURVATURE.load(),
+                all(i16::MIN),
+            ],
+            Packing::Lines => [INTERCEPT[0].load(), INTERCEPT[1].load(), RISE[0].load(), RISE[1].load()],
         })
     }
 

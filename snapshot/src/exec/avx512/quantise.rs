@@ -9,7 +9,7 @@ const EIGHT: usize = 8;
 
 /// The constants of all inputs.
 #[derive(Clone, Debug)]
-pub(super) struct Inputs {
+pub(in crate::exec) struct Inputs {
     eights: Vec<Eight>,
     value_range: (i16, i16),
 }

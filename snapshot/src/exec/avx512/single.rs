@@ -1,11 +1,9 @@
 //! One sample at a time, one output per lane.
 
-use super::lane::{CLAMP, Constants, LEAKY, LINES, Line, PARABOLAS, broadcast, dot};
-use super::pack::{Block, Layer, Packed, Packing};
-use super::{Buffers, LANES, gather};
-use crate::arith::to_q16;
-use crate::parts::{Output, Precision};
-use crate::softmax::finish;
+use super::lane::{CLAMP, Constants, LEAKY, LINES, PARABOLAS, broadcast, dot};
+use super::{Packed, gather};
+use crate::exec::pack::{Block, Buffers, LANES, Layer, Line, Packing};
+use crate::parts::Precision;
 use core::arch::x86_64::*;
 
 /// Runs one row.
@@ -15,25 +13,7 @@ pub(super) fn run(packed: &Packed, row: &[i16], out: &mut [i32], buffers: &mut B
         Precision::Bits8 => layers::<8>(packed, row, buffers),
         Precision::Bits12 => layers::<12>(packed, row, buffers),
     }
-    let Buffers { results, sample: values, .. } = buffers;
-    if packed.output == Output::Linear {
-        to_q16_all(packed, results, out);
-    } else {
-        let values = &mut values[..packed.outputs.len()];
-        to_q16_all(packed, results, values);
-        finish(packed.output, values, out);
-    }
-}
-
-/// `z` of all outputs to Q16.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn to_q16_all(packed: &Packed, z: &[Line], values: &mut [i32]) {
-    let mut at = 0;
-    while at < values.len() {
-        values[at] = to_q16(&packed.outputs[at], z[at / LANES].0[at % LANES]);
-        at += 1;
-    }
+    packed.finish_single(buffers, out);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -42,7 +22,7 @@ fn layers<const BITS: u8>(packed: &Packed, row: &[i16], buffers: &mut Buffers) {
     gather::row::<BITS>(row, before);
     for layer in &packed.hidden {
         match layer.activation {
-            Packing::Lines { .. } => hidden::<BITS, LINES>(layer, before, after),
+            Packing::Lines => hidden::<BITS, LINES>(layer, before, after),
             Packing::Parabolas { .. } => hidden::<BITS, PARABOLAS>(layer, before, after),
             Packing::Leaky { .. } => hidden::<BITS, LEAKY>(layer, before, after),
             Packing::Clamp { .. } | Packing::Raw => hidden::<BITS, CLAMP>(layer, before, after),
@@ -84,7 +64,7 @@ fn last<const BITS: u8>(layer: &Layer, before: &[Line], results: &mut [Line]) {
     while at < layer.blocks.len() {
         let block = &layer.blocks[at];
         results[at].store(match layer.activation {
-            Packing::Raw | Packing::Lines { .. } => accumulate::<BITS>(block, before),
+            Packing::Raw | Packing::Lines => accumulate::<BITS>(block, before),
             Packing::Parabolas { .. } => {
                 widen(words::<BITS, PARABOLAS>(block, constants, layer.lifts, before))
             }
