@@ -4,6 +4,10 @@
 //! so" is then a fact and not a guess, and another library of the same name cannot run here by accident.
 //! `scripts/fetch-ort.sh` installs it.
 
+mod bound;
+
+pub use bound::Bound;
+
 use onnxruntime::environment::Environment;
 use onnxruntime::session::Session;
 use onnxruntime::session::builder::GraphOptimizationLevel;
@@ -120,7 +124,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Model`] with ONNX Runtime's own words.
     pub fn evaluate(&self, model: &[u8], rows: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, EngineError> {
-        let mut session = self.session(model).map_err(|error| EngineError::Model(error.to_string()))?;
+        let mut session = self
+            .session(model, GraphOptimizationLevel::Level1)
+            .map_err(|error| EngineError::Model(error.to_string()))?;
         let inputs: Vec<GraphInput> = session
             .inputs()
             .iter()
@@ -149,16 +155,16 @@ impl Engine {
         Ok(results)
     }
 
-    fn session(&self, model: &[u8]) -> onnxruntime::Result<Session> {
+    fn session(&self, model: &[u8], level: GraphOptimizationLevel) -> onnxruntime::Result<Session> {
         Session::builder(&self.environment)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
-            .with_optimization_level(GraphOptimizationLevel::Level1)?
+            .with_optimization_level(level)?
             .commit_from_memory(model)
     }
 }
 
-/// What a session says of one graph input.
+/// What a session says of one graph input, or of an output.
 struct GraphInput {
     name: String,
     width: usize,
@@ -168,7 +174,7 @@ struct GraphInput {
 
 impl GraphInput {
     fn of(name: &str, value_type: &ValueType) -> Result<Self, EngineError> {
-        let unexpected = || EngineError::Model(format!("input '{name}' is no float matrix"));
+        let unexpected = || EngineError::Model(format!("'{name}' is no float matrix"));
         let ValueType::Tensor { ty, shape, .. } = value_type else { return Err(unexpected()) };
         let [batch, width] = shape[..] else { return Err(unexpected()) };
         let double = match ty {

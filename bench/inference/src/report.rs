@@ -1,0 +1,167 @@
+//! What was measured, as a table, as JSON, and as what the figure shows.
+
+use crate::contender::{Label, Start};
+use crate::machine::Machine;
+use crate::measure::{Spread, ratio};
+use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
+use weir_snapshot::{Executor, Precision};
+
+/// What the best executor must reach over the generated C at its best flags: numbers, rows, factor. See docs/SPEC.md.
+const GOALS: [(Precision, usize, f64); 3] =
+    [(Precision::Bits8, 32, 40.0), (Precision::Bits12, 32, 20.0), (Precision::Bits8, 1, 10.0)];
+
+/// One contender's figures.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Entry {
+    #[serde(flatten)]
+    pub label: Label,
+    /// Nanoseconds per inference.
+    pub ns: Spread,
+    /// Mean distance from the float network, in deviations of its output.
+    pub error: f64,
+    #[serde(skip)]
+    pub rounds: Vec<f64>,
+    #[serde(skip)]
+    pub kind: Kind,
+}
+
+/// What a contender is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Executor,
+    Generated,
+    Naive,
+    OnnxRuntime,
+}
+
+/// How many times faster an executor is than a competitor.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ratio {
+    pub of: Label,
+    pub over: Label,
+    /// Of the rounds' own ratios.
+    pub times: Spread,
+    /// The goal, where there is one for this pair.
+    pub goal: Option<f64>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    pub machine: Machine,
+    pub unix_seconds: u64,
+    pub model: String,
+    pub rounds: usize,
+    /// The share of its core that the bench had.
+    pub core_share: f64,
+    pub compilers: Vec<String>,
+    pub entries: Vec<Entry>,
+    pub ratios: Vec<Ratio>,
+    /// What could not be measured, and what to do about it.
+    pub missing: Vec<String>,
+}
+
+impl Report {
+    /// Takes every ratio that the entries allow.
+    pub(crate) fn compare(&mut self) {
+        let best = Executor::best().name();
+        let executors = self.entries.iter().filter(|entry| entry.kind == Kind::Executor);
+        self.ratios = executors
+            .flat_map(|entry| {
+                self.competitors(entry.label.start).into_iter().map(move |over| {
+                    let goal = GOALS.iter().find(|(precision, rows, _)| {
+                        let same = (precision.name(), *rows, best, Start::Row);
+                        let label = &entry.label;
+                        over.kind == Kind::Generated
+                            && same == (label.numbers, label.rows, label.name.as_str(), label.start)
+                    });
+                    Ratio {
+                        of: entry.label.clone(),
+                        over: over.label.clone(),
+                        times: ratio(&over.rounds, &entry.rounds),
+                        goal: goal.map(|&(_, _, factor)| factor),
+                    }
+                })
+            })
+            .collect();
+    }
+
+    /// What executors with this start are compared with: the generated C at its best flags, then the others.
+    pub(crate) fn competitors(&self, start: Start) -> Vec<&Entry> {
+        let with_start = self.entries.iter().filter(|entry| entry.label.start == start);
+        let (generated, others): (Vec<&Entry>, Vec<&Entry>) = with_start
+            .filter(|entry| entry.kind != Kind::Executor)
+            .partition(|entry| entry.kind == Kind::Generated);
+        let best = generated.into_iter().min_by(|a, b| a.ns.p50.total_cmp(&b.ns.p50));
+        best.into_iter().chain(others).collect()
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "time per inference, {}", self.model)?;
+        writeln!(f, "{}, kernel {}, core {}", self.machine.cpu, self.machine.kernel, self.machine.core)?;
+        writeln!(
+            f,
+            "{} interleaved rounds; the bench had {:.1} % of its core; compilers: {}\n",
+            self.rounds,
+            100.0 * self.core_share,
+            if self.compilers.is_empty() { "none".to_string() } else { self.compilers.join("; ") }
+        )?;
+        writeln!(
+            f,
+            "{:<58} {:>6} {:>5}  {:<8} {:>9} {:>19} {:>9}",
+            "", "", "rows", "from", "ns p50", "p10 - p90", "error"
+        )?;
+        for entry in &self.entries {
+            let Label { name, numbers, rows, start } = &entry.label;
+            let Spread { p10, p50, p90 } = entry.ns;
+            let start = match start {
+                Start::Row => "row",
+                Start::Features => "features",
+            };
+            let spread = format!("{p10:.1} - {p90:.1}");
+            writeln!(
+                f,
+                "{name:<58} {numbers:>6} {rows:>5}  {start:<8} {p50:>9.1} {spread:>19} {:>9.5}",
+                entry.error
+            )?;
+        }
+        writeln!(f, "error: mean distance from the float network, in deviations of its output\n")?;
+        for start in [Start::Row, Start::Features] {
+            self.ratios_from(start, f)?;
+        }
+        for missing in &self.missing {
+            writeln!(f, "MISSING {missing}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn ratios_from(&self, start: Start, f: &mut Formatter<'_>) -> fmt::Result {
+        let competitors = self.competitors(start);
+        if competitors.is_empty() {
+            return writeln!(f, "no ratio: every competitor is missing, see below\n");
+        }
+        let from = match start {
+            Start::Row => "quantised rows",
+            Start::Features => "features",
+        };
+        writeln!(f, "times faster, from {from}, p50 (p10 - p90) of the rounds' ratios")?;
+        for ratio in self.ratios.iter().filter(|ratio| ratio.of.start == start) {
+            let Label { name, numbers, rows, .. } = &ratio.of;
+            let Spread { p10, p50, p90 } = ratio.times;
+            let over = format!("{}, {} a call", ratio.over.name, ratio.over.rows);
+            let goal = match ratio.goal {
+                None => String::new(),
+                Some(goal) if p50 >= goal => format!("  goal {goal}: met"),
+                Some(goal) => format!("  goal {goal}: MISSED"),
+            };
+            let spread = format!("({p10:.2} - {p90:.2})");
+            writeln!(f, "{name:<12} {numbers:>6} {rows:>3} rows: {p50:>7.2} {spread:<18} over {over}{goal}")?;
+        }
+        writeln!(f)
+    }
+}

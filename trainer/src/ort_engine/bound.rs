@@ -1,0 +1,62 @@
+//! A session whose tensors are made once: the quickest way through ONNX Runtime for the same batch again and again.
+
+use super::{Engine, EngineError, GraphInput};
+
+use onnxruntime::memory::Allocator;
+use onnxruntime::session::builder::GraphOptimizationLevel;
+use onnxruntime::session::{IoBinding, Session};
+use onnxruntime::value::Tensor;
+
+/// A model with one float input and one float output, bound to a batch of fixed size. One thread, all optimisations.
+#[derive(Debug)]
+pub struct Bound {
+    session: Session,
+    binding: IoBinding,
+    input: Tensor<f32>,
+    name: String,
+}
+
+impl Engine {
+    /// Makes a session of `model` for `rows` rows at a time.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`] when the model has another interface, or ONNX Runtime refuses it.
+    pub fn bind(&self, model: &[u8], rows: usize) -> Result<Bound, EngineError> {
+        let failed = |error: onnxruntime::Error| EngineError::Model(error.to_string());
+        let session = self.session(model, GraphOptimizationLevel::Level3).map_err(failed)?;
+        let interface = (session.inputs(), session.outputs());
+        let ([input], [output]) = interface else {
+            return Err(EngineError::Model("more than one input or output".into()));
+        };
+        let (graph, result) =
+            (GraphInput::of(input.name(), input.dtype())?, GraphInput::of(output.name(), output.dtype())?);
+        if graph.double || result.double || graph.batch.is_some_and(|batch| batch != rows) {
+            return Err(EngineError::Model(format!("not a float model for {rows} rows at a time")));
+        }
+        let tensor = |width| Tensor::<f32>::new(&Allocator::default(), [rows, width]).map_err(failed);
+        let mut binding = session.create_binding().map_err(failed)?;
+        binding.bind_output(result.name.as_str(), tensor(result.width)?).map_err(failed)?;
+        Ok(Bound { session, binding, input: tensor(graph.width)?, name: graph.name })
+    }
+}
+
+impl Bound {
+    /// Runs one batch and hands the outputs to `take`.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`] when `rows` is not a batch, or with ONNX Runtime's own words.
+    pub fn run(&mut self, rows: &[f32], take: impl FnOnce(&[f32])) -> Result<(), EngineError> {
+        let (_, cells) = self.input.extract_tensor_mut();
+        if cells.len() != rows.len() {
+            return Err(EngineError::Model(format!("{} items, not {}", rows.len(), cells.len())));
+        }
+        cells.copy_from_slice(rows);
+        let failed = |error: onnxruntime::Error| EngineError::Model(error.to_string());
+        // By contract, what changed after a binding is only seen after the next.
+        self.binding.bind_input(self.name.as_str(), &self.input).map_err(failed)?;
+        let outputs = self.session.run_binding(&self.binding).map_err(failed)?;
+        let (_, cells) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
+        take(cells);
+        Ok(())
+    }
+}
