@@ -18,6 +18,7 @@ help:
 	@echo "make demo     real TCP through Weir on DPDK, paced by a network: one table, one figure (2 minutes)"
 	@echo "make test     everything that CI runs"
 	@echo "make nightly  the long tiers"
+	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make build    the weir binary, with DPDK: target/release/weir"
 	@echo "make setup    install what is missing"
 
@@ -66,6 +67,15 @@ dpdk:
 .PHONY: live
 live:
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1
+
+# Measures; asserts nothing about time. Best on a machine that does nothing else.
+.PHONY: bench
+bench: bench-inference
+
+.PHONY: bench-inference
+bench-inference: setup
+	cargo build --release --locked -p weir-inference
+	target/release/weir-inference
 
 .PHONY: nightly
 nightly: test

@@ -45,7 +45,7 @@ fn paint(
     let decades = largest.log10().ceil().max(1.0);
     let x = |ns: f64| NAMES + (f64::from(WIDTH - NAMES - FIGURES) * ns.max(1.0).log10() / decades) as i32;
     let bottom = TOP + ROW * bars.len() as i32;
-    let title = format!("ns per inference, {}: median, and the 10th to 90th of 100 rounds", report.model);
+    let title = format!("ns per inference, {}: median, and 10th to 90th of a hundred rounds", report.model);
     root.draw_text(&title, &style(16, HPos::Left), (14, 20))?;
     let machine = format!("{}, kernel {}", report.machine.cpu, report.machine.kernel);
     root.draw_text(&machine, &style(13, HPos::Left), (14, 42))?;

@@ -5,7 +5,6 @@
 //! alone. Here all contenders take turns in every round on one pinned core, on fresh rows, and a ratio is the median of
 //! the rounds' own ratios: what slows the machine for a while slows both sides. A competitor that is missing gives no
 //! ratio, and the report says how to get it. Nothing is timed that has not first been checked to compute the network.
-#![allow(unsafe_code, reason = "compiled C is loaded and called: each place states why it cannot harm")]
 
 mod contender;
 mod figure;

@@ -5,6 +5,7 @@ use crate::contender::Contender;
 use crate::pool::{PASS, Pool, ROWS};
 use anyhow::{Result, ensure};
 use serde::Serialize;
+use std::fmt::{self, Display, Formatter};
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Instant;
 
@@ -25,6 +26,13 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
         Spread { p10: at(0.1), p50: at(0.5), p90: at(0.9) }
+    }
+}
+
+impl Display for Spread {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // As one text, so that a width applies to all of it.
+        f.pad(&format!("{:.2} ({:.2}-{:.2})", self.p50, self.p10, self.p90))
     }
 }
 

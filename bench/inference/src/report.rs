@@ -141,27 +141,89 @@ impl Display for Report {
 
 impl Report {
     fn ratios_from(&self, start: Start, f: &mut Formatter<'_>) -> fmt::Result {
+        let from = match start {
+            Start::Row => "quantised rows",
+            Start::Features => "features, which are quantised on the way",
+        };
+        writeln!(f, "times faster, from {from}: median (10th to 90th of a hundred) of the rounds' ratios")?;
         let competitors = self.competitors(start);
         if competitors.is_empty() {
             return writeln!(f, "no ratio: every competitor is missing, see below\n");
         }
-        let from = match start {
-            Start::Row => "quantised rows",
-            Start::Features => "features",
-        };
-        writeln!(f, "times faster, from {from}, p50 (p10 - p90) of the rounds' ratios")?;
-        for ratio in self.ratios.iter().filter(|ratio| ratio.of.start == start) {
-            let Label { name, numbers, rows, .. } = &ratio.of;
-            let Spread { p10, p50, p90 } = ratio.times;
-            let over = format!("{}, {} a call", ratio.over.name, ratio.over.rows);
-            let goal = match ratio.goal {
-                None => String::new(),
-                Some(goal) if p50 >= goal => format!("  goal {goal}: met"),
-                Some(goal) => format!("  goal {goal}: MISSED"),
-            };
-            let spread = format!("({p10:.2} - {p90:.2})");
-            writeln!(f, "{name:<12} {numbers:>6} {rows:>3} rows: {p50:>7.2} {spread:<18} over {over}{goal}")?;
+        write!(f, "{:<12} {:>5} {:>4}", "", "", "rows")?;
+        for over in &competitors {
+            write!(f, "  {:>25}", format!("{} x{}", over.label.name, over.label.rows))?;
+        }
+        writeln!(f)?;
+        let mut ratios = self.ratios.iter().filter(|ratio| ratio.of.start == start).peekable();
+        while let Some(first) = ratios.next() {
+            let Label { name, numbers, rows, .. } = &first.of;
+            write!(f, "{name:<12} {numbers:>5} {rows:>4}")?;
+            let mut goal = first.verdict();
+            write!(f, "  {:>25}", first.times)?;
+            while let Some(next) = ratios.next_if(|next| next.of == first.of) {
+                goal = goal.or(next.verdict());
+                write!(f, "  {:>25}", next.times)?;
+            }
+            writeln!(f, "{}", goal.unwrap_or_default())?;
         }
         writeln!(f)
+    }
+}
+
+impl Ratio {
+    /// Whether a goal is met, if there is one.
+    fn verdict(&self) -> Option<String> {
+        let met = |goal| if self.times.p50 >= goal { "met" } else { "MISSED" };
+        self.goal.map(|goal| format!("  goal {goal} over {}: {}", self.over.name, met(goal)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, rows: usize, kind: Kind, rounds: &[f64]) -> Entry {
+        let label = Label { name: name.into(), numbers: "8bit", rows, start: Start::Row };
+        Entry { label, ns: Spread::of(rounds.to_vec()), error: 0.0, rounds: rounds.to_vec(), kind }
+    }
+
+    fn report(entries: Vec<Entry>) -> Report {
+        let mut report = Report {
+            machine: Machine { cpu: "a".into(), kernel: "b".into(), core: 0 },
+            unix_seconds: 0,
+            model: "m".into(),
+            rounds: 3,
+            core_share: 1.0,
+            compilers: Vec::new(),
+            entries,
+            ratios: Vec::new(),
+            missing: vec!["gcc: install it".into()],
+        };
+        report.compare();
+        report
+    }
+
+    #[test]
+    fn without_competitors_there_is_no_ratio() {
+        let report = report(vec![entry(Executor::best().name(), 32, Kind::Executor, &[5.0, 5.0, 5.0])]);
+        let text = report.to_string();
+        assert!(report.ratios.is_empty() && text.contains("no ratio"), "{text}");
+        assert!(text.contains("MISSING gcc: install it"), "{text}");
+    }
+
+    #[test]
+    fn goals_are_judged_against_the_best_flags_only() {
+        let report = report(vec![
+            entry(Executor::best().name(), 32, Kind::Executor, &[5.0, 10.0, 10.0]),
+            entry("slow", 1, Kind::Generated, &[900.0, 900.0, 900.0]),
+            entry("quick", 1, Kind::Generated, &[195.0, 395.0, 395.0]),
+        ]);
+        assert_eq!(report.ratios.len(), 1, "one set of flags");
+        let ratio = &report.ratios[0];
+        assert_eq!((ratio.over.name.as_str(), ratio.goal), ("quick", Some(40.0)));
+        // Within each round 39 to 39.5, though the medians of both sides come from different rounds.
+        assert_eq!(ratio.times.p50, 39.5);
+        assert!(report.to_string().contains("goal 40 over quick: MISSED"), "{report}");
     }
 }

@@ -60,3 +60,31 @@ impl Bound {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing;
+
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
+
+    #[test]
+    fn a_bound_session_sees_every_batch() {
+        let Some(engine) = testing::engine("bound sessions with plain ones") else { return };
+        let model = std::fs::read(FILE).unwrap();
+        let mut bound = engine.bind(&model, 4).unwrap();
+        for batch in 0..3 {
+            let rows: Vec<Vec<f64>> = (0..4)
+                .map(|row| (0..30).map(|at| f64::from((at * 7 + row * 13 + batch) % 11) / 8.0).collect())
+                .collect();
+            let flat: Vec<f32> = rows.iter().flatten().map(|&x| x as f32).collect();
+            let mut found = Vec::new();
+            bound.run(&flat, |results| found.extend_from_slice(results)).unwrap();
+            let expected = engine.evaluate(&model, &rows).unwrap();
+            assert_eq!(found.len(), 4);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((f64::from(*found) - expected[0]).abs() < 1e-5, "{found} {expected:?}");
+            }
+        }
+        assert!(bound.run(&[0.0; 30], |_| ()).is_err(), "another batch size is refused");
+    }
+}

@@ -1,4 +1,5 @@
 //! Compilers, their flags, and what they made, loaded into this process.
+#![allow(unsafe_code, reason = "compiled C is loaded and called: each place states why it cannot harm")]
 
 use super::emit::{FROM_FEATURES, FROM_ROW};
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,7 @@ use std::process::Command;
 use std::rc::Rc;
 
 /// Sets of flags, from what a kernel module gets to all that the compiler can do for this very machine.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 7] = [
     "-O2",
     "-O3",
     "-O2 -mgeneral-regs-only",
@@ -16,7 +17,6 @@ const FLAGS: [&str; 8] = [
     "-O2 -march=native",
     "-O3 -march=native",
     "-O3 -march=native -mprefer-vector-width=512",
-    "-O3 -march=native -fno-tree-vectorize",
 ];
 
 /// A compiler that was found.
@@ -92,12 +92,6 @@ impl Compiler {
         let sets = FLAGS.iter().enumerate();
         sets.map(|(at, flags)| {
             let object = folder.join(format!("{}-{at}.so", self.command));
-            // Clang has its own name for the last flag.
-            let flags = if self.command == "clang" {
-                flags.replace("-fno-tree-", "-fno-slp-")
-            } else {
-                flags.to_string()
-            };
             let output = Command::new(&self.command)
                 .args(flags.split(' '))
                 .args(["-shared", "-fPIC", "-o"])

@@ -64,7 +64,7 @@ impl Taken {
         }
         // SAFETY: a masked load touches no more than the pairs.
         let words = unsafe { _mm_maskload_epi32(from.cast(), self.pairs) };
-        if self.items % 2 == 0 {
+        if self.items.is_multiple_of(2) {
             return words;
         }
         // SAFETY: an odd number of items has a last one.

@@ -31,7 +31,7 @@ const LANES: usize = 8;
 /// Samples of the widest burst: those of one [`pack::Line`].
 const BURST: usize = 2 * LANES;
 /// From this many samples on, a half-empty register of samples beats one sample at a time (measured on Zen 5).
-const BURST_MIN: usize = 3;
+const BURST_MIN: usize = 4;
 
 /// A snapshot packed for this executor. Exists only on machines that can run it.
 pub(super) type Packed = pack::Packed<quantise::Inputs>;
