@@ -18,11 +18,10 @@ pub(super) fn avx2() -> Result<(), Reason> {
     registers(AVX_STATE, "256-bit")
 }
 
-/// Processor and operating system both support AVX-512 F, DQ, BW and VNNI.
+/// Processor and operating system both support AVX-512 F, BW and VNNI.
 pub(super) fn avx512_vnni() -> Result<(), Reason> {
     let (ebx, ecx) = leaf7();
-    extensions(&[(ebx, 16, "AVX-512 F"), (ebx, 17, "AVX-512 DQ"), (ebx, 30, "AVX-512 BW")])?;
-    extensions(&[(ecx, 11, "AVX-512 VNNI")])?;
+    extensions(&[(ebx, 16, "AVX-512 F"), (ebx, 30, "AVX-512 BW"), (ecx, 11, "AVX-512 VNNI")])?;
     registers(AVX512_STATE, "512-bit")
 }
 

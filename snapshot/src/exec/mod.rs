@@ -8,6 +8,8 @@ mod avx512;
 mod detect;
 mod executor;
 #[cfg(target_arch = "x86_64")]
+mod inputs;
+#[cfg(target_arch = "x86_64")]
 mod pack;
 mod scalar;
 
@@ -43,10 +45,10 @@ impl Executable {
         let kernel = match executor {
             Executor::Scalar => Ok(Kernel::Scalar),
             #[cfg(target_arch = "x86_64")]
-            Executor::Avx2 => avx2::pack(&snapshot).map(|packed| Kernel::Avx2(Box::new(packed))),
+            Executor::Avx2 => avx2::Packed::new(&snapshot).map(|packed| Kernel::Avx2(Box::new(packed))),
             #[cfg(target_arch = "x86_64")]
             Executor::Avx512Vnni => {
-                avx512::pack(&snapshot).map(|packed| Kernel::Avx512Vnni(Box::new(packed)))
+                avx512::Packed::new(&snapshot).map(|packed| Kernel::Avx512Vnni(Box::new(packed)))
             }
             #[cfg(not(target_arch = "x86_64"))]
             Executor::Avx2 | Executor::Avx512Vnni => Err(Reason::Architecture),
@@ -96,9 +98,9 @@ impl Executable {
         match &self.kernel {
             Kernel::Scalar => scalar::quantise(self.snapshot.parts(), features_q16, row),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(packed) => avx2::quantise(packed, features_q16, row),
+            Kernel::Avx2(packed) => packed.quantise(features_q16, row),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni(packed) => avx512::quantise(packed, features_q16, row),
+            Kernel::Avx512Vnni(packed) => packed.quantise(features_q16, row),
         }
     }
 
@@ -122,9 +124,9 @@ impl Executable {
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(packed) => avx2::run(packed, rows, n, out, &mut scratch.vector),
+            Kernel::Avx2(packed) => packed.run(rows, n, out, &mut scratch.vector),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni(packed) => avx512::run(packed, rows, n, out, &mut scratch.vector),
+            Kernel::Avx512Vnni(packed) => packed.run(rows, n, out, &mut scratch.vector),
         }
     }
 

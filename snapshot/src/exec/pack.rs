@@ -3,6 +3,7 @@
 //!
 //! A *group* is the inputs that one dot-product instruction takes per 32-bit lane: four bytes or two words.
 
+use super::inputs::Inputs;
 use crate::arith::to_q16;
 use crate::parts::{Activation, LayerParts, Output, OutputParts, Precision, WIDTH_MAX};
 use crate::snapshot::Snapshot;
@@ -76,13 +77,12 @@ pub(super) enum Values {
     Words,
 }
 
-/// A packed snapshot and `Q`, the executor's own constants to quantise features with. An executor makes one only where
-/// it can run.
+/// A packed snapshot.
 #[derive(Clone, Debug)]
-pub(super) struct Packed<Q> {
+pub(super) struct Packed {
     pub(super) precision: Precision,
     pub(super) inputs: usize,
-    pub(super) quantiser: Q,
+    pub(super) quantiser: Inputs,
     pub(super) hidden: Vec<Layer>,
     pub(super) last: Layer,
     pub(super) output: Output,
@@ -133,8 +133,8 @@ pub(super) enum Packing {
     Lines,
 }
 
-impl<Q> Packed<Q> {
-    pub(super) fn new(snapshot: &Snapshot, values: Values, quantiser: Q) -> Packed<Q> {
+impl Packed {
+    pub(super) fn new(snapshot: &Snapshot, values: Values) -> Packed {
         let parts = snapshot.parts();
         // A decoded snapshot has a layer.
         let (hidden, last) = parts.layers.split_at(parts.layers.len() - 1);
@@ -144,7 +144,7 @@ impl<Q> Packed<Q> {
         Packed {
             precision: parts.precision,
             inputs: parts.inputs.len(),
-            quantiser,
+            quantiser: Inputs::new(&parts.inputs, parts.precision),
             hidden: hidden.iter().map(pack).collect(),
             last: Layer::new(&last[0], values, Packing::last(last[0].activation)),
             output: parts.output,
@@ -154,7 +154,7 @@ impl<Q> Packed<Q> {
     }
 }
 
-impl<Q> Packed<Q> {
+impl Packed {
     /// `z` of a single sample, in the buffers, to its results.
     #[inline]
     pub(super) fn finish_single(&self, buffers: &mut Buffers, out: &mut [i32]) {

@@ -4,8 +4,8 @@
 //! code with more processor features.
 
 use super::lane::{CLAMP, Constants, LEAKY, LINES, PARABOLAS, clamp_wide, dot, shift_wide};
-use super::{LANES, Packed, gather};
-use crate::exec::pack::{self, Block, Buffers, Layer, Line, Packing};
+use super::{LANES, gather};
+use crate::exec::pack::{self, Block, Buffers, Layer, Line, Packed, Packing};
 use crate::parts::OutputParts;
 use core::arch::x86_64::*;
 

@@ -34,43 +34,46 @@ const BURST: usize = 2 * LANES;
 const BURST_MIN: usize = 4;
 
 /// A snapshot packed for this executor. Exists only on machines that can run it.
-pub(super) type Packed = pack::Packed<quantise::Inputs>;
+#[derive(Clone, Debug)]
+pub(super) struct Packed(pack::Packed);
 
-/// Packs `snapshot`, where the executor can run.
-pub(super) fn pack(snapshot: &Snapshot) -> Result<Packed, Reason> {
-    detect::avx2()?;
-    let parts = snapshot.parts();
-    Ok(Packed::new(snapshot, Values::Words, quantise::Inputs::new(&parts.inputs, parts.precision)))
-}
+impl Packed {
+    /// Packs `snapshot`, where the executor can run.
+    pub(super) fn new(snapshot: &Snapshot) -> Result<Packed, Reason> {
+        detect::avx2()?;
+        Ok(Packed(pack::Packed::new(snapshot, Values::Words)))
+    }
 
-/// Quantises features to a row. The caller checked the lengths.
-pub(super) fn quantise(packed: &Packed, features: &[i32], row: &mut [i16]) {
-    // SAFETY: as in `run`.
-    unsafe { packed.quantiser.quantise(features, row) }
-}
+    /// Quantises features to a row. The caller checked the lengths.
+    pub(super) fn quantise(&self, features: &[i32], row: &mut [i16]) {
+        // SAFETY: as in `run`.
+        unsafe { quantise::quantise(&self.0.quantiser, features, row) }
+    }
 
-/// Runs `n` rows. The caller checked the lengths of `rows` and `out`.
-pub(super) fn run(packed: &Packed, rows: &[i16], n: usize, out: &mut [i32], buffers: &mut Buffers) {
-    let mut done = 0;
-    while done < n {
-        let here = (n - done).min(BURST);
-        let rows = &rows[done * packed.inputs..][..here * packed.inputs];
-        let out = &mut out[done * packed.results..][..here * packed.results];
-        // SAFETY: a `Packed` exists only where `detect::avx2` has said that the processor has what these functions
-        // are compiled for.
-        unsafe {
-            match here {
-                ..BURST_MIN => {
-                    for (row, out) in
-                        rows.chunks_exact(packed.inputs).zip(out.chunks_exact_mut(packed.results))
-                    {
-                        single::run(packed, row, out, buffers);
+    /// Runs `n` rows. The caller checked the lengths of `rows` and `out`.
+    pub(super) fn run(&self, rows: &[i16], n: usize, out: &mut [i32], buffers: &mut Buffers) {
+        let Packed(packed) = self;
+        let mut done = 0;
+        while done < n {
+            let here = (n - done).min(BURST);
+            let rows = &rows[done * packed.inputs..][..here * packed.inputs];
+            let out = &mut out[done * packed.results..][..here * packed.results];
+            // SAFETY: a `Packed` exists only where `detect::avx2` has said that the processor has what these functions
+            // are compiled for.
+            unsafe {
+                match here {
+                    ..BURST_MIN => {
+                        for (row, out) in
+                            rows.chunks_exact(packed.inputs).zip(out.chunks_exact_mut(packed.results))
+                        {
+                            single::run(packed, row, out, buffers);
+                        }
                     }
+                    BURST_MIN..=LANES => burst::run::<1>(packed, rows, out, buffers),
+                    _ => burst::run::<2>(packed, rows, out, buffers),
                 }
-                BURST_MIN..=LANES => burst::run::<1>(packed, rows, out, buffers),
-                _ => burst::run::<2>(packed, rows, out, buffers),
             }
+            done += here;
         }
-        done += here;
     }
 }

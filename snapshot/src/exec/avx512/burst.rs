@@ -3,9 +3,9 @@
 //! The inner loops are `while` loops over written-out arrays: the compiler does not inline an iterator adapter, or a
 //! function that takes a closure, into code with more processor features (a factor of seven here).
 
+use super::gather;
 use super::lane::{CLAMP, Constants, LEAKY, LINES, PARABOLAS, broadcast, dot};
-use super::{Packed, gather};
-use crate::exec::pack::{Block, Buffers, LANES, Layer, Line, Packing};
+use crate::exec::pack::{Block, Buffers, LANES, Layer, Line, Packed, Packing};
 use crate::parts::{OutputParts, Precision};
 use core::arch::x86_64::*;
 

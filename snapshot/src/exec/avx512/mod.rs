@@ -29,45 +29,53 @@ const BURST: usize = 2 * LANES;
 const BURST_MIN: usize = 5;
 
 /// A snapshot packed for this executor. Exists only on machines that can run it.
-pub(super) type Packed = pack::Packed<quantise::Inputs>;
+#[derive(Clone, Debug)]
+pub(super) struct Packed(pack::Packed);
 
-/// Packs `snapshot`, where the executor can run.
-pub(super) fn pack(snapshot: &Snapshot) -> Result<Packed, Reason> {
-    detect::avx512_vnni()?;
-    let parts = snapshot.parts();
-    let values = match parts.precision {
-        Precision::Bits8 => Values::Bytes,
-        Precision::Bits12 => Values::Words,
-    };
-    Ok(Packed::new(snapshot, values, quantise::Inputs::new(&parts.inputs, parts.precision)))
-}
-
-/// Quantises features to a row. The caller checked the lengths.
-pub(super) fn quantise(packed: &Packed, features: &[i32], row: &mut [i16]) {
-    // SAFETY: as in `run`.
-    unsafe { packed.quantiser.quantise(features, row) }
-}
-
-/// Runs `n` rows. The caller checked the lengths of `rows` and `out`.
-pub(super) fn run(packed: &Packed, rows: &[i16], n: usize, out: &mut [i32], buffers: &mut Buffers) {
-    let mut done = 0;
-    while done < n {
-        let rows = &rows[done * packed.inputs..];
-        let out = &mut out[done * packed.results..];
-        // SAFETY: a `Packed` exists only where `detect::avx512_vnni` has said that the processor has the features
-        // which these functions are compiled for.
-        done += unsafe {
-            match n - done {
-                left @ ..BURST_MIN => {
-                    (0..left).for_each(|at| {
-                        let row = &rows[at * packed.inputs..][..packed.inputs];
-                        single::run(packed, row, &mut out[at * packed.results..][..packed.results], buffers);
-                    });
-                    left
-                }
-                left @ BURST_MIN..=LANES => burst::run::<1>(packed, rows, left, out, buffers),
-                left => burst::run::<2>(packed, rows, left.min(BURST), out, buffers),
-            }
+impl Packed {
+    /// Packs `snapshot`, where the executor can run.
+    pub(super) fn new(snapshot: &Snapshot) -> Result<Packed, Reason> {
+        detect::avx512_vnni()?;
+        let values = match snapshot.precision() {
+            Precision::Bits8 => Values::Bytes,
+            Precision::Bits12 => Values::Words,
         };
+        Ok(Packed(pack::Packed::new(snapshot, values)))
+    }
+
+    /// Quantises features to a row. The caller checked the lengths.
+    pub(super) fn quantise(&self, features: &[i32], row: &mut [i16]) {
+        // SAFETY: as in `run`.
+        unsafe { quantise::quantise(&self.0.quantiser, features, row) }
+    }
+
+    /// Runs `n` rows. The caller checked the lengths of `rows` and `out`.
+    pub(super) fn run(&self, rows: &[i16], n: usize, out: &mut [i32], buffers: &mut Buffers) {
+        let Packed(packed) = self;
+        let mut done = 0;
+        while done < n {
+            let rows = &rows[done * packed.inputs..];
+            let out = &mut out[done * packed.results..];
+            // SAFETY: a `Packed` exists only where `detect::avx512_vnni` has said that the processor has the features
+            // which these functions are compiled for.
+            done += unsafe {
+                match n - done {
+                    left @ ..BURST_MIN => {
+                        (0..left).for_each(|at| {
+                            let row = &rows[at * packed.inputs..][..packed.inputs];
+                            single::run(
+                                packed,
+                                row,
+                                &mut out[at * packed.results..][..packed.results],
+                                buffers,
+                            );
+                        });
+                        left
+                    }
+                    left @ BURST_MIN..=LANES => burst::run::<1>(packed, rows, left, out, buffers),
+                    left => burst::run::<2>(packed, rows, left.min(BURST), out, buffers),
+                }
+            };
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! One sample at a time, one output per lane.
 
+use super::gather;
 use super::lane::{CLAMP, Constants, LEAKY, LINES, PARABOLAS, broadcast, dot};
-use super::{Packed, gather};
-use crate::exec::pack::{Block, Buffers, LANES, Layer, Line, Packing};
+use crate::exec::pack::{Block, Buffers, LANES, Layer, Line, Packed, Packing};
 use crate::parts::Precision;
 use core::arch::x86_64::*;
 
