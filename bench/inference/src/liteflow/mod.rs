@@ -9,8 +9,8 @@
 //! Where the original loses without gaining speed, this one does not: its table holds quantised results, not
 //! hundredths, and its input ranges are not cut to integers. So the figures are of the shape at its best.
 //!
-//! [`Model`] holds the integers, [`Model::run`] says what they mean, [`emit`](fn@emit) writes the C, and the bench holds what the
-//! compiled C computes to [`Model::run`], bit for bit.
+//! [`Model`] holds the integers, [`Model::run`] says what they mean, [`emit`](fn@emit) writes the C, and the bench holds
+//! what the compiled C computes to [`Model::run`], bit for bit.
 
 mod compile;
 mod emit;

@@ -39,7 +39,7 @@ static CURVATURE_LOW: Bytes = {
     bytes(&entries, 16, 0)
 };
 static INTERCEPT_LOW: [Bytes; 2] = [bytes(&INTERCEPT, 32, 0), bytes(&INTERCEPT, 48, 0)];
-/// Of the first 16 entries, less [`INTERCEPT_TAIL`]: so 0 stands for the others.
+/// Of the first 16 entries, exclusive-or [`INTERCEPT_TAIL`]: so 0 stands for the others.
 static INTERCEPT_HIGH: Bytes = {
     let mut table = bytes(&INTERCEPT, 32, 1);
     let mut at = 0;

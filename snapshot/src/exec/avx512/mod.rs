@@ -3,9 +3,10 @@
 //! In a *burst* every lane of a register holds one sample: layers need no horizontal sum, and a weight is one
 //! broadcast. A *single* sample has one output per lane instead. Both read the same packed weights.
 //!
-//! A group is four bytes (8-bit) or two words (12-bit). `vpdpbusd` wants unsigned values, so an 8-bit value travels as `q + 128`, and the packed bias is less by
-//! `128 * sum(weights)`. The packed bias also holds the rounding term of the shift. Sums may therefore wrap on their
-//! way, but arithmetic modulo 2^32 ends at the value that the decoder proved to fit.
+//! A group is four bytes (8-bit) or two words (12-bit). `vpdpbusd` wants unsigned values, so an 8-bit value travels as
+//! `q + 128`, and the packed bias is less by `128 * sum(weights)`. The packed bias also holds the rounding term of the
+//! shift. Sums may therefore wrap on their way, but arithmetic modulo 2^32 ends at the value that the decoder proved to
+//! fit.
 //!
 //! `unsafe` here: intrinsics on memory, one instruction by name, and calls into code that needs the processor features
 //! which [`detect::avx512_vnni`] looks for.
