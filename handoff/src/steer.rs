@@ -167,9 +167,9 @@ impl<T> SteerReceiver<T> {
         count as usize
     }
 
-    /// Elements that wait to be taken. A look at the sender's cache line: for gauges, not for bursts.
+    /// Elements that wait to be taken. A look at the sender's cache line.
     pub fn waiting(&self) -> usize {
-        (self.ring.pushed.load(Ordering::Acquire) - self.next) as usize
+        (self.ring.pushed.load(Ordering::Relaxed) - self.next) as usize
     }
 
     /// Whether nothing is in the lane and nothing will ever be.

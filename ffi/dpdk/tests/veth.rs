@@ -60,11 +60,11 @@ fn frames_cross_a_veth_pair_in_order() {
     let lengths = [60, 64, 1000, 1514];
     let mut burst: ArrayVec<Mbuf, 32> =
         (0..32).map(|n| frame(&pool, n, lengths[usize::from(n) % 4])).collect();
-    assert_eq!(a.tx.tx(&mut burst), 32);
+    assert_eq!(a.tx(&mut burst), 32);
     let mut arrived = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(5);
     while arrived.len() < 32 && Instant::now() < deadline {
-        b.rx.rx(&mut burst);
+        b.rx(&mut burst);
         let ours = burst.drain(..).filter(|frame| frame.bytes()[12..14] == ETHERTYPE);
         arrived.extend(ours.map(|frame| (frame.bytes()[14], frame.bytes().len())));
     }

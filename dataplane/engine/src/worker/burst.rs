@@ -7,6 +7,7 @@ use crate::flow::{FlowEntry, FlowId};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
+use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
@@ -16,17 +17,25 @@ use arrayvec::ArrayVec;
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
+    /// Where each arrived.
+    sides: ArrayVec<Side, BURST>,
     parsed: ArrayVec<Parsed, BURST>,
-    /// Flow hashes of the TCP frames; zero for others.
-    hashes: ArrayVec<u64, BURST>,
+    /// The hash that says whose each frame is, and where its flow lies in the tables.
+    hashes: ArrayVec<Option<u64>, BURST>,
 }
 
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
-        Arrivals { frames: Burst::new(), parsed: ArrayVec::new(), hashes: ArrayVec::new() }
+        Arrivals {
+            frames: Burst::new(),
+            sides: ArrayVec::new(),
+            parsed: ArrayVec::new(),
+            hashes: ArrayVec::new(),
+        }
     }
 
-    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog.
+    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog, or on
+    /// its way to the worker whose it is.
     pub(super) fn receive<Io: PacketIo<Frame = F>>(
         &mut self,
         side: Side,
@@ -39,35 +48,74 @@ impl<F: Frame> Arrivals<F> {
         core.tally.received[side as usize] += received as u64;
         for frame in &self.frames {
             core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
-            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
+            let parsed = wire::parse(frame.bytes(), frame.wire_len());
+            self.sides.push(side);
+            self.hashes.push(core.owner_hash(&parsed));
+            self.parsed.push(parsed);
         }
-        self.hash(core);
-        for ((frame, parsed), hash) in self.frames.drain(..).zip(&self.parsed).zip(&self.hashes) {
-            core.handle(side, frame, parsed, *hash, models);
-        }
-        self.parsed.clear();
-        self.hashes.clear();
+        self.handle(core, models);
         received
     }
 
-    /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
-    /// waited for.
-    fn hash(&mut self, core: &Core<F>) {
-        for parsed in &self.parsed {
-            let hash = match parsed {
-                Parsed::Tcp(tcp) => core.hasher.hash(&tcp.tuple),
-                Parsed::Untracked(_) | Parsed::Malformed(_) => 0,
-            };
-            core.flows.prefetch(hash);
-            self.hashes.push(hash);
+    /// Takes up to a burst that other workers have passed on, and does the same with it.
+    pub(super) fn take_steered(&mut self, core: &mut Core<F>, models: &ModelSet) -> usize {
+        let taken = core.steering.take(BURST, |Steered { frame, hash, side }| {
+            self.frames.push(frame);
+            self.hashes.push(Some(hash));
+            self.sides.push(side);
+        });
+        core.tally.steered_in += taken as u64;
+        for frame in &self.frames {
+            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
         }
-        for hash in &self.hashes {
-            core.flows.prefetch_entry(*hash);
+        self.handle(core, models);
+        taken
+    }
+
+    fn handle(&mut self, core: &mut Core<F>, models: &ModelSet) {
+        self.prefetch(core);
+        let frames = self.frames.drain(..).zip(&self.sides).zip(&self.parsed).zip(&self.hashes);
+        for (((frame, side), parsed), hash) in frames {
+            match hash.and_then(|hash| Some((hash, core.steering.elsewhere(hash)?))) {
+                Some((hash, owner)) => core.steer(owner, Steered { frame, hash, side: *side }),
+                None => core.handle(*side, frame, parsed, hash.unwrap_or_default(), models),
+            }
         }
+        self.sides.clear();
+        self.parsed.clear();
+        self.hashes.clear();
+    }
+
+    /// Asks for the memory that the look-ups will read, all of it before the first is waited for.
+    fn prefetch(&self, core: &Core<F>) {
+        let own = || self.hashes.iter().flatten().filter(|hash| core.steering.elsewhere(**hash).is_none());
+        own().for_each(|hash| core.flows.prefetch(*hash));
+        own().for_each(|hash| core.flows.prefetch_entry(*hash));
     }
 }
 
 impl<F: Frame> Core<F> {
+    /// What decides whose a frame is: the flow hash of its tuple. `None` where it has none, and the worker that received
+    /// the frame keeps it.
+    #[inline]
+    fn owner_hash(&self, parsed: &Parsed) -> Option<u64> {
+        match parsed {
+            Parsed::Tcp(tcp) => Some(self.hasher.hash(&tcp.tuple)),
+            Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+        }
+    }
+
+    /// Passes a frame on to its owner, which will count how it ends; ends it here where the lane is full.
+    fn steer(&mut self, owner: usize, steered: Steered<F>) {
+        match self.steering.pass(owner, steered) {
+            Ok(()) => self.tally.steered_out += 1,
+            Err(steered) => {
+                drop(steered);
+                self.tally.end(Verdict::SteerFull);
+            }
+        }
+    }
+
     fn handle(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
