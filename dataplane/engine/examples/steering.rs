@@ -9,6 +9,7 @@
 //! would, so that the owner's core does fetch what the receiver's core has written. Memory goes back through a lane, as
 //! through a mempool's ring.
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +47,8 @@ impl Frame for MemoryFrame {
 /// A queue that always has frames, and memory for them; or none.
 struct Queue {
     receives: bool,
-    free: Vec<Memory>,
+    /// Used in the order in which it came back, as a card's descriptors are.
+    free: VecDeque<Memory>,
     returned: Option<SteerReceiver<Memory>>,
     returns: Option<SteerSender<Memory>>,
     /// Frames so far, by side.
@@ -76,14 +78,14 @@ impl PacketIo for Queue {
             return 0;
         }
         if let Some(lane) = &mut self.returned {
-            lane.take(usize::MAX, |memory| self.free.push(memory));
+            lane.take(usize::MAX, |memory| self.free.push_back(memory));
         }
         let before = into.len();
         let count = &mut self.count[side as usize];
         // From inside one frame of each flow, which establishes it.
         while !into.is_full() && (side == Side::Outside || *count < FLOWS) {
             // Anew for what was dropped.
-            let mut memory = self.free.pop().unwrap_or_else(|| Box::new([0; 60]));
+            let mut memory = self.free.pop_front().unwrap_or_else(|| Box::new([0; 60]));
             write(&mut memory, side, *count);
             *count = count.wrapping_add(1);
             into.push(MemoryFrame(memory));
@@ -95,7 +97,7 @@ impl PacketIo for Queue {
         let taken = from.len();
         for MemoryFrame(mut memory) in from.drain(..) {
             match &mut self.returns {
-                None => self.free.push(memory),
+                None => self.free.push_back(memory),
                 // The other end empties it at each receipt.
                 Some(lane) => {
                     while let Err(back) = lane.push(memory) {
@@ -140,7 +142,7 @@ fn poll(
 }
 
 fn queue(receives: bool) -> Queue {
-    let free = if receives { (0..FRAMES).map(|_| Box::new([0; 60])).collect() } else { Vec::new() };
+    let free = if receives { (0..FRAMES).map(|_| Box::new([0; 60])).collect() } else { VecDeque::new() };
     Queue { receives, free, returned: None, returns: None, count: [0; 2] }
 }
 

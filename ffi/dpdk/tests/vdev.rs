@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use arrayvec::ArrayVec;
+use std::time::{Duration, Instant};
 use weir_dpdk::{Device, Mbuf, Pool, Port, PortConfig, QueuePair, Transparent, testing};
 
 type Burst = ArrayVec<Mbuf, 32>;
@@ -224,6 +225,39 @@ fn a_worker_beyond_the_receive_queues_sends_and_receives_nothing() {
     assert_eq!((queues[1].tx(&mut burst), burst.len()), (1, 0));
     drop((queues, port));
     assert!(std::fs::metadata(&files[2]).unwrap().len() > std::fs::metadata(&files[1]).unwrap().len());
+}
+
+#[test]
+fn memif_carries_each_queue_on_its_own() {
+    let pool = pool("memif", 4095);
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("memif.sock");
+    let end = |name: &str, role: &str| {
+        let name = format!("{name},role={role},socket={},socket-abstract=no,rsize=8", socket.display());
+        let config = PortConfig { workers: 2, ..PortConfig::default() };
+        let mut port = Port::configure(testing::eal(), &device(&name), &config, &pool).unwrap();
+        let queues = port.start().unwrap();
+        (port, queues)
+    };
+    let (server, mut here) = end("net_memif0", "server");
+    let (client, mut there) = end("net_memif1", "client");
+    assert_eq!((server.granted().rx_queues, client.granted().rx_queues), (2, 2));
+    // The two shake hands on DPDK's interrupt thread.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !(server.link().unwrap().up && client.link().unwrap().up) {
+        assert!(Instant::now() < deadline, "memif does not connect");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for queue in 0..2_u8 {
+        let mut burst: Burst = (0..32).map(|n| frame(&pool, &[queue, n].repeat(30))).collect();
+        assert_eq!(there[usize::from(queue)].tx(&mut burst), 32);
+        assert_eq!(here[usize::from(1 - queue)].rx(&mut burst), 0, "another queue's frames");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while burst.len() < 32 && Instant::now() < deadline {
+            here[usize::from(queue)].rx(&mut burst);
+        }
+        assert!((0..32).eq(burst.iter().map(|frame| frame.bytes()[1])) && burst[0].bytes()[0] == queue);
+    }
 }
 
 #[test]
