@@ -87,11 +87,11 @@ impl<F> Steering<F> {
         (owner != self.index).then_some(owner)
     }
 
-    /// Puts a frame into the lane to `owner`, visible there after [`Steering::flush`]. Hands it back when the lane is
+    /// Puts a frame into the lane to its owner, visible there after [`Steering::flush`]. Hands it back when the lane is
     /// full.
     #[inline]
-    pub(crate) fn pass(&mut self, owner: usize, steered: Steered<F>) -> Result<(), Steered<F>> {
-        match self.to.get_mut(owner) {
+    pub(crate) fn pass(&mut self, steered: Steered<F>) -> Result<(), Steered<F>> {
+        match self.to.get_mut(owner(steered.hash, self.workers)) {
             Some(Some(lane)) => lane.push(steered),
             _ => Err(steered),
         }
@@ -163,15 +163,21 @@ mod tests {
 
     #[test]
     fn each_frame_reaches_its_owner_and_lanes_take_turns() {
+        // A hash in the middle of that worker's third.
+        let to = |worker: usize, frame: u32| {
+            let hash = (2 * worker as u64 + 1) * (u64::MAX / 6);
+            assert_eq!(owner(hash, 3), worker);
+            Steered { frame, hash, side: Side::Outside }
+        };
         let mut mesh: Vec<Steering<u32>> = Steering::mesh(3, 4);
         let mut last = mesh.remove(2);
         for (index, place) in mesh.iter_mut().enumerate() {
             for frame in 0..4 {
                 let frame = 10 * index as u32 + frame;
-                place.pass(2, Steered { frame, hash: 0, side: Side::Outside }).unwrap();
+                place.pass(to(2, frame)).unwrap();
             }
-            assert!(place.pass(2, Steered { frame: 99, hash: 0, side: Side::Outside }).is_err(), "full");
-            assert!(place.pass(index, Steered { frame: 99, hash: 0, side: Side::Outside }).is_err(), "own");
+            assert!(place.pass(to(2, 99)).is_err(), "full");
+            assert!(place.pass(to(index, 99)).is_err(), "own");
             place.flush();
         }
         assert_eq!(last.waiting(), 8);

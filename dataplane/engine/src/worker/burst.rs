@@ -17,20 +17,25 @@ use arrayvec::ArrayVec;
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
-    /// Where each arrived.
-    sides: ArrayVec<Side, BURST>,
     parsed: ArrayVec<Parsed, BURST>,
-    /// The hash that says whose each frame is, and where its flow lies in the tables.
-    hashes: ArrayVec<Option<u64>, BURST>,
+    /// The hash that says whose each frame is, and where its flow lies in the tables; zero where it has none.
+    hashes: ArrayVec<u64, BURST>,
+    /// A bit per frame: it arrived on the outside.
+    outside: u32,
+    /// A bit per frame: it belongs to another worker.
+    foreign: u32,
 }
+
+const _: () = assert!(BURST <= u32::BITS as usize);
 
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
         Arrivals {
             frames: Burst::new(),
-            sides: ArrayVec::new(),
             parsed: ArrayVec::new(),
             hashes: ArrayVec::new(),
+            outside: 0,
+            foreign: 0,
         }
     }
 
@@ -48,49 +53,62 @@ impl<F: Frame> Arrivals<F> {
         core.tally.received[side as usize] += received as u64;
         for frame in &self.frames {
             core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
-            let parsed = wire::parse(frame.bytes(), frame.wire_len());
-            self.sides.push(side);
-            self.hashes.push(core.owner_hash(&parsed));
-            self.parsed.push(parsed);
+            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
         }
+        self.outside = if side == Side::Outside { u32::MAX } else { 0 };
+        self.hash(core);
         self.handle(core, models);
         received
     }
 
     /// Takes up to a burst that other workers have passed on, and does the same with it.
     pub(super) fn take_steered(&mut self, core: &mut Core<F>, models: &ModelSet) -> usize {
+        (self.outside, self.foreign) = (0, 0);
         let taken = core.steering.take(BURST, |Steered { frame, hash, side }| {
+            self.outside |= (side as u32) << self.frames.len();
             self.frames.push(frame);
-            self.hashes.push(Some(hash));
-            self.sides.push(side);
+            self.hashes.push(hash);
         });
         core.tally.steered_in += taken as u64;
-        for frame in &self.frames {
+        for (frame, hash) in self.frames.iter().zip(&self.hashes) {
+            core.flows.prefetch(*hash);
             self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
         }
         self.handle(core, models);
         taken
     }
 
-    fn handle(&mut self, core: &mut Core<F>, models: &ModelSet) {
-        self.prefetch(core);
-        let frames = self.frames.drain(..).zip(&self.sides).zip(&self.parsed).zip(&self.hashes);
-        for (((frame, side), parsed), hash) in frames {
-            match hash.and_then(|hash| Some((hash, core.steering.elsewhere(hash)?))) {
-                Some((hash, owner)) => core.steer(owner, Steered { frame, hash, side: *side }),
-                None => core.handle(*side, frame, parsed, hash.unwrap_or_default(), models),
+    /// Hashes the frames that have an owner, and asks for the memory that the look-ups of this worker's own will read,
+    /// all of it before the first is waited for.
+    fn hash(&mut self, core: &Core<F>) {
+        self.foreign = 0;
+        for parsed in &self.parsed {
+            let hash = core.owner_hash(parsed);
+            let elsewhere = hash.and_then(|hash| core.steering.elsewhere(hash)).is_some();
+            self.foreign |= u32::from(elsewhere) << self.hashes.len();
+            let hash = hash.unwrap_or(0);
+            if !elsewhere {
+                core.flows.prefetch(hash);
             }
+            self.hashes.push(hash);
         }
-        self.sides.clear();
-        self.parsed.clear();
-        self.hashes.clear();
     }
 
-    /// Asks for the memory that the look-ups will read, all of it before the first is waited for.
-    fn prefetch(&self, core: &Core<F>) {
-        let own = || self.hashes.iter().flatten().filter(|hash| core.steering.elsewhere(**hash).is_none());
-        own().for_each(|hash| core.flows.prefetch(*hash));
-        own().for_each(|hash| core.flows.prefetch_entry(*hash));
+    fn handle(&mut self, core: &mut Core<F>, models: &ModelSet) {
+        for hash in &self.hashes {
+            core.flows.prefetch_entry(*hash);
+        }
+        let frames = self.frames.drain(..).zip(&self.parsed).zip(&self.hashes);
+        for (at, ((frame, parsed), &hash)) in frames.enumerate() {
+            let side = if self.outside >> at & 1 == 0 { Side::Inside } else { Side::Outside };
+            if self.foreign >> at & 1 == 0 {
+                core.handle(side, frame, parsed, hash, models);
+            } else {
+                core.steer(Steered { frame, hash, side });
+            }
+        }
+        self.parsed.clear();
+        self.hashes.clear();
     }
 }
 
@@ -106,8 +124,8 @@ impl<F: Frame> Core<F> {
     }
 
     /// Passes a frame on to its owner, which will count how it ends; ends it here where the lane is full.
-    fn steer(&mut self, owner: usize, steered: Steered<F>) {
-        match self.steering.pass(owner, steered) {
+    fn steer(&mut self, steered: Steered<F>) {
+        match self.steering.pass(steered) {
             Ok(()) => self.tally.steered_out += 1,
             Err(steered) => {
                 drop(steered);
