@@ -19,6 +19,7 @@ pub mod models;
 pub mod pace;
 pub mod rule;
 pub mod sampler;
+pub mod steer;
 pub mod time;
 pub mod track;
 pub mod verdict;

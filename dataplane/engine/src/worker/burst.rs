@@ -7,6 +7,7 @@ use crate::flow::{FlowEntry, FlowId};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
+use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
@@ -17,16 +18,29 @@ use arrayvec::ArrayVec;
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
     parsed: ArrayVec<Parsed, BURST>,
-    /// Flow hashes of the TCP frames; zero for others.
+    /// The hash that says whose each frame is, and where its flow lies in the tables; zero where it has none.
     hashes: ArrayVec<u64, BURST>,
+    /// A bit per frame: it arrived on the outside.
+    outside: u32,
+    /// A bit per frame: it belongs to another worker.
+    foreign: u32,
 }
+
+const _: () = assert!(BURST <= u32::BITS as usize);
 
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
-        Arrivals { frames: Burst::new(), parsed: ArrayVec::new(), hashes: ArrayVec::new() }
+        Arrivals {
+            frames: Burst::new(),
+            parsed: ArrayVec::new(),
+            hashes: ArrayVec::new(),
+            outside: 0,
+            foreign: 0,
+        }
     }
 
-    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog.
+    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog, or on
+    /// its way to the worker whose it is.
     pub(super) fn receive<Io: PacketIo<Frame = F>>(
         &mut self,
         side: Side,
@@ -41,33 +55,85 @@ impl<F: Frame> Arrivals<F> {
             core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
             self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
         }
+        self.outside = if side == Side::Outside { u32::MAX } else { 0 };
         self.hash(core);
-        for ((frame, parsed), hash) in self.frames.drain(..).zip(&self.parsed).zip(&self.hashes) {
-            core.handle(side, frame, parsed, *hash, models);
-        }
-        self.parsed.clear();
-        self.hashes.clear();
+        self.handle(core, models);
         received
     }
 
-    /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
-    /// waited for.
+    /// Takes up to a burst that other workers have passed on, and does the same with it.
+    pub(super) fn take_steered(&mut self, core: &mut Core<F>, models: &ModelSet) -> usize {
+        (self.outside, self.foreign) = (0, 0);
+        let taken = core.steering.take(BURST, |Steered { frame, hash, side }| {
+            self.outside |= (side as u32) << self.frames.len();
+            self.frames.push(frame);
+            self.hashes.push(hash);
+        });
+        core.tally.steered_in += taken as u64;
+        for (frame, hash) in self.frames.iter().zip(&self.hashes) {
+            core.flows.prefetch(*hash);
+            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
+        }
+        self.handle(core, models);
+        taken
+    }
+
+    /// Hashes the frames that have an owner, and asks for the memory that the look-ups of this worker's own will read,
+    /// all of it before the first is waited for.
     fn hash(&mut self, core: &Core<F>) {
+        self.foreign = 0;
         for parsed in &self.parsed {
-            let hash = match parsed {
-                Parsed::Tcp(tcp) => core.hasher.hash(&tcp.tuple),
-                Parsed::Untracked(_) | Parsed::Malformed(_) => 0,
-            };
-            core.flows.prefetch(hash);
+            let hash = core.owner_hash(parsed);
+            let elsewhere = hash.and_then(|hash| core.steering.elsewhere(hash)).is_some();
+            self.foreign |= u32::from(elsewhere) << self.hashes.len();
+            let hash = hash.unwrap_or(0);
+            if !elsewhere {
+                core.flows.prefetch(hash);
+            }
             self.hashes.push(hash);
         }
+    }
+
+    fn handle(&mut self, core: &mut Core<F>, models: &ModelSet) {
         for hash in &self.hashes {
             core.flows.prefetch_entry(*hash);
         }
+        let frames = self.frames.drain(..).zip(&self.parsed).zip(&self.hashes);
+        for (at, ((frame, parsed), &hash)) in frames.enumerate() {
+            let side = if self.outside >> at & 1 == 0 { Side::Inside } else { Side::Outside };
+            if self.foreign >> at & 1 == 0 {
+                core.handle(side, frame, parsed, hash, models);
+            } else {
+                core.steer(Steered { frame, hash, side });
+            }
+        }
+        self.parsed.clear();
+        self.hashes.clear();
     }
 }
 
 impl<F: Frame> Core<F> {
+    /// What decides whose a frame is: the flow hash of its tuple. `None` where it has none, and the worker that received
+    /// the frame keeps it.
+    #[inline]
+    fn owner_hash(&self, parsed: &Parsed) -> Option<u64> {
+        match parsed {
+            Parsed::Tcp(tcp) => Some(self.hasher.hash(&tcp.tuple)),
+            Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+        }
+    }
+
+    /// Passes a frame on to its owner, which will count how it ends; ends it here where the lane is full.
+    fn steer(&mut self, steered: Steered<F>) {
+        match self.steering.pass(steered) {
+            Ok(()) => self.tally.steered_out += 1,
+            Err(steered) => {
+                drop(steered);
+                self.tally.end(Verdict::SteerFull);
+            }
+        }
+    }
+
     fn handle(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
