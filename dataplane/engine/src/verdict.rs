@@ -15,13 +15,13 @@ pub enum Verdict {
     Forwarded = 0,
     /// A frame of a paced flow, sent on at its departure time, after a stay on the wheel.
     Paced,
-    /// A well-formed frame that belongs to no tracked flow (ARP, NDP, ICMP, UDP, fragments, other protocols),
-    /// sent on untouched.
+    /// A well-formed frame that belongs to no tracked flow (ARP, NDP, ICMP, UDP, fragments, other protocols; in mode
+    /// `route` also what leaves by the side on which it came), sent on.
     Untracked,
     /// A frame whose headers do not parse or are cut short, sent on untouched: a transparent wire does not
-    /// judge.
+    /// judge. In mode `route` only above a sound IP header.
     Malformed,
-    /// A TCP frame of a new flow that found its table full, sent on untouched by the classical rule.
+    /// A TCP frame of a new flow that found its table full, sent on by the classical rule.
     TableFull,
     /// Dropped: the flow's share of the wheel, or the wheel, was full, or the departure lay beyond the horizon.
     PaceFull,
@@ -31,6 +31,28 @@ pub enum Verdict {
     Empty,
     /// Dropped: still held when the appliance stopped and the time to drain ran out.
     Undrained,
+    /// Mode `route`: a frame for Weir itself (ARP, neighbour discovery, anything to its own addresses), taken up,
+    /// answered or refused.
+    Consumed,
+    /// Mode `route`: a frame that Weir made, sent.
+    Originated,
+    /// Mode `route`, dropped: for another station on the link or for a group of them, or with a VLAN tag.
+    NotForUs,
+    /// Mode `route`, dropped: neither IP nor ARP.
+    NotIp,
+    /// Mode `route`, dropped: an IP header, an ARP packet or a message of discovery that does not hold.
+    BadHeader,
+    /// Mode `route`, dropped: an address that cannot be seen there, such as a source that is Weir's own, loopback or a
+    /// group.
+    Martian,
+    /// Mode `route`, dropped: the forwarding table knows no way.
+    NoRoute,
+    /// Mode `route`, dropped: its hops were used up.
+    TtlExpired,
+    /// Mode `route`, dropped: longer than the MTU of the side by which it would leave.
+    TooBig,
+    /// Mode `route`, dropped: the next hop's Ethernet address was not found, or too much waited for it.
+    NeighbourUnresolved,
 }
 
 impl Verdict {
@@ -38,7 +60,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 9] = [
+    pub const ALL: [Verdict; 19] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -48,6 +70,16 @@ impl Verdict {
         Verdict::TxFull,
         Verdict::Empty,
         Verdict::Undrained,
+        Verdict::Consumed,
+        Verdict::Originated,
+        Verdict::NotForUs,
+        Verdict::NotIp,
+        Verdict::BadHeader,
+        Verdict::Martian,
+        Verdict::NoRoute,
+        Verdict::TtlExpired,
+        Verdict::TooBig,
+        Verdict::NeighbourUnresolved,
     ];
 
     /// Name as in metrics, status and logs.
@@ -62,6 +94,16 @@ impl Verdict {
             Verdict::TxFull => "tx_full",
             Verdict::Empty => "empty",
             Verdict::Undrained => "undrained",
+            Verdict::Consumed => "consumed",
+            Verdict::Originated => "originated",
+            Verdict::NotForUs => "not_for_us",
+            Verdict::NotIp => "not_ip",
+            Verdict::BadHeader => "bad_header",
+            Verdict::Martian => "martian",
+            Verdict::NoRoute => "no_route",
+            Verdict::TtlExpired => "ttl_expired",
+            Verdict::TooBig => "too_big",
+            Verdict::NeighbourUnresolved => "neighbour_unresolved",
         }
     }
 
@@ -74,6 +116,7 @@ impl Verdict {
                 | Verdict::Untracked
                 | Verdict::Malformed
                 | Verdict::TableFull
+                | Verdict::Originated
         )
     }
 }
@@ -93,7 +136,7 @@ pub struct Tally {
     pub originated: u64,
     /// Frames that ended, by verdict.
     pub ended: [u64; Verdict::COUNT],
-    /// Frames inside the engine now: on the wheel or in a transmit backlog.
+    /// Frames inside the engine now: on the wheel, waiting for a neighbour, or in a transmit backlog.
     pub held: u64,
 }
 

@@ -42,6 +42,7 @@ fn config(rule: PacingRule) -> EngineConfig {
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),
+        route: None,
     }
 }
 
