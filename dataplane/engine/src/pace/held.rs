@@ -50,8 +50,11 @@ impl Queue {
 
 impl<F> HeldFrames<F> {
     pub(super) fn new(max: u32) -> HeldFrames<F> {
-        let places =
-            (0..max).map(|index| Place { held: None, next: if index + 1 < max { index + 1 } else { NONE }, hop: Hop::NONE });
+        let places = (0..max).map(|index| Place {
+            held: None,
+            next: if index + 1 < max { index + 1 } else { NONE },
+            hop: Hop::NONE,
+        });
         HeldFrames { places: places.collect(), free: if max == 0 { NONE } else { 0 }, len: 0 }
     }
 

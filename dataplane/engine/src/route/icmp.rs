@@ -95,8 +95,12 @@ pub(super) fn error_len(bytes: &[u8], packet: &Packet) -> usize {
 pub(super) fn write_error(frame: &mut [u8], source: IpAddr, packet: &Packet, bytes: &[u8], trouble: Trouble) {
     let quoted = packet.bytes(bytes);
     let written = match (source, packet.source) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => write_error_4(frame, source, destination, quoted, trouble),
-        (IpAddr::V6(source), IpAddr::V6(destination)) => write_error_6(frame, source, destination, quoted, trouble),
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            write_error_4(frame, source, destination, quoted, trouble)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            write_error_6(frame, source, destination, quoted, trouble)
+        }
         _ => None,
     };
     debug_assert!(written.is_some(), "a frame of {} bytes for an error", frame.len());
@@ -142,7 +146,12 @@ fn write_error_6(
     write_message(message, trouble.v6(), quoted, pseudo)
 }
 
-fn write_message(message: &mut [u8], (kind, code, word): (u8, u8, u32), quoted: &[u8], pseudo: Sum) -> Option<()> {
+fn write_message(
+    message: &mut [u8],
+    (kind, code, word): (u8, u8, u32),
+    quoted: &[u8],
+    pseudo: Sum,
+) -> Option<()> {
     let (head, quote) = message.split_first_chunk_mut::<ICMP_LEN>()?;
     head[..2].copy_from_slice(&[kind, code]);
     head[4..].copy_from_slice(&word.to_be_bytes());

@@ -129,7 +129,8 @@ pub(super) fn kind(interfaces: &[Interface; 2], side: Side, address: IpAddr) -> 
         return Kind::Own;
     }
     let limited = address == IpAddr::V4(core::net::Ipv4Addr::BROADCAST);
-    if address.is_multicast() || limited || interfaces.iter().any(|interface| interface.is_broadcast(address)) {
+    if address.is_multicast() || limited || interfaces.iter().any(|interface| interface.is_broadcast(address))
+    {
         return Kind::Group;
     }
     if is_link_local(address) { Kind::LinkLocal } else { Kind::Unicast }

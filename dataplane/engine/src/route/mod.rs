@@ -386,7 +386,9 @@ impl<F: Frame> Router<F> {
         if !packet.icmp_holds(bytes, &upper) {
             return Some(Verdict::BadHeader.into());
         }
-        let Some(discovery) = ndp::read(bytes, packet, &upper) else { return Some(Verdict::BadHeader.into()) };
+        let Some(discovery) = ndp::read(bytes, packet, &upper) else {
+            return Some(Verdict::BadHeader.into());
+        };
         Some(match discovery {
             Discovery::OfRouters => Verdict::NotForUs.into(),
             _ if matches!(source, Kind::Own | Kind::Group) => {
@@ -456,7 +458,9 @@ impl<F: Frame> Router<F> {
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) -> bool {
-        let Some((hop, waited)) = self.neighbours[side as usize].hear(address, heard, now) else { return false };
+        let Some((hop, waited)) = self.neighbours[side as usize].hear(address, heard, now) else {
+            return false;
+        };
         for waiting in waited {
             self.depart(Way { out: side, hop }, waiting.frame, waiting.verdict, now, outlet);
         }
@@ -503,7 +507,13 @@ impl<F: Frame> Router<F> {
     }
 
     /// The way to one whose packet came in on `side`. A link-local address is a neighbour there.
-    fn way_back(&mut self, side: Side, to: IpAddr, now: Ns, outlet: &mut impl Outlet<Frame = F>) -> Option<Way> {
+    fn way_back(
+        &mut self,
+        side: Side,
+        to: IpAddr,
+        now: Ns,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) -> Option<Way> {
         let next = match interface::is_link_local(to) {
             true => NextHop { out: side, neighbour: to },
             false => self.fib.find(to)?,

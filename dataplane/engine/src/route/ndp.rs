@@ -38,7 +38,9 @@ pub(super) enum Discovery {
 /// Reads a discovery message (ICMPv6 types 133 to 137) of a packet whose ICMPv6 checksum is right. `None` when it must
 /// be dropped.
 pub(super) fn read(bytes: &[u8], packet: &Packet, upper: &Upper) -> Option<Discovery> {
-    let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else { return None };
+    let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else {
+        return None;
+    };
     let message = bytes.get(upper.at..ETHERNET_LEN + packet.len as usize)?;
     let kind = *message.first()?;
     if packet.hops != HOPS || *message.get(1)? != 0 {
@@ -86,7 +88,13 @@ fn option(mut options: &[u8], kind: u8) -> Option<Option<Mac>> {
 
 /// Writes "who has `target`?" into a frame of [`FRAME_LEN`] bytes: to the group that the target listens to, or to
 /// where it last was.
-pub(super) fn write_solicitation(frame: &mut [u8], mac: Mac, own: Ipv6Addr, target: Ipv6Addr, to: Option<Mac>) {
+pub(super) fn write_solicitation(
+    frame: &mut [u8],
+    mac: Mac,
+    own: Ipv6Addr,
+    target: Ipv6Addr,
+    to: Option<Mac>,
+) {
     let group = solicited_node(target);
     let (to, destination) = match to {
         Some(to) => (to, target),

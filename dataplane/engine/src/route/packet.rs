@@ -146,7 +146,12 @@ impl Packet {
                 (0, _) => Part::First,
                 _ => Part::Later,
             };
-            return Some(Upper { protocol: *ip.get(9)?, at: ETHERNET_LEN + self.header_len, named_at: 9, part });
+            return Some(Upper {
+                protocol: *ip.get(9)?,
+                at: ETHERNET_LEN + self.header_len,
+                named_at: 9,
+                part,
+            });
         }
         let (mut protocol, mut named_at, mut at, mut part) = (*ip.get(6)?, 6, IPV6_LEN, Part::Whole);
         for _ in 0..EXTENSIONS_MAX {
@@ -172,7 +177,8 @@ impl Packet {
                 break;
             }
         }
-        let walked = part == Part::Later || !matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION);
+        let walked =
+            part == Part::Later || !matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION);
         (walked && at <= ip.len()).then_some(Upper { protocol, at: ETHERNET_LEN + at, named_at, part })
     }
 

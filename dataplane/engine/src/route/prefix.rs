@@ -88,7 +88,9 @@ mod tests {
     #[test]
     fn broadcasts_networks_and_overlaps() {
         let network = prefix("10.8.0.1/24");
-        for (address, is) in [("10.8.0.255", true), ("10.8.0.0", true), ("10.8.0.1", false), ("10.9.0.255", false)] {
+        for (address, is) in
+            [("10.8.0.255", true), ("10.8.0.0", true), ("10.8.0.1", false), ("10.9.0.255", false)]
+        {
             assert_eq!(network.is_broadcast(address.parse().unwrap()), is, "{address}");
         }
         assert!(!prefix("10.8.0.0/31").is_broadcast("10.8.0.1".parse().unwrap()));

@@ -204,7 +204,12 @@ impl<F: Frame> Core<F> {
             }
             match router {
                 None => {
-                    burst::queue(&mut backlogs[Side::Outside as usize], departure.frame, Verdict::Paced, tally);
+                    burst::queue(
+                        &mut backlogs[Side::Outside as usize],
+                        departure.frame,
+                        Verdict::Paced,
+                        tally,
+                    );
                 }
                 Some(router) => {
                     let way = Way { out: Side::Outside, hop: departure.hop };
