@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
 use weir_cpu::TscClock;
-use weir_dpdk::{Device, Eal, EalConfig, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_dpdk::{Device, Eal, EalConfig, Filter, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_engine::config::EngineConfig;
 use weir_engine::io::Side;
 use weir_engine::time::Ns;
 use weir_engine::worker::Worker;
@@ -38,7 +39,8 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     let (eal, lcore) = start_eal(plan, devices)?;
     let buffers = plan.buffers();
     let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
-    let (ports, io) = start_ports(eal, devices, &pool)?;
+    let mut engine = plan.engine.clone();
+    let (ports, io) = start_ports(eal, plan, devices, &pool, &mut engine)?;
 
     let (writer, reader) = board();
     let status = Status {
@@ -58,8 +60,17 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
     control.serve(plan.metrics)?;
     let polling = Arc::new(AtomicBool::new(false));
-    let running =
-        start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
+    let running = start_worker(
+        engine,
+        plan.drain_max,
+        lcore,
+        io,
+        clock,
+        writer,
+        &polling,
+        prepared.models_in,
+        prepared.samples_in,
+    )?;
     let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
     while !stop.load(Ordering::Relaxed) && !running.is_finished() {
@@ -118,13 +129,40 @@ fn device(plan: &DevicePlan) -> anyhow::Result<Device> {
     Ok(plan.to_string().parse::<Device>()?)
 }
 
-fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Result<([Port; 2], DeviceIo)> {
-    let open = |side: Side| {
-        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &PortConfig::default(), pool)
+/// Opens and starts both ports. In mode `route` each side of `engine` is given its port's Ethernet address unless the
+/// configuration has another.
+fn start_ports(
+    eal: Eal,
+    plan: &Plan,
+    devices: &[DevicePlan; 2],
+    pool: &Pool,
+    engine: &mut EngineConfig,
+) -> anyhow::Result<([Port; 2], DeviceIo)> {
+    let mut open = |side: Side| {
+        let mac_of_port = plan.mac_of_port[side as usize];
+        // A port filters for its own address only.
+        let filter = if mac_of_port { Filter::OwnAndGroups } else { Filter::Open };
+        let config = PortConfig { filter, ..PortConfig::default() };
+        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &config, pool)
             .with_context(|| side.name())?;
+        let granted = port.granted();
+        if let Some(route) = &mut engine.route {
+            let interface = &mut route.sides[side as usize];
+            if mac_of_port {
+                interface.mac = port.mac().with_context(|| side.name())?.0;
+            }
+            if interface.mtu > granted.mtu {
+                return Err(anyhow!(
+                    "route.{}.mtu: expected at most {}, what {} takes, found {}",
+                    side.name(),
+                    granted.mtu,
+                    port.name(),
+                    interface.mtu
+                ));
+            }
+        }
         let queues = port.start().with_context(|| side.name())?;
         let queues = queues.into_iter().next().ok_or_else(|| anyhow!("a started port gave no queue"))?;
-        let granted = port.granted();
         info!(
             "{} is {}: {}/{} descriptors, MTU {}",
             side.name(),
@@ -137,12 +175,13 @@ fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Resu
     };
     let (inside, inside_queues) = open(Side::Inside)?;
     let (outside, outside_queues) = open(Side::Outside)?;
-    Ok(([inside, outside], DeviceIo::new([inside_queues, outside_queues])))
+    Ok(([inside, outside], DeviceIo::new([inside_queues, outside_queues], *pool)))
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is one thing that moves to the worker's thread")]
 fn start_worker(
-    plan: &Plan,
+    engine: EngineConfig,
+    drain_max: Ns,
     lcore: Lcore,
     mut io: DeviceIo,
     clock: TscClock,
@@ -151,7 +190,7 @@ fn start_worker(
     mut models: weir_handoff::Reader<weir_engine::models::ModelSet>,
     samples: weir_handoff::LaneSender<weir_engine::sampler::Sample>,
 ) -> anyhow::Result<Running<Outcome>> {
-    let (engine, drain_max, stop) = (plan.engine.clone(), plan.drain_max, Arc::clone(stop));
+    let stop = Arc::clone(stop);
     let job = move || {
         // On the worker's own core, so that its memory is near it.
         let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples);
