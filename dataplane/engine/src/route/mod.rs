@@ -54,7 +54,7 @@ use interface::{Interface, Kind, Mac, kind};
 use ndp::Discovery;
 use neighbour::{Due, Found, Heard, Leave, Neighbours, Queue, State, Waiting};
 use packet::{ETHERNET_LEN, Packet, Part, TCP, TYPE_ARP, TYPE_IPV4, TYPE_IPV6, UDP};
-use packet::{ICMP, ICMP6, TYPE_SERVICE_VLAN, TYPE_VLAN};
+use packet::{ICMP, ICMP6, NO_NEXT_HEADER, TYPE_SERVICE_VLAN, TYPE_VLAN};
 
 /// Timers handled per turn at most: more neighbours than can be asked for at once.
 const TIMERS_PER_TURN: usize = 64;
@@ -197,6 +197,10 @@ impl<F: Frame> Router<F> {
         let mtu = self.interfaces[next.out as usize].mtu;
         if packet.len > u32::from(mtu) {
             return Err(End::Trouble(packet, Trouble::TooBig { mtu }, Verdict::TooBig));
+        }
+        // The packet fits and what follows it does not: no padding is that long, and no sender to be told of it.
+        if wire_len > ETHERNET_LEN as u32 + u32::from(mtu) {
+            return Err(Verdict::TooBig.into());
         }
         let hop = self.find_or_ask(next, now, outlet).ok_or(Verdict::NeighbourUnresolved)?;
         packet.take_hop(frame.bytes_mut());
@@ -481,6 +485,7 @@ impl<F: Frame> Router<F> {
         let trouble = match upper.protocol {
             // Nothing is put together here; a later fragment is never answered in any case.
             _ if icmp => return Verdict::Consumed.into(),
+            NO_NEXT_HEADER if !packet.is_v4() => return Verdict::Consumed.into(),
             TCP | UDP => Trouble::PortUnreachable,
             _ => Trouble::ProtocolUnreachable { named_at: upper.named_at },
         };

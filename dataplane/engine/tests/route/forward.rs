@@ -104,6 +104,11 @@ fn what_is_dropped_in_silence() {
         ("a link-local source", from6(GATEWAY.v6), Verdict::Martian),
         ("a loopback destination", udp4([127, 0, 0, 1], 64, 0), Verdict::Martian),
         ("an unspecified destination", udp6([0; 16], 64, 0), Verdict::Martian),
+        (
+            "a small packet in a frame beyond the MTU",
+            [udp4(SERVER.v4, 64, 0), vec![0; 1_500]].concat(),
+            Verdict::TooBig,
+        ),
         ("nothing at all", Vec::new(), Verdict::Empty),
     ];
     let mut world = World::met(&config());

@@ -66,6 +66,10 @@ fn other_services_are_refused_by_name() {
     mend(&mut gre4);
     let mut gre6 = finish(ip6(TO_WEIR, CLIENT.v6, WEIR_INSIDE.v6, 64).udp(1, 2), &[]);
     gre6[20] = 47;
+    // A packet that carries nothing asks for nothing.
+    let mut nothing = gre6.clone();
+    nothing[20] = 59;
+    assert_eq!(world.fate(Side::Inside, nothing), (Verdict::Consumed, Default::default()));
     for (frame, told) in [
         (finish(ip4(TO_WEIR, CLIENT.v4, WEIR_INSIDE.v4, 64).udp(1, 2), b"x"), (3, 3, 0)),
         (finish(ip6(TO_WEIR, CLIENT.v6, WEIR_INSIDE.v6, 64).udp(1, 2), b"x"), (1, 4, 0)),
