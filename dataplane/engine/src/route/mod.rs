@@ -13,12 +13,12 @@
 //!                     asked for; a few frames wait; answered -> port, or else host unreachable
 //! ```
 //!
-//! A frame that pacing holds keeps a [`Hop`], not an Ethernet address: the neighbour may move meanwhile.
+//! A frame that pacing holds keeps a `Hop`, not an Ethernet address: the neighbour may move meanwhile.
 //!
 //! Left out, on purpose or for now: VLAN tags (`not_for_us`), fragmentation (a packet that is too big is answered with
 //! its MTU, DF or not), redirects (a hairpin is forwarded, unpaced), router advertisements, multicast routing and
 //! listener reports, duplicate address detection, reverse-path filters, and tunnels, which are to be decapsulated
-//! before [`Router::admit`] once there are any.
+//! before `Router::admit` once there are any.
 //!
 //! One worker: the table of neighbours is its own. With several, each asks for itself, and the frames of ARP and
 //! discovery, of which there are few, are to be copied to all workers, since an answer arrives at any of their queues.
