@@ -232,6 +232,7 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
         (format!("-c 1 -t 1 -W 2 {SERVER_V6}"), false, "From fd08::1 icmp_seq=1 Time exceeded: Hop limit"),
         (format!("-c 1 -W 2 -M do -s 1372 {SERVER_V4}"), true, "1380 bytes from"),
         (format!("-c 1 -W 2 -M do -s 1373 {SERVER_V4}"), false, "Frag needed and DF set (mtu = 1400)"),
+        (format!("-c 1 -W 2 -M dont -s 1450 {SERVER_V4}"), true, "1458 bytes from"),
         (format!("-c 1 -W 2 -M do -s 1352 {SERVER_V6}"), true, "1360 bytes from"),
         (format!("-c 1 -W 2 -M do -s 1353 {SERVER_V6}"), false, "Packet too big: mtu=1400"),
         (format!("-c 1 -W 6 {}", gone[0]), false, "From 10.8.0.1 icmp_seq=1 Destination Host Unreachable"),
@@ -264,6 +265,7 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
         ("originated", 8),
         ("ttl_expired", 2),
         ("too_big", 2),
+        ("fragmented", 1),
         ("neighbour_unresolved", 2),
     ] {
         assert!(verdicts[verdict] >= least, "{verdict}: {verdicts:?}");

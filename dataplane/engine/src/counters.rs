@@ -102,7 +102,7 @@ stats! {
     Counter "originated_total" "Frames that Weir made in mode route, by what they say." by "kind" {
         originated_arp_requests "arp_request", originated_arp_replies "arp_reply",
         originated_solicitations "neighbour_solicitation", originated_advertisements "neighbour_advertisement",
-        originated_icmp_errors "icmp_error", originated_echo_replies "echo_reply"
+        originated_icmp_errors "icmp_error", originated_echo_replies "echo_reply", originated_fragments "fragment"
     }
     Counter "originate_failed_total" "Frames that Weir could not make for want of a buffer." { originate_failed }
     Counter "icmp_errors_withheld_total" "ICMP errors not sent: barred by the RFCs, over the rate, no way back." by "reason" {

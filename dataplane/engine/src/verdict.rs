@@ -36,6 +36,8 @@ pub enum Verdict {
     Consumed,
     /// Mode `route`: a frame that Weir made, sent.
     Originated,
+    /// Mode `route`: an IPv4 packet too long for the way out, cut; its parts are originated frames.
+    Fragmented,
     /// Mode `route`, dropped: for another station on the link or for a group of them, or with a VLAN tag.
     NotForUs,
     /// Mode `route`, dropped: neither IP nor ARP.
@@ -60,7 +62,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 19] = [
+    pub const ALL: [Verdict; 20] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -72,6 +74,7 @@ impl Verdict {
         Verdict::Undrained,
         Verdict::Consumed,
         Verdict::Originated,
+        Verdict::Fragmented,
         Verdict::NotForUs,
         Verdict::NotIp,
         Verdict::BadHeader,
@@ -96,6 +99,7 @@ impl Verdict {
             Verdict::Undrained => "undrained",
             Verdict::Consumed => "consumed",
             Verdict::Originated => "originated",
+            Verdict::Fragmented => "fragmented",
             Verdict::NotForUs => "not_for_us",
             Verdict::NotIp => "not_ip",
             Verdict::BadHeader => "bad_header",

@@ -15,10 +15,9 @@
 //!
 //! A frame that pacing holds keeps a `Hop`, not an Ethernet address: the neighbour may move meanwhile.
 //!
-//! Left out, on purpose or for now: VLAN tags (`not_for_us`), fragmentation (a packet that is too big is answered with
-//! its MTU, DF or not), redirects (a hairpin is forwarded, unpaced), router advertisements, multicast routing and
-//! listener reports, duplicate address detection, reverse-path filters, and tunnels, which are to be decapsulated
-//! before `Router::admit` once there are any.
+//! Left out, on purpose or for now: VLAN tags (`not_for_us`), redirects (a hairpin is forwarded, unpaced), router
+//! advertisements, multicast routing and listener reports, duplicate address detection, reverse-path filters, and
+//! tunnels, which are to be decapsulated before `Router::admit` once there are any.
 //!
 //! One worker: the table of neighbours is its own. With several, each asks for itself, and the frames of ARP and
 //! discovery, of which there are few, are to be copied to all workers, since an answer arrives at any of their queues.
@@ -27,6 +26,7 @@ mod arp;
 mod bucket;
 mod config;
 mod fib;
+mod fragment;
 mod icmp;
 mod interface;
 mod mss;
@@ -144,6 +144,7 @@ impl<F: Frame> Router<F> {
                 self.tell(side, frame.bytes(), &packet, trouble, now, outlet);
                 outlet.end(frame, verdict);
             }
+            Err(End::Cut(packet, next)) => self.cut(side, frame, &packet, next, now, outlet),
             Err(End::Arp(arp)) => self.answer_arp(side, frame, &arp, outlet),
             Err(End::Echo(packet)) => self.answer_echo(side, frame, &packet, now, outlet),
         }
@@ -196,7 +197,10 @@ impl<F: Frame> Router<F> {
         }
         let mtu = self.interfaces[next.out as usize].mtu;
         if packet.len > u32::from(mtu) {
-            return Err(End::Trouble(packet, Trouble::TooBig { mtu }, Verdict::TooBig));
+            return Err(match packet.may_be_cut(bytes) {
+                true => End::Cut(packet, next),
+                false => End::Trouble(packet, Trouble::TooBig { mtu }, Verdict::TooBig),
+            });
         }
         // The packet fits and what follows it does not: no padding is that long, and no sender to be told of it.
         if wire_len > ETHERNET_LEN as u32 + u32::from(mtu) {
@@ -210,6 +214,35 @@ impl<F: Frame> Router<F> {
             outlet.stats().mss_clamped += 1;
         }
         Ok(Way { out: next.out, hop })
+    }
+
+    /// Sends a packet on in parts that fit. They are frames of Weir's own, and neither tracked nor paced: no fragment is.
+    fn cut(
+        &mut self,
+        side: Side,
+        mut frame: F,
+        packet: &Packet,
+        next: NextHop,
+        now: Ns,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) {
+        let mtu = self.interfaces[next.out as usize].mtu;
+        let Some(parts) = fragment::parts(frame.bytes(), packet, mtu) else {
+            self.tell(side, frame.bytes(), packet, Trouble::TooBig { mtu }, now, outlet);
+            return outlet.end(frame, Verdict::TooBig);
+        };
+        let Some(hop) = self.find_or_ask(next, now, outlet) else {
+            return outlet.end(frame, Verdict::NeighbourUnresolved);
+        };
+        packet.take_hop(frame.bytes_mut());
+        for part in parts {
+            // The rest is of no use without it.
+            let Some(mut made) = outlet.make(next.out, part.frame_len(packet)) else { break };
+            part.write(made.bytes_mut(), frame.bytes(), packet);
+            outlet.stats().originated_fragments += 1;
+            self.depart(Way { out: next.out, hop }, made, Verdict::Originated, now, outlet);
+        }
+        outlet.end(frame, Verdict::Fragmented);
     }
 
     /// A frame leaves towards `way` now, or waits until its neighbour is known. It ends in `verdict` when it has left.
@@ -566,6 +599,8 @@ enum End {
     Of(Verdict),
     /// Its sender is told.
     Trouble(Packet, Trouble, Verdict),
+    /// It goes on in parts.
+    Cut(Packet, NextHop),
     /// Its frame becomes the answer.
     Arp(Arp),
     Echo(Packet),

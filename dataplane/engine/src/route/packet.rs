@@ -34,7 +34,7 @@ pub(super) struct Packet {
     pub(super) hops: u8,
     /// The frame was sent to more than one station.
     pub(super) to_group: bool,
-    header_len: usize,
+    pub(super) header_len: usize,
 }
 
 /// What lies above IP.
@@ -114,6 +114,11 @@ impl Packet {
 
     pub(super) fn is_v4(&self) -> bool {
         self.source.is_ipv4()
+    }
+
+    /// Whether a router may cut it: never in IPv6, nor with DF set.
+    pub(super) fn may_be_cut(&self, bytes: &[u8]) -> bool {
+        self.is_v4() && bytes.get(ETHERNET_LEN + 6).is_some_and(|flags| flags & 0x40 == 0)
     }
 
     /// One hop less (RFC 1812 section 5.3.1); an IPv4 header checksum follows. The caller knows that `hops` is above 1.

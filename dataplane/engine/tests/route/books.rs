@@ -46,8 +46,9 @@ fn every_originated_frame_has_its_kind() {
         stats.originated_advertisements,
         stats.originated_icmp_errors,
         stats.originated_echo_replies,
+        stats.originated_fragments,
     ];
-    assert_eq!(kinds, [1, 3, 1, 3, 1, 1]);
+    assert_eq!(kinds, [1, 3, 1, 3, 1, 1, 0]);
     assert_eq!(world.worker.tally().originated, kinds.iter().sum());
     assert_eq!(world.ended(Verdict::Originated), kinds.iter().sum());
 }

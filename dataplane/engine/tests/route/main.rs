@@ -16,6 +16,7 @@ mod books;
 mod errors;
 mod flows;
 mod forward;
+mod fragments;
 mod frames;
 mod hostile;
 mod local;

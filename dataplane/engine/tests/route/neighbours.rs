@@ -1,7 +1,7 @@
 //! Address resolution, rule by rule: RFC 826 and RFC 1122 section 2.3.2 for IPv4, RFC 4861 section 7 for IPv6.
 
 use super::frames::*;
-use super::world::{World, config};
+use super::world::{World, config, spare};
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::Side;
 use weir_engine::time::Ns;
@@ -359,6 +359,7 @@ fn a_scan_is_bounded_and_hurts_nobody_who_is_known() {
 #[test]
 fn a_full_table_forgets_who_was_used_longest_ago() {
     let mut world = World::met(&config());
+    world.io.spare = spare(1_200);
     let station = |number: u16| {
         let [high, low] = number.to_be_bytes();
         let mut v6 = SERVER.v6;

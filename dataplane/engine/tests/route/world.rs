@@ -66,6 +66,11 @@ impl PacketIo for TestIo {
     }
 }
 
+/// Buffers for frames that Weir makes.
+pub(crate) fn spare(count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|_| Vec::with_capacity(2_048)).collect()
+}
+
 pub(crate) fn prefix(address: impl Into<IpAddr>, len: u8) -> Prefix {
     Prefix { address: address.into(), len }
 }
@@ -124,7 +129,7 @@ impl World {
             io: TestIo {
                 inbox: Default::default(),
                 outbox: [VecDeque::with_capacity(4_096), VecDeque::with_capacity(4_096)],
-                spare: (0..4_096).map(|_| Vec::with_capacity(2_048)).collect(),
+                spare: spare(256),
             },
             reader: readers.pop().unwrap(),
             _publisher: publisher,

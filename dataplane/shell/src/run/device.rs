@@ -22,7 +22,7 @@ use weir_engine::worker::Worker;
 /// Free buffers that a core keeps for itself; DPDK's examples use about this many.
 const POOL_CACHE: u32 = 256;
 /// Bytes of frame that a buffer holds: 1 518 and a jumbo's first part.
-const FRAME_ROOM: u16 = 2_048;
+pub(super) const FRAME_ROOM: u16 = 2_048;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 

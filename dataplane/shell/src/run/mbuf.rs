@@ -27,8 +27,8 @@ impl Frame for MbufFrame {
     }
 }
 
-/// Longer than any frame that Weir makes: an ICMPv6 error of 1 280 bytes and its Ethernet header.
-const MADE_MAX: usize = 1_536;
+/// No frame that Weir makes is longer: a part of one that came in a buffer.
+const MADE_MAX: usize = super::device::FRAME_ROOM as usize;
 
 /// A worker's queue on each side.
 pub(super) struct DeviceIo {
