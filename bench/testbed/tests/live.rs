@@ -201,7 +201,9 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
     let Some(means) = Means::find("routing") else { return };
     let bed = Bed::routed(Settings::default(), 1).unwrap();
     bed.server.ip("link set s0 mtu 1400").unwrap();
-    let mut weir = means.start_with(&means.routed, &bed, &["route.outside.mtu=1400"]);
+    // A fixed rate, so that what is counted below depends on no model's mood on a busy machine.
+    let overrides = ["route.outside.mtu=1400", "pacing.rule=fixed", "pacing.rate=20Mbps", "pacing.model="];
+    let mut weir = means.start_with(&means.routed, &bed, &overrides);
     for address in [INSIDE_V4, INSIDE_V6, OUTSIDE_V4, OUTSIDE_V6, SERVER_V4, SERVER_V6] {
         assert!(means.reaches(&bed, address), "{address}");
     }
@@ -221,7 +223,7 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
     for (flow, plan) in flows.into_iter().zip(plans) {
         let flow = flow.finish(&means.interrupt).unwrap();
         let received: f64 = flow.iter().flat_map(|flow| &flow.received).map(|interval| interval.value).sum();
-        assert!(received > 1_000_000.0, "{}: {received} B arrived", plan.name);
+        assert!(received > 250_000.0, "{}: {received} B arrived", plan.name);
     }
     // (what is asked, whether it is answered, what is said)
     let gone = ["10.9.0.99", "fd09::99"];
@@ -259,8 +261,8 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
     assert_eq!(scrape.sum("weir_mss_clamped_total").unwrap(), 4.0);
     let verdicts = counters(&mut weir, &bed).account.verdicts;
     for (verdict, least) in [
-        ("paced", 1_000),
-        ("forwarded", 1_000),
+        ("paced", 100),
+        ("forwarded", 100),
         ("consumed", 4),
         ("originated", 8),
         ("ttl_expired", 2),
