@@ -78,6 +78,7 @@ impl<F: Frame> Arrivals<F> {
 
 impl<F: Frame> Core<F> {
     /// Mode `wire`: across, whatever it is.
+    #[inline(always)]
     fn pass(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
@@ -86,7 +87,8 @@ impl<F: Frame> Core<F> {
         }
     }
 
-    /// Mode `route`: to where the router says, if it does.
+    /// Mode `route`: to where the router says, if it does. Kept out of the wire's loop, which is to stay small.
+    #[inline(never)]
     fn route<Io: PacketIo<Frame = F>>(
         &mut self,
         side: Side,
@@ -117,6 +119,7 @@ impl<F: Frame> Core<F> {
 
     /// Takes a frame that is to leave by the other side through tracking and pacing. Returns it, and how it will have
     /// ended, when it leaves now.
+    #[inline(always)]
     fn follow(
         &mut self,
         side: Side,
