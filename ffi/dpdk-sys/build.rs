@@ -12,7 +12,7 @@ const PACKAGES: &str = "apt-get install -y libdpdk-dev libclang-14-dev pkg-confi
 const LIBCLANG: &str = "/usr/lib/llvm-14/lib";
 
 /// Everything that `weir-dpdk` uses, and nothing else.
-const FUNCTIONS: [&str; 33] = [
+const FUNCTIONS: [&str; 35] = [
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_get_lcore_state",
@@ -33,6 +33,8 @@ const FUNCTIONS: [&str; 33] = [
     "rte_eth_dev_stop",
     "rte_eth_link_get_nowait",
     "rte_eth_macaddr_get",
+    "rte_eth_allmulticast_enable",
+    "rte_eth_allmulticast_get",
     "rte_eth_promiscuous_enable",
     "rte_eth_promiscuous_get",
     "rte_eth_rx_queue_setup",

@@ -13,8 +13,20 @@ pub const CPU: usize = 0;
 pub const SERVER_V4: &str = "10.9.0.2";
 /// The server's IPv6 address.
 pub const SERVER_V6: &str = "fd09::2";
-const CLIENT_V4: &str = "10.9.0.1";
-const CLIENT_V6: &str = "fd09::1";
+/// The client's addresses where Weir is a wire, and the one network is the server's.
+const NEAR_V4: &str = "10.9.0.1";
+const NEAR_V6: &str = "fd09::1";
+/// Where Weir is a router: a network of its own.
+const ROUTED_V4: &str = "10.8.0.2";
+const ROUTED_V6: &str = "fd08::2";
+/// Weir's own addresses then, as `conf/route.toml` has them: the client's gateways and the server's.
+pub const INSIDE_V4: &str = "10.8.0.1";
+/// Likewise, IPv6.
+pub const INSIDE_V6: &str = "fd08::1";
+/// Likewise, towards the server.
+pub const OUTSIDE_V4: &str = "10.9.0.1";
+/// Likewise, towards the server, IPv6.
+pub const OUTSIDE_V6: &str = "fd09::1";
 /// Frames that a tap holds for the link. Enough that the queue that drops is the emulated one, also while the
 /// link's thread waits for its CPU: 10 000 full frames are 1.2 s at 100 Mb/s.
 const TAP_QUEUE_FRAMES: u32 = 10_000;
@@ -42,6 +54,32 @@ impl Bed {
     /// # Errors
     /// Not root, or a tool or a kernel feature is missing.
     pub fn new(with_weir: bool, settings: Settings, seed: u64) -> Result<Bed> {
+        let bed = Bed::wired(with_weir, settings, seed)?;
+        address(&bed.client, "c0", NEAR_V4, NEAR_V6)?;
+        address(&bed.server, "s0", SERVER_V4, SERVER_V6)?;
+        Ok(bed)
+    }
+
+    /// Makes everything but Weir itself, which is to be the router between the client's network and the server's.
+    ///
+    /// # Errors
+    /// Not root, or a tool or a kernel feature is missing.
+    pub fn routed(settings: Settings, seed: u64) -> Result<Bed> {
+        let bed = Bed::wired(true, settings, seed)?;
+        for (end, device, own, gateways) in [
+            (&bed.client, "c0", [ROUTED_V4, ROUTED_V6], [INSIDE_V4, INSIDE_V6]),
+            (&bed.server, "s0", [SERVER_V4, SERVER_V6], [OUTSIDE_V4, OUTSIDE_V6]),
+        ] {
+            address(end, device, own[0], own[1])?;
+            for gateway in gateways {
+                end.ip(&format!("route add default via {gateway} dev {device}"))?;
+            }
+        }
+        Ok(bed)
+    }
+
+    /// Namespaces, devices and the link, without addresses.
+    fn wired(with_weir: bool, settings: Settings, seed: u64) -> Result<Bed> {
         let client = Netns::new("client")?;
         let server = Netns::new("server")?;
         let weir = with_weir.then(|| Netns::new("weir")).transpose()?;
@@ -83,12 +121,6 @@ impl Bed {
         let client_queue = bed.weir.is_none().then_some(TAP_QUEUE_FRAMES);
         raise(&bed.client, "c0", client_queue)?;
         raise(&bed.server, "s0", Some(TAP_QUEUE_FRAMES))?;
-        for (end, device, v4, v6) in
-            [(&bed.client, "c0", CLIENT_V4, CLIENT_V6), (&bed.server, "s0", SERVER_V4, SERVER_V6)]
-        {
-            end.ip(&format!("addr add {v4}/24 dev {device}"))?;
-            end.ip(&format!("addr add {v6}/64 dev {device} nodad"))?;
-        }
         Ok(bed)
     }
 
@@ -112,6 +144,11 @@ fn raise(netns: &Netns, device: &str, queue_frames: Option<u32>) -> Result<()> {
         netns.ip(&format!("link set {device} txqueuelen {frames}"))?;
     }
     netns.ip(&format!("link set {device} up")).map(|_| ())
+}
+
+fn address(netns: &Netns, device: &str, v4: &str, v6: &str) -> Result<()> {
+    netns.ip(&format!("addr add {v4}/24 dev {device}"))?;
+    netns.ip(&format!("addr add {v6}/64 dev {device} nodad")).map(|_| ())
 }
 
 fn dropped(netns: &Netns, device: &str) -> Result<u64> {

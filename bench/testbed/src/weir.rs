@@ -24,6 +24,23 @@ const START_MAX: Duration = Duration::from_secs(20);
 const STOP_MAX: Duration = Duration::from_secs(10);
 const HTTP_MAX: Duration = Duration::from_secs(2);
 
+/// The verdicts of frames that left by no port and were not for Weir.
+const DROPS: [&str; 13] = [
+    "pace_full",
+    "tx_full",
+    "empty",
+    "undrained",
+    "steer_full",
+    "not_for_us",
+    "not_ip",
+    "bad_header",
+    "martian",
+    "no_route",
+    "ttl_expired",
+    "too_big",
+    "neighbour_unresolved",
+];
+
 /// A running Weir.
 #[derive(Debug)]
 pub struct Weir {
@@ -80,7 +97,7 @@ impl Account {
     /// Frames that Weir dropped on purpose or because a port was full.
     pub fn dropped(&self) -> u64 {
         let of = |verdict: &str| self.verdicts.get(verdict).copied().unwrap_or(0);
-        of("pace_full") + of("tx_full") + of("empty") + of("undrained") + of("steer_full")
+        DROPS.iter().map(|verdict| of(verdict)).sum()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use weir_link::Settings;
-use weir_testbed::bed::{Bed, CPU, SERVER_V4, SERVER_V6};
+use weir_testbed::bed::{Bed, CPU, INSIDE_V4, INSIDE_V6, OUTSIDE_V4, OUTSIDE_V6, SERVER_V4, SERVER_V6};
 use weir_testbed::interrupt::Interrupt;
 use weir_testbed::iperf::{Iperf, Plan};
 use weir_testbed::netns::Netns;
@@ -22,6 +22,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Means {
     weir: PathBuf,
     config: PathBuf,
+    /// Of a router.
+    routed: PathBuf,
     logs: TempDir,
     interrupt: Interrupt,
 }
@@ -43,12 +45,17 @@ impl Means {
             return None;
         }
         let logs = tempfile::tempdir().unwrap();
-        Some(Means { weir, config: root.join("conf/demo.toml"), logs, interrupt: Interrupt::default() })
+        let [config, routed] = ["conf/demo.toml", "conf/route.toml"].map(|file| root.join(file));
+        Some(Means { weir, config, routed, logs, interrupt: Interrupt::default() })
     }
 
     fn start(&self, bed: &Bed, overrides: &[&str]) -> Weir {
+        self.start_with(&self.config, bed, overrides)
+    }
+
+    fn start_with(&self, config: &Path, bed: &Bed, overrides: &[&str]) -> Weir {
         let netns = bed.weir.as_ref().unwrap();
-        Weir::start(&self.weir, &self.config, overrides, netns, self.logs.path(), &self.interrupt).unwrap()
+        Weir::start(&self.weir, config, overrides, netns, self.logs.path(), &self.interrupt).unwrap()
     }
 
     fn reaches(&self, bed: &Bed, address: &str) -> bool {
@@ -57,11 +64,22 @@ impl Means {
 
     /// One IPv4 TCP flow of `seconds`, already sending.
     fn flow(&self, bed: &Bed, seconds: u32) -> Iperf {
-        let plan = Plan { name: "flow", address: SERVER_V4, port: 5201, flows: 1, seconds };
+        self.flow_to(bed, Plan { name: "flow", address: SERVER_V4, port: 5201, flows: 1, seconds })
+    }
+
+    fn flow_to(&self, bed: &Bed, plan: Plan<'_>) -> Iperf {
         let mut iperf = Iperf::serve(plan, &bed.server, self.logs.path(), CPU).unwrap();
         std::thread::sleep(SECOND / 3);
         iperf.send(plan, &bed.client, self.logs.path(), CPU).unwrap();
         iperf
+    }
+
+    /// What `ping` of the client says, and whether it was answered.
+    fn ping(&self, bed: &Bed, words: &str) -> (bool, String) {
+        let words: Vec<&str> = ["ping", "-n"].into_iter().chain(words.split(' ')).collect();
+        let mut ping = bed.client.spawn("ping", self.logs.path(), None, &words).unwrap();
+        let status = ping.wait(15 * SECOND, &self.interrupt).unwrap();
+        (status.success(), ping.output().unwrap())
     }
 }
 
@@ -221,4 +239,84 @@ fn a_port_that_vanishes_ends_weir_with_a_reason_and_not_with_a_crash() {
         }
     };
     assert!(status.code().is_some(), "killed by a signal: {status}");
+}
+
+/// A router between two kernels: their own ARP, neighbour discovery, path MTU discovery and TCP.
+#[test]
+fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
+    let Some(means) = Means::find("routing") else { return };
+    let bed = Bed::routed(Settings::default(), 1).unwrap();
+    bed.server.ip("link set s0 mtu 1400").unwrap();
+    // A fixed rate, so that what is counted below depends on no model's mood on a busy machine.
+    let overrides = ["route.outside.mtu=1400", "pacing.rule=fixed", "pacing.rate=20Mbps", "pacing.model="];
+    let mut weir = means.start_with(&means.routed, &bed, &overrides);
+    for address in [INSIDE_V4, INSIDE_V6, OUTSIDE_V4, OUTSIDE_V6, SERVER_V4, SERVER_V6] {
+        assert!(means.reaches(&bed, address), "{address}");
+    }
+    // First, while the client does not know how small the server's link is: the MSS clamp tells its TCP.
+    let plans = [("v4", SERVER_V4, 5201), ("v6", SERVER_V6, 5202)].map(|(name, address, port)| Plan {
+        name,
+        address,
+        port,
+        flows: 1,
+        seconds: 4,
+    });
+    let flows = plans.map(|plan| means.flow_to(&bed, plan));
+    for _ in 0..15 {
+        std::thread::sleep(SECOND / 5);
+        counters(&mut weir, &bed);
+    }
+    for (flow, plan) in flows.into_iter().zip(plans) {
+        let flow = flow.finish(&means.interrupt).unwrap();
+        let received: f64 = flow.iter().flat_map(|flow| &flow.received).map(|interval| interval.value).sum();
+        assert!(received > 250_000.0, "{}: {received} B arrived", plan.name);
+    }
+    // (what is asked, whether it is answered, what is said)
+    let gone = ["10.9.0.99", "fd09::99"];
+    for (words, answered, said) in [
+        (format!("-c 1 -W 2 {SERVER_V4}"), true, "ttl=63"),
+        (format!("-c 1 -W 2 {SERVER_V6}"), true, "ttl=63"),
+        (format!("-c 1 -t 1 -W 2 {SERVER_V4}"), false, "From 10.8.0.1 icmp_seq=1 Time to live exceeded"),
+        (format!("-c 1 -t 1 -W 2 {SERVER_V6}"), false, "From fd08::1 icmp_seq=1 Time exceeded: Hop limit"),
+        (format!("-c 1 -W 2 -M do -s 1372 {SERVER_V4}"), true, "1380 bytes from"),
+        (format!("-c 1 -W 2 -M do -s 1373 {SERVER_V4}"), false, "Frag needed and DF set (mtu = 1400)"),
+        (format!("-c 1 -W 2 -M dont -s 1450 {SERVER_V4}"), true, "1458 bytes from"),
+        (format!("-c 1 -W 2 -M do -s 1352 {SERVER_V6}"), true, "1360 bytes from"),
+        (format!("-c 1 -W 2 -M do -s 1353 {SERVER_V6}"), false, "Packet too big: mtu=1400"),
+        (format!("-c 1 -W 6 {}", gone[0]), false, "From 10.8.0.1 icmp_seq=1 Destination Host Unreachable"),
+        (
+            format!("-c 1 -W 6 {}", gone[1]),
+            false,
+            "From fd08::1 icmp_seq=1 Destination unreachable: Address unreachable",
+        ),
+    ] {
+        let (was_answered, text) = means.ping(&bed, &words);
+        assert!(was_answered == answered && text.contains(said), "ping {words}: {text}");
+        counters(&mut weir, &bed);
+    }
+    // Path MTU discovery by the kernel, for what the MSS clamp does not cover.
+    let route = bed.client.ip(&format!("route get {SERVER_V4}")).unwrap();
+    assert!(route.contains("mtu 1400"), "{route}");
+
+    let scrape = weir.scrape(bed.weir.as_ref().unwrap()).unwrap();
+    let neighbours = scrape.by("weir_neighbours", "state").unwrap();
+    let known: f64 =
+        neighbours.iter().filter(|(state, _)| *state != "incomplete").map(|(_, count)| count).sum();
+    assert!(known >= 4.0, "{neighbours:?}");
+    // iperf3 opens two connections for a flow.
+    assert_eq!(scrape.sum("weir_mss_clamped_total").unwrap(), 4.0);
+    let verdicts = counters(&mut weir, &bed).account.verdicts;
+    for (verdict, least) in [
+        ("paced", 100),
+        ("forwarded", 100),
+        ("consumed", 4),
+        ("originated", 8),
+        ("ttl_expired", 2),
+        ("too_big", 2),
+        ("fragmented", 1),
+        ("neighbour_unresolved", 2),
+    ] {
+        assert!(verdicts[verdict] >= least, "{verdict}: {verdicts:?}");
+    }
+    assert!(weir.stop(&means.interrupt).unwrap().success());
 }

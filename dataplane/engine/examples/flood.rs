@@ -202,6 +202,10 @@ impl Memory {
 impl PacketIo for Memory {
     type Frame = MemoryFrame;
 
+    fn make(&mut self, _: Side, _: usize) -> Option<MemoryFrame> {
+        None
+    }
+
     fn rx(&mut self, side: Side, into: &mut Burst<MemoryFrame>) -> usize {
         let before = into.len();
         while !into.is_full() {
@@ -253,6 +257,7 @@ fn config() -> EngineConfig {
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),
+        route: None,
     }
 }
 

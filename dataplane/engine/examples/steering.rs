@@ -73,6 +73,10 @@ fn write(memory: &mut Memory, side: Side, number: u32) {
 impl PacketIo for Queue {
     type Frame = MemoryFrame;
 
+    fn make(&mut self, _: Side, _: usize) -> Option<MemoryFrame> {
+        None
+    }
+
     fn rx(&mut self, side: Side, into: &mut Burst<MemoryFrame>) -> usize {
         if !self.receives {
             return 0;
@@ -121,6 +125,7 @@ fn config() -> EngineConfig {
         flow_idle_max: Ns::from_secs(120),
         held_max: 64,
         pacing: None,
+        route: None,
     }
 }
 

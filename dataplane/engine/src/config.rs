@@ -1,6 +1,7 @@
 //! What an engine is told at its start. Plain checked values: the shell reads them from TOML, tests and the
 //! simulator write them by hand.
 
+use crate::route::RouteConfig;
 use crate::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
 
@@ -21,6 +22,8 @@ pub struct EngineConfig {
     pub held_max: u32,
     /// How flows are paced; `None` forwards only.
     pub pacing: Option<PacingConfig>,
+    /// Mode `route`; `None` is mode `wire`: what arrives on one side leaves by the other, untouched.
+    pub route: Option<RouteConfig>,
 }
 
 /// How flows from inside to outside are paced.

@@ -99,12 +99,30 @@ stats! {
     Counter "spurious_bytes_total" "Payload repeated that need not have been." { spurious_bytes }
     Counter "reordered_total" "Acknowledgements that tell of data overtaking data." { reordered }
     Counter "ecn_echoes_total" "Acknowledgements that echo a congestion mark." { ecn_echoes }
+    Counter "originated_total" "Frames that Weir made in mode route, by what they say." by "kind" {
+        originated_arp_requests "arp_request", originated_arp_replies "arp_reply",
+        originated_solicitations "neighbour_solicitation", originated_advertisements "neighbour_advertisement",
+        originated_icmp_errors "icmp_error", originated_echo_replies "echo_reply", originated_fragments "fragment"
+    }
+    Counter "originate_failed_total" "Frames that Weir could not make for want of a buffer." { originate_failed }
+    Counter "icmp_errors_withheld_total" "ICMP errors not sent: barred by the RFCs, over the rate, no way back." by "reason" {
+        icmp_errors_barred "barred", icmp_errors_over_rate "rate", icmp_errors_no_way "no_way"
+    }
+    Counter "mss_clamped_total" "SYNs whose MSS option was lowered." { mss_clamped }
+    Counter "neighbours_failed_total" "Neighbours that did not answer." { neighbours_failed }
+    Counter "neighbours_refused_total" "Frames whose neighbour found no place in the table." { neighbours_refused }
+    Counter "address_conflicts_total" "Frames of another station that claims an own address." { address_conflicts }
+    Gauge "neighbours" "Neighbours on both sides, by state (RFC 4861)." by "state" {
+        neighbours_incomplete "incomplete", neighbours_reachable "reachable", neighbours_stale "stale",
+        neighbours_delay "delay", neighbours_probe "probe"
+    }
     Gauge "flows" "Flows in the flow table." { flows }
     Gauge "flows_half_open" "Connections whose handshake is under way." { half_open }
     Gauge "flows_paced" "Flows with a pacing state." { paced_flows }
     Gauge "held_frames" "Frames that wait for their time." { held_frames }
     Gauge "backlog_frames" "Frames that wait for their port." { backlog_frames }
     Gauge "steer_lane_frames" "Frames that other workers have passed on and that are not taken yet." { steer_lane_frames }
+    Gauge "neighbour_frames" "Frames that wait for their neighbour." { neighbour_frames }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! (SipHash-1-3, the variant that Rust's own hash maps use for the same reason).
 
 use crate::wire::{IpVersion, Tuple};
+use core::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
 /// Increment of SplitMix64: 2^64 divided by the golden ratio, odd.
@@ -50,6 +51,15 @@ impl FlowHasher {
         bytes[end_len..end_len + address_len].copy_from_slice(&high.address[..address_len]);
         bytes[end_len + address_len..2 * end_len].copy_from_slice(&high.port.to_be_bytes());
         self.sip.hash(&bytes[..2 * end_len])
+    }
+
+    /// The hash of one address.
+    #[inline]
+    pub(crate) fn hash_address(&self, address: IpAddr) -> u64 {
+        match address {
+            IpAddr::V4(address) => self.sip.hash(&address.octets()),
+            IpAddr::V6(address) => self.sip.hash(&address.octets()),
+        }
     }
 }
 

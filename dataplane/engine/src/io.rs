@@ -24,7 +24,7 @@ impl Side {
     /// Both sides, in the order of their index.
     pub const ALL: [Side; 2] = [Side::Inside, Side::Outside];
 
-    /// Where a frame that came in on `self` goes out in mode `wire`.
+    /// The one opposite: where a frame that came in on `self` goes out in mode `wire`.
     pub const fn other(self) -> Side {
         match self {
             Side::Inside => Side::Outside,
@@ -62,4 +62,8 @@ pub trait PacketIo {
     /// Takes frames from the front of `from` and sends them out of `side`. Those that the port refuses stay in
     /// `from`, in order. Returns how many were taken.
     fn tx(&mut self, side: Side, from: &mut Burst<Self::Frame>) -> usize;
+
+    /// A new frame of `len` zero bytes that is to leave by `side`; `None` when there is no buffer, or none that long.
+    /// Asked for in mode `route` only, for what Weir itself has to say.
+    fn make(&mut self, side: Side, len: usize) -> Option<Self::Frame>;
 }

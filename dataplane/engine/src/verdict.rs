@@ -21,13 +21,13 @@ pub enum Verdict {
     Forwarded = 0,
     /// A frame of a paced flow, sent on at its departure time, after a stay on the wheel.
     Paced,
-    /// A well-formed frame that belongs to no tracked flow (ARP, NDP, ICMP, UDP, fragments, other protocols),
-    /// sent on untouched.
+    /// A well-formed frame that belongs to no tracked flow (ARP, NDP, ICMP, UDP, fragments, other protocols; in mode
+    /// `route` also what leaves by the side on which it came), sent on.
     Untracked,
     /// A frame whose headers do not parse or are cut short, sent on untouched: a transparent wire does not
-    /// judge.
+    /// judge. In mode `route` only above a sound IP header.
     Malformed,
-    /// A TCP frame of a new flow that found its table full, sent on untouched by the classical rule.
+    /// A TCP frame of a new flow that found its table full, sent on by the classical rule.
     TableFull,
     /// Dropped: the flow's share of the wheel, or the wheel, was full, or the departure lay beyond the horizon.
     PaceFull,
@@ -39,6 +39,30 @@ pub enum Verdict {
     Undrained,
     /// Dropped: its flow belongs to another worker, and the bounded lane to that one was full.
     SteerFull,
+    /// Mode `route`: a frame for Weir itself (ARP, neighbour discovery, anything to its own addresses), taken up,
+    /// answered or refused.
+    Consumed,
+    /// Mode `route`: a frame that Weir made, sent.
+    Originated,
+    /// Mode `route`: an IPv4 packet too long for the way out, cut; its parts are originated frames.
+    Fragmented,
+    /// Mode `route`, dropped: for another station on the link or for a group of them, or with a VLAN tag.
+    NotForUs,
+    /// Mode `route`, dropped: neither IP nor ARP.
+    NotIp,
+    /// Mode `route`, dropped: an IP header, an ARP packet or a message of discovery that does not hold.
+    BadHeader,
+    /// Mode `route`, dropped: an address that cannot be seen there, such as a source that is Weir's own, loopback or a
+    /// group.
+    Martian,
+    /// Mode `route`, dropped: the forwarding table knows no way.
+    NoRoute,
+    /// Mode `route`, dropped: its hops were used up.
+    TtlExpired,
+    /// Mode `route`, dropped: longer than the MTU of the side by which it would leave.
+    TooBig,
+    /// Mode `route`, dropped: the next hop's Ethernet address was not found, or too much waited for it.
+    NeighbourUnresolved,
 }
 
 impl Verdict {
@@ -46,7 +70,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 10] = [
+    pub const ALL: [Verdict; 21] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -57,6 +81,17 @@ impl Verdict {
         Verdict::Empty,
         Verdict::Undrained,
         Verdict::SteerFull,
+        Verdict::Consumed,
+        Verdict::Originated,
+        Verdict::Fragmented,
+        Verdict::NotForUs,
+        Verdict::NotIp,
+        Verdict::BadHeader,
+        Verdict::Martian,
+        Verdict::NoRoute,
+        Verdict::TtlExpired,
+        Verdict::TooBig,
+        Verdict::NeighbourUnresolved,
     ];
 
     /// Name as in metrics, status and logs.
@@ -72,6 +107,17 @@ impl Verdict {
             Verdict::Empty => "empty",
             Verdict::Undrained => "undrained",
             Verdict::SteerFull => "steer_full",
+            Verdict::Consumed => "consumed",
+            Verdict::Originated => "originated",
+            Verdict::Fragmented => "fragmented",
+            Verdict::NotForUs => "not_for_us",
+            Verdict::NotIp => "not_ip",
+            Verdict::BadHeader => "bad_header",
+            Verdict::Martian => "martian",
+            Verdict::NoRoute => "no_route",
+            Verdict::TtlExpired => "ttl_expired",
+            Verdict::TooBig => "too_big",
+            Verdict::NeighbourUnresolved => "neighbour_unresolved",
         }
     }
 
@@ -84,6 +130,7 @@ impl Verdict {
                 | Verdict::Untracked
                 | Verdict::Malformed
                 | Verdict::TableFull
+                | Verdict::Originated
         )
     }
 }
@@ -107,7 +154,7 @@ pub struct Tally {
     pub steered_out: u64,
     /// Frames that ended, by verdict.
     pub ended: [u64; Verdict::COUNT],
-    /// Frames inside the engine now: on the wheel or in a transmit backlog.
+    /// Frames inside the engine now: on the wheel, waiting for a neighbour, or in a transmit backlog.
     pub held: u64,
 }
 

@@ -110,7 +110,12 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
     for verdict in Verdict::ALL {
         let labels = [("worker", worker), ("verdict", verdict.name())];
         let ended = tally.ended[verdict as usize];
-        page.counter("verdicts_total", "Frames that ended, by how. Every frame ends once.", &labels, ended)?;
+        page.counter(
+            "verdicts_total",
+            "Frames that ended, by how, those that Weir made too. Every frame ends once.",
+            &labels,
+            ended,
+        )?;
     }
 
     let cycles = &report.cycles;
@@ -145,11 +150,12 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
         seconds(cycles.lag_max),
     )?;
 
-    let held = "Frames inside now: waiting for their time (wheel) or for their port (backlog).";
+    let held = "Frames inside now: waiting for their time (wheel), their neighbour, or their port (backlog).";
     for stat in &report.stats {
         let place = match stat.name {
             "held_frames" => Some("wheel"),
             "backlog_frames" => Some("backlog"),
+            "neighbour_frames" => Some("neighbour"),
             _ => None,
         };
         if let Some(place) = place {
@@ -350,7 +356,17 @@ mod tests {
             ["worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function"];
         let closed = [
             closed.as_slice(),
-            &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"],
+            &[
+                "generation",
+                "precision",
+                "executor",
+                "schema",
+                "checksum",
+                "version",
+                "dpdk",
+                "kind",
+                "reason",
+            ],
         ]
         .concat();
         for line in example().lines().filter(|line| !line.starts_with('#')) {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::info;
 use weir_engine::config::PacingRule;
+use weir_engine::io::Side;
+use weir_engine::route::StaticRoute;
 use weir_trainer::{BuildError, Built, imitate as imitation};
 
 /// Imports and quantises every model of a plan.
@@ -46,6 +48,15 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             for (side, pair) in ["inside", "outside"].iter().zip(files) {
                 println!("ports: {side} from {} to {}", pair.input.display(), pair.output.display());
             }
+        }
+    }
+    if let Some(route) = &plan.engine.route {
+        for (side, interface) in Side::ALL.iter().zip(&route.sides) {
+            let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
+            println!("route: {} is {}, MTU {}", side.name(), addresses.join(", "), interface.mtu);
+        }
+        for StaticRoute { prefix, via, out } in &route.routes {
+            println!("route: {prefix} via {via} {}", out.name());
         }
     }
     match &plan.engine.pacing {

@@ -142,8 +142,13 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     (
         "mode = \"wire\"",
+        "mode = \"bridge\"",
+        "conf/x.toml:11:8: ports.mode: expected one of \"wire\", \"route\", found \"bridge\"",
+    ),
+    (
+        "mode = \"wire\"",
         "mode = \"route\"",
-        "conf/x.toml:11:8: ports.mode: expected one of \"wire\", found \"route\"",
+        "conf/x.toml:11:8: ports.mode: \"route\" needs a section [route] with both sides' addresses",
     ),
     (
         "clip = [1.0, 5.0]",
@@ -278,12 +283,161 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("seed = 1", "seed = 1\nseed = 2", "conf/x.toml:17:1: not valid TOML: duplicate key: `seed`"),
 ];
 
+const ROUTED: &str = r#"[ports]
+mode = "route"
+inside = "pcap:in=a,out=b"
+outside = "pcap:in=c,out=d"
+
+[route.inside]
+addresses = ["10.8.0.1/24", "fd08::1/64"]
+mac = "02:00:00:00:08:01"
+
+[route.outside]
+addresses = ["10.9.0.1/24"]
+mtu = 1400
+mac = "02:00:00:00:09:01"
+
+[[route.to]]
+prefix = "0.0.0.0/0"
+via = "10.9.0.254"
+side = "outside"
+
+[[route.to]]
+prefix = "2001:db8::/32"
+via = "fe80::99"
+side = "outside"
+"#;
+
+#[test]
+fn a_router_is_what_its_section_says() {
+    let plan = plan(ROUTED, &[]).unwrap();
+    assert_eq!(plan.mac_of_port, [false; 2]);
+    let route = plan.engine.route.unwrap();
+    let [inside, outside] = &route.sides;
+    assert_eq!((inside.mac, inside.mtu, outside.mtu), ([2, 0, 0, 0, 8, 1], 1_500, 1_400));
+    let shown = |prefixes: &[weir_engine::route::Prefix]| {
+        prefixes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&inside.addresses), ["10.8.0.1/24", "fd08::1/64"]);
+    assert_eq!((route.routes.len(), route.icmp_errors_per_sec), (2, 100));
+    assert_eq!(shown(&[route.routes[1].prefix]), ["2001:db8::/32"]);
+    assert_eq!(route.routes[1].out, weir_engine::io::Side::Outside);
+}
+
+#[test]
+fn a_port_lends_its_ethernet_address_where_none_is_configured() {
+    let devices = [("pcap:in=a,out=b", "net_null0"), ("pcap:in=c,out=d", "net_null1")];
+    let text = devices.iter().fold(ROUTED.to_owned(), |text, (from, to)| text.replace(from, to));
+    let cores = "[cores]\nworkers = [0]\nshared = true\n";
+    let plan = plan(&[cores, &text].concat(), &["route.inside.mac="]).unwrap();
+    assert_eq!(plan.mac_of_port, [true, false]);
+}
+
+/// (text in the routed file, what it becomes, what Weir says)
+const BROKEN_ROUTES: &[(&str, &str, &str)] = &[
+    (
+        "mode = \"route\"",
+        "mode = \"wire\"",
+        "conf/x.toml:6:2: route: expected only with ports.mode = \"route\"",
+    ),
+    (
+        "\"10.8.0.1/24\"",
+        "\"10.8.0.1\"",
+        "conf/x.toml:7:14: route.inside.addresses[0]: expected an address and its prefix length such as \
+         \"10.8.0.1/24\", found \"10.8.0.1\"",
+    ),
+    (
+        "\"fd08::1/64\"",
+        "\"fd08::1/129\"",
+        "conf/x.toml:7:29: route.inside.addresses[1]: expected an address and its prefix length such as \
+         \"10.8.0.1/24\", found \"fd08::1/129\"",
+    ),
+    (
+        "[\"10.9.0.1/24\"]",
+        "[]",
+        "conf/x.toml:11:1: route.outside.addresses: expected 1 to 8 addresses, found 0",
+    ),
+    (
+        "\"10.8.0.1/24\"",
+        "\"10.8.0.255/24\"",
+        "conf/x.toml:7:14: route.inside.addresses[0]: expected the address of one station, found 10.8.0.255/24",
+    ),
+    (
+        "\"fd08::1/64\"",
+        "\"fe80::1/64\"",
+        "conf/x.toml:7:29: route.inside.addresses[1]: expected the address of one station, found fe80::1/64",
+    ),
+    (
+        "\"fd08::1/64\"",
+        "\"10.8.0.9/30\"",
+        "conf/x.toml:7:29: route.inside.addresses[1]: expected another network than 10.8.0.1/24, found 10.8.0.9/30",
+    ),
+    (
+        "\"10.9.0.1/24\"",
+        "\"10.0.0.1/8\"",
+        "conf/x.toml:11:14: route.outside.addresses[0]: expected another network than inside's 10.8.0.1/24, found \
+         10.0.0.1/8",
+    ),
+    (
+        "mtu = 1400",
+        "mtu = 1279",
+        "conf/x.toml:12:7: route.outside.mtu: expected a whole number from 1280 to 9216, found 1279",
+    ),
+    (
+        "\"02:00:00:00:08:01\"",
+        "\"03:00:00:00:08:01\"",
+        "conf/x.toml:8:7: route.inside.mac: expected the Ethernet address of one station such as \
+         \"02:00:00:00:00:01\", found \"03:00:00:00:08:01\"",
+    ),
+    (
+        "mac = \"02:00:00:00:08:01\"\n",
+        "",
+        "conf/x.toml:6:8: route.inside.mac: missing key: capture files have no Ethernet address of their own",
+    ),
+    (
+        "\"0.0.0.0/0\"",
+        "\"10.1.1.1/8\"",
+        "conf/x.toml:16:10: route.to[0].prefix: expected a network, found 10.1.1.1/8, which has host bits set",
+    ),
+    (
+        "\"2001:db8::/32\"\nvia = \"fe80::99\"",
+        "\"0.0.0.0/0\"\nvia = \"10.9.0.254\"",
+        "conf/x.toml:21:10: route.to[1].prefix: expected each network once, found 0.0.0.0/0 twice",
+    ),
+    (
+        "\"fe80::99\"",
+        "\"10.9.0.254\"",
+        "conf/x.toml:22:7: route.to[1].via: expected an address of the kind of 2001:db8::/32, found 10.9.0.254",
+    ),
+    (
+        "\"10.9.0.254\"",
+        "\"10.8.0.254\"",
+        "conf/x.toml:17:7: route.to[0].via: expected a neighbour outside (of 10.9.0.1/24), found 10.8.0.254",
+    ),
+    (
+        "\"10.9.0.254\"",
+        "\"10.9.0.1\"",
+        "conf/x.toml:17:7: route.to[0].via: expected a neighbour, found the own address 10.9.0.1",
+    ),
+    (
+        "side = \"outside\"",
+        "side = \"outsdie\"",
+        "conf/x.toml:18:8: route.to[0].side: expected one of \"inside\", \"outside\", found \"outsdie\"",
+    ),
+    (
+        "prefix = \"0",
+        "net = \"0",
+        "conf/x.toml:16:1: route.to[0].net: unknown key; expected one of: prefix, via, side",
+    ),
+];
+
 #[test]
 fn each_break_is_named_with_its_place() {
     let mut wrong = Vec::new();
-    for (from, to, expected) in BROKEN {
-        assert!(GOOD.contains(from), "{from:?}");
-        let said = plan(&GOOD.replacen(from, to, 1), &[]).expect_err(to);
+    let cases = BROKEN.iter().map(|case| (GOOD, case)).chain(BROKEN_ROUTES.iter().map(|case| (ROUTED, case)));
+    for (good, (from, to, expected)) in cases {
+        assert!(good.contains(from), "{from:?}");
+        let said = plan(&good.replacen(from, to, 1), &[]).expect_err(to);
         if said != *expected {
             wrong.push(format!("{to:?}\n  said     {said}\n  expected {expected}\n"));
         }

@@ -40,7 +40,7 @@ pub use error::{DeviceError, EalError, Errno, LaunchError, LogTail, PoolError, P
 pub use lcore::{Lcore, Running};
 pub use mbuf::{Mbuf, NoRoom, Transparent};
 pub use pool::Pool;
-pub use port::{Granted, Link, Mac, Offloads, Port, PortConfig, PortStats, QueuePair};
+pub use port::{Filter, Granted, Link, Mac, Offloads, Port, PortConfig, PortStats, QueuePair};
 pub use queue::{RxQueue, TxQueue};
 
 /// The version of the libdpdk that this is built against.

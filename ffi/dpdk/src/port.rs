@@ -25,8 +25,8 @@ pub struct PortConfig {
     pub rx_descriptors: u16,
     /// Descriptors wanted per transmit queue; brought into the device's limits.
     pub tx_descriptors: u16,
-    /// Receive frames for any address, as a transparent wire must.
-    pub promiscuous: bool,
+    /// Whose frames to receive.
+    pub filter: Filter,
     /// Largest IP packet in bytes; `None` leaves what the device has.
     pub mtu: Option<u16>,
     /// Wanted where the device can.
@@ -39,11 +39,21 @@ impl Default for PortConfig {
             workers: 1,
             rx_descriptors: 1024,
             tx_descriptors: 1024,
-            promiscuous: true,
+            filter: Filter::Open,
             mtu: None,
             offloads: Offloads::default(),
         }
     }
+}
+
+/// Whose frames a port receives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Filter {
+    /// Frames for any address, as a transparent wire must.
+    #[default]
+    Open,
+    /// Frames for the port's own address and for groups, as a router wants. A device that cannot is opened.
+    OwnAndGroups,
 }
 
 /// What a device can do for frames beyond moving whole ones.
@@ -167,7 +177,10 @@ impl Port {
             sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &mut rx_descriptors, &mut tx_descriptors)
         })?;
         shared.set_up_queues((rx_queues, rx_descriptors), (tx_queues, tx_descriptors), pool)?;
-        let promiscuous = config.promiscuous && shared.open_filter()?;
+        let promiscuous = match config.filter {
+            Filter::OwnAndGroups if shared.open_group_filter()? => false,
+            Filter::Open | Filter::OwnAndGroups => shared.open_filter()?,
+        };
         let mtu = shared.mtu()?;
         let granted = Granted { offloads, rx_queues, rss, promiscuous, rx_descriptors, tx_descriptors, mtu };
         Ok(Port { shared, workers: tx_queues, granted })

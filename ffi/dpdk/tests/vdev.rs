@@ -3,7 +3,7 @@
 
 use arrayvec::ArrayVec;
 use std::time::{Duration, Instant};
-use weir_dpdk::{Device, Mbuf, Pool, Port, PortConfig, QueuePair, Transparent, testing};
+use weir_dpdk::{Device, Filter, Mbuf, Pool, Port, PortConfig, QueuePair, Transparent, testing};
 
 type Burst = ArrayVec<Mbuf, 32>;
 
@@ -43,6 +43,21 @@ fn net_null_delivers_and_swallows_without_losing_a_buffer() {
     let stats = port.stats().unwrap();
     assert_eq!((stats.rx_frames, stats.tx_frames), (3200, 3200));
     assert_eq!((pool.in_use(), pool.available()), (0, 255));
+}
+
+#[test]
+fn a_router_s_filter_opens_a_port_only_where_the_device_cannot_take_groups() {
+    let pool = pool("filter", 511);
+    // net_ring takes groups when told to; net_null has no filter of any kind.
+    for (name, filter, promiscuous) in [
+        ("net_ring7", Filter::Open, true),
+        ("net_ring8", Filter::OwnAndGroups, false),
+        ("net_null8", Filter::OwnAndGroups, false),
+    ] {
+        let config = PortConfig { rx_descriptors: 64, tx_descriptors: 64, filter, ..PortConfig::default() };
+        let port = Port::configure(testing::eal(), &device(name), &config, &pool).unwrap();
+        assert_eq!(port.granted().promiscuous, promiscuous, "{name} {filter:?}");
+    }
 }
 
 #[test]

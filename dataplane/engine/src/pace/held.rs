@@ -3,6 +3,7 @@
 //! A queue is a list through the places themselves. Unlike a wheel's slot it is never walked: one frame is taken
 //! from its head at a time, and the link is read from the line that the departing frame needs anyway.
 
+use crate::route::Hop;
 use crate::track::SegmentInfo;
 
 const NONE: u32 = u32::MAX;
@@ -28,6 +29,8 @@ pub(super) struct HeldFrames<F> {
 struct Place<F> {
     held: Option<Held<F>>,
     next: u32,
+    /// Beside the frame and not in it: here it costs no room.
+    hop: Hop,
 }
 
 /// The frames of one flow, first come first.
@@ -47,8 +50,11 @@ impl Queue {
 
 impl<F> HeldFrames<F> {
     pub(super) fn new(max: u32) -> HeldFrames<F> {
-        let places =
-            (0..max).map(|index| Place { held: None, next: if index + 1 < max { index + 1 } else { NONE } });
+        let places = (0..max).map(|index| Place {
+            held: None,
+            next: if index + 1 < max { index + 1 } else { NONE },
+            hop: Hop::NONE,
+        });
         HeldFrames { places: places.collect(), free: if max == 0 { NONE } else { 0 }, len: 0 }
     }
 
@@ -61,13 +67,13 @@ impl<F> HeldFrames<F> {
     }
 
     /// Appends to `queue`; hands the frame back when every place is taken.
-    pub(super) fn push(&mut self, queue: &mut Queue, held: Held<F>) -> Result<(), Held<F>> {
+    pub(super) fn push(&mut self, queue: &mut Queue, held: Held<F>, hop: Hop) -> Result<(), Held<F>> {
         let index = self.free;
         let Some(place) = self.places.get_mut(index as usize) else {
             return Err(held);
         };
         self.free = place.next;
-        *place = Place { held: Some(held), next: NONE };
+        *place = Place { held: Some(held), next: NONE, hop };
         match self.places.get_mut(queue.tail as usize) {
             Some(tail) => tail.next = index,
             None => queue.head = index,
@@ -82,11 +88,11 @@ impl<F> HeldFrames<F> {
         self.places.get(queue.head as usize)?.held.as_ref()
     }
 
-    /// Takes the first frame out of `queue`.
-    pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<Held<F>> {
+    /// Takes the first frame out of `queue`, with its next hop.
+    pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<(Held<F>, Hop)> {
         let index = queue.head;
         let place = self.places.get_mut(index as usize)?;
-        let held = place.held.take();
+        let held = place.held.take().map(|held| (held, place.hop));
         queue.head = core::mem::replace(&mut place.next, self.free);
         if queue.head == NONE {
             queue.tail = NONE;

@@ -29,6 +29,7 @@ use crate::counters::WorkerStats;
 use crate::flow::{FlowId, PacedId};
 use crate::io::Frame;
 use crate::models::ModelSet;
+use crate::route::Hop;
 use crate::rule::BbrLite;
 use crate::sampler::{Draw, Sample};
 use crate::time::Ns;
@@ -81,6 +82,8 @@ pub struct Departure<F> {
     pub segment: SegmentInfo,
     /// Its flow.
     pub flow: FlowId,
+    /// Where it goes next, in mode `route`.
+    pub(crate) hop: Hop,
 }
 
 impl<F: Frame> Pacing<F> {
@@ -153,10 +156,11 @@ impl<F: Frame> Pacing<F> {
         self.flows.get_mut(id.index())?.as_mut().map(|flow| &mut flow.detail)
     }
 
-    /// A frame from the flow's inside end. Where it passes, [`on_departed`](Pacing::on_departed) is to be called.
-    pub fn offer(
+    /// A frame from the flow's inside end, on its way to `hop`. Where it passes, [`on_departed`](Pacing::on_departed) is to be called.
+    pub(crate) fn offer(
         &mut self,
         id: PacedId,
+        hop: Hop,
         mut frame: F,
         parsed: &TcpFrame,
         now: Ns,
@@ -205,7 +209,7 @@ impl<F: Frame> Pacing<F> {
         let due = flow.pacer.next();
         let was_empty = flow.queue.is_empty();
         let held = Held { frame, bytes, segment: SegmentInfo::from(&parsed.segment) };
-        if let Err(held) = self.held.push(&mut flow.queue, held) {
+        if let Err(held) = self.held.push(&mut flow.queue, held, hop) {
             return Offer::Refused(held.frame);
         }
         if payload_len > 0 {
@@ -229,7 +233,7 @@ impl<F: Frame> Pacing<F> {
                 self.departures.insert(index, due);
                 continue;
             }
-            let Some(held) = self.held.pop(&mut flow.queue) else { continue };
+            let Some((held, hop)) = self.held.pop(&mut flow.queue) else { continue };
             if paid {
                 stats.wheel_late += u64::from(now - due > SLOT);
                 let stall = flow.pacer.release(now, held.bytes);
@@ -243,7 +247,7 @@ impl<F: Frame> Pacing<F> {
                 Some(_) => self.departures.insert(index, flow.pacer.next()),
                 None => {}
             }
-            return Some(Departure { frame: held.frame, segment: held.segment, flow: id });
+            return Some(Departure { frame: held.frame, segment: held.segment, flow: id, hop });
         }
     }
 

@@ -1,6 +1,6 @@
 //! The ECN field of the IP header (RFC 3168).
 
-use super::{IpVersion, TcpFrame};
+use super::{IpVersion, TcpFrame, checksum};
 
 /// The two ECN bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,21 +50,10 @@ pub fn set_ce(bytes: &mut [u8], frame: &TcpFrame) -> bool {
             ip[1] |= 3;
             let after = u16::from_be_bytes([ip[0], ip[1]]);
             let checksum = u16::from_be_bytes([ip[10], ip[11]]);
-            [ip[10], ip[11]] = checksum_after(checksum, before, after).to_be_bytes();
+            [ip[10], ip[11]] = checksum::after_change(checksum, before, after).to_be_bytes();
         }
         // No header checksum, and the traffic class is in no pseudo-header either.
         IpVersion::V6 => ip[1] |= 3 << 4,
     }
     true
-}
-
-/// The Internet checksum of a header in which the 16-bit word `before` became `after`: RFC 1624 equation 3,
-/// `HC' = ~(~HC + ~m + m')` in one's complement arithmetic.
-#[inline]
-fn checksum_after(checksum: u16, before: u16, after: u16) -> u16 {
-    let mut sum = u32::from(!checksum) + u32::from(!before) + u32::from(after);
-    // Three 16-bit terms carry at most 2, and folding that in carries at most once more.
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    !(sum as u16)
 }

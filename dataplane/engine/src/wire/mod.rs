@@ -15,6 +15,7 @@
 //! A fragment is never tracked, not even the first one, which does carry a TCP header: its siblings do not, and a
 //! flow that is followed for some of its bytes only is followed wrongly.
 
+pub(crate) mod checksum;
 mod ecn;
 mod ethernet;
 mod ipv4;

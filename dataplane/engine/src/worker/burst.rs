@@ -7,6 +7,7 @@ use crate::flow::{FlowEntry, FlowId};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
+use crate::route::Hop;
 use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
@@ -57,12 +58,17 @@ impl<F: Frame> Arrivals<F> {
         }
         self.outside = if side == Side::Outside { u32::MAX } else { 0 };
         self.hash(core);
-        self.handle(core, models);
+        self.handle(io, core, models);
         received
     }
 
     /// Takes up to a burst that other workers have passed on, and does the same with it.
-    pub(super) fn take_steered(&mut self, core: &mut Core<F>, models: &ModelSet) -> usize {
+    pub(super) fn take_steered<Io: PacketIo<Frame = F>>(
+        &mut self,
+        io: &mut Io,
+        core: &mut Core<F>,
+        models: &ModelSet,
+    ) -> usize {
         (self.outside, self.foreign) = (0, 0);
         let taken = core.steering.take(BURST, |Steered { frame, hash, side }| {
             self.outside |= (side as u32) << self.frames.len();
@@ -74,7 +80,7 @@ impl<F: Frame> Arrivals<F> {
             core.flows.prefetch(*hash);
             self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
         }
-        self.handle(core, models);
+        self.handle(io, core, models);
         taken
     }
 
@@ -94,15 +100,28 @@ impl<F: Frame> Arrivals<F> {
         }
     }
 
-    fn handle(&mut self, core: &mut Core<F>, models: &ModelSet) {
+    fn handle<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io, core: &mut Core<F>, models: &ModelSet) {
         for hash in &self.hashes {
             core.flows.prefetch_entry(*hash);
         }
+        // Once a burst, so that the wire does not pay for the router.
+        if core.router.is_some() {
+            self.deal(core, |core, side, frame, parsed, hash| {
+                core.route(side, frame, parsed, hash, models, io)
+            });
+        } else {
+            self.deal(core, |core, side, frame, parsed, hash| core.pass(side, frame, parsed, hash, models));
+        }
+    }
+
+    /// Gives each frame to its owner, which for this worker's own is `own`.
+    #[inline(always)]
+    fn deal(&mut self, core: &mut Core<F>, mut own: impl FnMut(&mut Core<F>, Side, F, &Parsed, u64)) {
         let frames = self.frames.drain(..).zip(&self.parsed).zip(&self.hashes);
         for (at, ((frame, parsed), &hash)) in frames.enumerate() {
             let side = if self.outside >> at & 1 == 0 { Side::Inside } else { Side::Outside };
             if self.foreign >> at & 1 == 0 {
-                core.handle(side, frame, parsed, hash, models);
+                own(core, side, frame, parsed, hash);
             } else {
                 core.steer(Steered { frame, hash, side });
             }
@@ -134,18 +153,65 @@ impl<F: Frame> Core<F> {
         }
     }
 
-    fn handle(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
+    /// Mode `wire`: across, whatever it is.
+    #[inline(always)]
+    fn pass(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
+        if frame.wire_len() == 0 {
+            self.tally.end(Verdict::Empty);
+        } else if let Some((frame, verdict)) = self.follow(side, frame, parsed, hash, Hop::NONE, models) {
+            queue(&mut self.backlogs[side.other() as usize], frame, verdict, &mut self.tally);
+        }
+    }
+
+    /// Mode `route`: to where the router says, if it does. Kept out of the wire's loop, which is to stay small.
+    #[inline(never)]
+    fn route<Io: PacketIo<Frame = F>>(
+        &mut self,
+        side: Side,
+        frame: F,
+        parsed: &Parsed,
+        hash: u64,
+        models: &ModelSet,
+        io: &mut Io,
+    ) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
             return;
         }
+        let now = self.now;
+        let Some((router, mut outlet)) = self.router(io) else { return };
+        let Some((frame, way)) = router.admit(side, frame, parsed, now, &mut outlet) else { return };
+        // What turns round never meets the other side, whose traffic is all that a flow's entry tells of.
+        let left = match way.out == side {
+            true => Some((frame, Verdict::Untracked)),
+            false => self.follow(side, frame, parsed, hash, way.hop, models),
+        };
+        if let Some((frame, verdict)) = left
+            && let Some((router, mut outlet)) = self.router(io)
+        {
+            router.depart(way, frame, verdict, now, &mut outlet);
+        }
+    }
+
+    /// Takes a frame that is to leave by the other side through tracking and pacing. Returns it, and how it will have
+    /// ended, when it leaves now.
+    #[inline(always)]
+    fn follow(
+        &mut self,
+        side: Side,
+        frame: F,
+        parsed: &Parsed,
+        hash: u64,
+        hop: Hop,
+        models: &ModelSet,
+    ) -> Option<(F, Verdict)> {
         match parsed {
-            Parsed::Untracked(_) => self.forward(side, frame, Verdict::Untracked),
-            Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
+            Parsed::Untracked(_) => Some((frame, Verdict::Untracked)),
+            Parsed::Malformed(_) => Some((frame, Verdict::Malformed)),
             Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
-                Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
-                Ok(None) => self.forward(side, frame, Verdict::Untracked),
-                Err(verdict) => self.forward(side, frame, verdict),
+                Ok(Some(id)) => self.follow_tracked(side, frame, (id, hash, hop), tcp, models),
+                Ok(None) => Some((frame, Verdict::Untracked)),
+                Err(verdict) => Some((frame, verdict)),
             },
         }
     }
@@ -172,16 +238,16 @@ impl<F: Frame> Core<F> {
         Ok(Some(id))
     }
 
-    fn handle_tracked(
+    fn follow_tracked(
         &mut self,
         side: Side,
         frame: F,
-        id: FlowId,
-        hash: u64,
+        (id, hash, hop): (FlowId, u64, Hop),
         tcp: &TcpFrame,
         models: &ModelSet,
-    ) {
-        let Some(entry) = self.flows.get_mut(id) else { return };
+    ) -> Option<(F, Verdict)> {
+        // Found or made just now.
+        let Some(entry) = self.flows.get_mut(id) else { return Some((frame, Verdict::Untracked)) };
         let (now, stats) = (self.now, &mut self.stats);
         entry.on_frame(side, &tcp.segment, now);
         let mut pacing = self.pacing.as_mut();
@@ -190,8 +256,7 @@ impl<F: Frame> Core<F> {
         }
         if side == Side::Outside {
             acknowledge(entry, pacing, tcp, now, stats);
-            self.forward(side, frame, Verdict::Forwarded);
-            return;
+            return Some((frame, Verdict::Forwarded));
         }
         if let (Some(pacing), None) = (&mut pacing, entry.paced)
             && tcp.segment.payload_len > 0
@@ -200,25 +265,21 @@ impl<F: Frame> Core<F> {
             stats.paced_flows_refused += u64::from(entry.paced.is_none());
         }
         let offer = match (&mut pacing, entry.paced) {
-            (Some(pacing), Some(paced)) => pacing.offer(paced, frame, tcp, now, stats),
+            (Some(pacing), Some(paced)) => pacing.offer(paced, hop, frame, tcp, now, stats),
             _ => Offer::Pass(frame),
         };
         match offer {
             Offer::Pass(frame) => {
                 depart(entry, pacing, &SegmentInfo::from(&tcp.segment), now, stats);
-                self.forward(side, frame, Verdict::Forwarded);
+                Some((frame, Verdict::Forwarded))
             }
-            Offer::Held => {}
+            Offer::Held => None,
             Offer::Refused(frame) => {
                 drop(frame);
                 self.tally.end(Verdict::PaceFull);
+                None
             }
         }
-    }
-
-    /// Sends a frame that came from `side` on its way out of the other.
-    fn forward(&mut self, side: Side, frame: F, verdict: Verdict) {
-        queue(&mut self.backlogs[side.other() as usize], frame, verdict, &mut self.tally);
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod backlog;
 mod burst;
+mod outlet;
 
 pub use crate::pace::Probe;
 
@@ -21,6 +22,7 @@ use crate::hash::FlowHasher;
 use crate::io::{BURST, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::Pacing;
+use crate::route::{Router, Way};
 use crate::sampler::Sample;
 use crate::steer::Steering;
 use crate::time::Ns;
@@ -28,6 +30,7 @@ use crate::verdict::{Tally, Verdict};
 use arrayvec::ArrayVec;
 use backlog::Backlog;
 use burst::Arrivals;
+use outlet::Outlet;
 use weir_handoff::{LaneSender, Reader};
 
 /// Held frames released per turn at most: two bursts, so that arrivals wait no longer than they take.
@@ -81,6 +84,8 @@ struct Core<F> {
     flows: Table<FlowEntry>,
     half_open: HalfOpen,
     pacing: Option<Pacing<F>>,
+    /// In mode `route`.
+    router: Option<Router<F>>,
     backlogs: [Backlog<F>; 2],
     tally: Tally,
     stats: WorkerStats,
@@ -99,6 +104,7 @@ impl<F: Frame> Worker<F> {
                 flows: Table::new(config.flows_max),
                 half_open: HalfOpen::new(config.half_open_max),
                 pacing: config.pacing.as_ref().map(|pacing| Pacing::new(config, pacing, now, samples)),
+                router: config.route.as_ref().map(|route| Router::new(route, config.seed, now)),
                 backlogs: Side::ALL.map(Backlog::new),
                 tally: Tally::default(),
                 stats: WorkerStats::default(),
@@ -140,11 +146,12 @@ impl<F: Frame> Worker<F> {
         core.now = core.now.max(now);
         let intervals_before = core.stats.intervals;
         let set = models.borrow();
-        core.release();
+        core.release(io);
+        core.tick(io);
         let mut received = 0;
         // First what arrived first: in an earlier turn of another worker.
         for _ in 0..STEERED_BURSTS_PER_TURN {
-            let taken = self.arrivals.take_steered(core, set);
+            let taken = self.arrivals.take_steered(io, core, set);
             received += taken;
             if taken < BURST {
                 break;
@@ -183,7 +190,8 @@ impl<F: Frame> Worker<F> {
     /// nothing is inside.
     pub fn drain<Io: PacketIo<Frame = F>>(&mut self, now: Ns, io: &mut Io) -> TurnReport {
         self.core.now = self.core.now.max(now);
-        self.core.release();
+        self.core.release(io);
+        self.core.abandon(io);
         let sent = self.core.send(io);
         self.core.report(0, sent, sent > 0)
     }
@@ -198,7 +206,8 @@ impl<F: Frame> Worker<F> {
         tally.steered_in += late;
         tally.ended[Verdict::Undrained as usize] += tally.held + late;
         tally.held = 0;
-        (stats.held_frames, stats.backlog_frames, stats.steer_lane_frames) = (0, 0, 0);
+        (stats.held_frames, stats.backlog_frames) = (0, 0);
+        (stats.steer_lane_frames, stats.neighbour_frames) = (0, 0);
         debug_assert!(tally.balanced());
         (tally, stats)
     }
@@ -224,22 +233,59 @@ impl<F: Frame> Worker<F> {
 }
 
 impl<F: Frame> Core<F> {
-    fn inside(&self) -> usize {
-        let held = self.pacing.as_ref().map_or(0, |pacing| pacing.held() as usize);
-        held + self.backlogs.iter().map(Backlog::len).sum::<usize>()
+    fn held(&self) -> usize {
+        self.pacing.as_ref().map_or(0, |pacing| pacing.held() as usize)
     }
 
     /// Moves held frames whose time has come to the outside's backlog, as far as that has room: a frame that has
     /// waited for its time is not dropped for want of a place.
-    fn release(&mut self) {
-        let Some(pacing) = &mut self.pacing else { return };
-        let backlog = &mut self.backlogs[Side::Outside as usize];
-        for _ in 0..backlog.room().min(DEPARTURES_PER_TURN) {
-            let Some(departure) = pacing.next_departure(self.now, &mut self.stats) else { break };
-            if let Some(entry) = self.flows.get_mut(departure.flow) {
-                burst::depart(entry, Some(pacing), &departure.segment, self.now, &mut self.stats);
+    fn release<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
+        let Core { now, flows, pacing, router, backlogs, tally, stats, .. } = self;
+        let Some(pacing) = pacing else { return };
+        for _ in 0..backlogs[Side::Outside as usize].room().min(DEPARTURES_PER_TURN) {
+            let Some(departure) = pacing.next_departure(*now, stats) else { break };
+            if let Some(entry) = flows.get_mut(departure.flow) {
+                burst::depart(entry, Some(pacing), &departure.segment, *now, stats);
             }
-            burst::queue(backlog, departure.frame, Verdict::Paced, &mut self.tally);
+            match router {
+                None => {
+                    burst::queue(
+                        &mut backlogs[Side::Outside as usize],
+                        departure.frame,
+                        Verdict::Paced,
+                        tally,
+                    );
+                }
+                Some(router) => {
+                    let way = Way { out: Side::Outside, hop: departure.hop };
+                    let mut outlet = Outlet { io, backlogs, tally, stats };
+                    router.depart(way, departure.frame, Verdict::Paced, *now, &mut outlet);
+                }
+            }
+        }
+    }
+
+    /// The router, and what it may use meanwhile; nothing in mode `wire`.
+    fn router<'a, Io: PacketIo<Frame = F>>(
+        &'a mut self,
+        io: &'a mut Io,
+    ) -> Option<(&'a mut Router<F>, Outlet<'a, Io>)> {
+        let Core { router, backlogs, tally, stats, .. } = self;
+        Some((router.as_mut()?, Outlet { io, backlogs, tally, stats }))
+    }
+
+    /// Asks neighbours again, or gives them up.
+    fn tick<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
+        let now = self.now;
+        if let Some((router, mut outlet)) = self.router(io) {
+            router.tick(now, &mut outlet);
+        }
+    }
+
+    /// A stop: no neighbour will be heard any more.
+    fn abandon<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
+        if let Some((router, mut outlet)) = self.router(io) {
+            router.abandon(&mut outlet);
         }
     }
 
@@ -268,8 +314,10 @@ impl<F: Frame> Core<F> {
 
     /// Brings the present state into the counters and checks the books.
     fn report(&mut self, received: usize, sent: usize, busy: bool) -> TurnReport {
-        let inside = self.inside();
+        let held = self.held();
         let backlog: usize = self.backlogs.iter().map(Backlog::len).sum();
+        let waiting = self.router.as_ref().map_or(0, Router::waiting);
+        let inside = held + backlog + waiting;
         self.tally.held = inside as u64;
         debug_assert!(self.tally.balanced(), "{:?}", self.tally);
         self.stats.turns += 1;
@@ -277,12 +325,17 @@ impl<F: Frame> Core<F> {
         self.stats.half_open = self.half_open.len() as u64;
         self.stats.half_open_replaced = self.half_open.replaced();
         self.stats.paced_flows = self.pacing.as_ref().map_or(0, |pacing| pacing.flows() as u64);
-        self.stats.held_frames = (inside - backlog) as u64;
+        self.stats.held_frames = held as u64;
         self.stats.backlog_frames = backlog as u64;
         self.stats.steer_lane_frames = self.steering.waiting() as u64;
-        let next_due = match (backlog, &self.pacing) {
-            (0, Some(pacing)) => pacing.next_due(),
-            (0, None) => None,
+        if let Some(router) = &self.router {
+            router.show(&mut self.stats);
+        }
+        let next_due = match backlog {
+            0 => {
+                let pacing = self.pacing.as_ref().and_then(Pacing::next_due);
+                pacing.into_iter().chain(self.router.as_ref().and_then(Router::next_due)).min()
+            }
             _ => Some(self.now),
         };
         TurnReport { received, sent, inside, busy, next_due, awaits_others: false }

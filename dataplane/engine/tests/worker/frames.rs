@@ -160,4 +160,7 @@ impl PacketIo for TestIo {
         }
         take
     }
+    fn make(&mut self, _: Side, _: usize) -> Option<TestFrame> {
+        panic!("a wire makes no frames")
+    }
 }

@@ -3,7 +3,7 @@
 //! [`world::World`] checks after every turn of every test that the books balance, that each flow's frames left in
 //! order, and that nothing was allocated.
 
-#![allow(clippy::expect_used, reason = "a helper that fails fails its test")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a helper that fails fails its test")]
 
 mod allocations;
 mod books;
@@ -45,6 +45,7 @@ fn config(rule: PacingRule) -> EngineConfig {
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),
+        route: None,
     }
 }
 

@@ -77,11 +77,11 @@ fn models_come_and_go() {
     world.connect(Sender::reno(1, 1));
     world.run_for(Ns::from_secs(1));
     let before = *world.worker.stats();
-    assert!(before.decisions_rule > 50 && before.decisions_model == 0);
+    assert!(before.decisions_rule > 30 && before.decisions_model == 0, "{before:?}");
     world.publisher.publish(set(&latency_keeper(1.1))).expect("a model");
     world.run_for(Ns::from_secs(1));
     let with = *world.worker.stats();
-    assert!(with.decisions_model > 50 && with.decisions_rule <= before.decisions_rule + 1);
+    assert!(with.decisions_model > 30 && with.decisions_rule <= before.decisions_rule + 1);
     world.publisher.publish(ModelSet::empty()).expect("none");
     world.run_for(Ns::from_secs(1));
     let after = *world.worker.stats();

@@ -8,6 +8,7 @@ mod error;
 mod plan;
 mod ports;
 mod read;
+mod route;
 mod schema;
 mod source;
 mod units;

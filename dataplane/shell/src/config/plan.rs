@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::ports::{Device, PortsPlan};
+use super::route;
 use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
 use super::units::{Rate, Size, Span};
@@ -25,6 +26,8 @@ pub struct Plan {
     pub cores: CorePlan,
     /// Where frames come from and go to.
     pub ports: PortsPlan,
+    /// In mode `route`, by side: its Ethernet address is to be the port's; `engine` has zeros until the port is known.
+    pub mac_of_port: [bool; 2],
     /// What each worker is told.
     pub engine: EngineConfig,
     /// How long a stop may wait for held frames to leave at their own time.
@@ -107,6 +110,14 @@ impl Plan {
         if keys.drain_max.0 > Ns::from_secs(60) {
             return Err(source.error("engine.drain_max", "expected at most 60s: a stop should end"));
         }
+        let route = route::check(&file, &ports, source)?;
+        if route.is_some() && cores.workers.len() > 1 {
+            return Err(source.error(
+                "cores.workers",
+                "expected one worker with ports.mode = \"route\": what one learns of its neighbours the others do not know",
+            ));
+        }
+        let mac_of_port = route.as_ref().map_or([false; 2], |route| route.mac_of_port);
         let engine = EngineConfig {
             seed: keys.seed.get(),
             flows_max: keys.flows_max.get_u32(),
@@ -114,6 +125,7 @@ impl Plan {
             flow_idle_max: keys.flow_idle_max.0,
             held_max: keys.held_max.get_u32(),
             pacing,
+            route: route.map(|route| route.config),
         };
         let eal = EalPlan { hugepages: file.eal.hugepages, memory_mb: file.eal.memory_mb.get_u32() };
         if let PortsPlan::Devices(devices) = &ports {
@@ -124,7 +136,17 @@ impl Plan {
             Some(keys) => Some(check_listen(&keys.listen, source)?),
             None => None,
         };
-        Ok(Plan { eal, cores, ports, engine, drain_max: keys.drain_max.0, models, pacing_model, metrics })
+        Ok(Plan {
+            eal,
+            cores,
+            ports,
+            mac_of_port,
+            engine,
+            drain_max: keys.drain_max.0,
+            models,
+            pacing_model,
+            metrics,
+        })
     }
 
     /// Frame buffers for all of it.

@@ -1,6 +1,7 @@
 //! The keys of a configuration file, their kinds, bounds and defaults. What relates two keys is checked in
 //! `super::plan`.
 
+use super::route::RouteKeys;
 use super::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::Deserialize;
 use weir_engine::time::Ns;
@@ -14,6 +15,7 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) cores: CoreKeys,
     pub(crate) ports: PortKeys,
+    pub(crate) route: Option<RouteKeys>,
     #[serde(default)]
     pub(crate) engine: EngineKeys,
     pub(crate) pacing: Option<PacingKeys>,
@@ -54,19 +56,19 @@ impl Default for CoreKeys {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PortKeys {
-    #[serde(default, rename = "mode")]
-    pub(crate) _mode: Mode,
+    #[serde(default)]
+    pub(crate) mode: Mode,
     pub(crate) inside: String,
     pub(crate) outside: String,
 }
 
-/// How frames cross. A closed list of one today: a file says what it relies on, so that a later default cannot
-/// change its meaning.
+/// How frames cross.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
     #[default]
     Wire,
+    Route,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
 use weir_cpu::TscClock;
-use weir_dpdk::{Device, Eal, EalConfig, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_dpdk::{Device, Eal, EalConfig, Filter, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_engine::config::EngineConfig;
 use weir_engine::io::Side;
 use weir_engine::steer::{LANE_FRAMES, Steering};
 use weir_engine::time::Ns;
@@ -23,7 +24,7 @@ use weir_engine::worker::Worker;
 /// Free buffers that a core keeps for itself; DPDK's examples use about this many.
 const POOL_CACHE: u32 = 256;
 /// Bytes of frame that a buffer holds: 1 518 and a jumbo's first part.
-const FRAME_ROOM: u16 = 2_048;
+pub(super) const FRAME_ROOM: u16 = 2_048;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 
@@ -44,7 +45,8 @@ pub(super) fn run(
     let (eal, lcores) = start_eal(plan, devices)?;
     let buffers = plan.buffers();
     let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
-    let (ports, queues) = start_ports(eal, devices, lcores.len(), &pool)?;
+    let mut engine = plan.engine.clone();
+    let (ports, queues) = start_ports(eal, plan, devices, lcores.len(), &pool, &mut engine)?;
 
     let (boards, board_readers) = lcores.iter().map(|_| board()).unzip();
     let status = Status {
@@ -64,7 +66,7 @@ pub(super) fn run(
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
     control.serve(plan.metrics)?;
     let over = Arc::new(AtomicBool::new(false));
-    let running = start_workers(plan, lcores, queues, clock, boards, &over, prepared.ends)?;
+    let running = start_workers(plan, &engine, lcores, queues, clock, boards, &over, prepared.ends)?;
     let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
     // A worker ends before it is told to only if it panics; the others then drain as in any stop.
@@ -128,19 +130,41 @@ fn device(plan: &DevicePlan) -> anyhow::Result<Device> {
     Ok(plan.to_string().parse::<Device>()?)
 }
 
-/// Ports by side, and each worker's queues.
+/// Opens and starts both ports: they by side, and each worker's queues. In mode `route` each side of `engine` is given
+/// its port's Ethernet address unless the configuration has another.
 fn start_ports(
     eal: Eal,
+    plan: &Plan,
     devices: &[DevicePlan; 2],
     workers: usize,
     pool: &Pool,
+    engine: &mut EngineConfig,
 ) -> anyhow::Result<([Port; 2], Vec<DeviceIo>)> {
-    let config = PortConfig { workers: u16::try_from(workers).unwrap_or(u16::MAX), ..PortConfig::default() };
-    let open = |side: Side| {
+    let workers = u16::try_from(workers).unwrap_or(u16::MAX);
+    let mut open = |side: Side| {
+        let mac_of_port = plan.mac_of_port[side as usize];
+        // A port filters for its own address only.
+        let filter = if mac_of_port { Filter::OwnAndGroups } else { Filter::Open };
+        let config = PortConfig { workers, filter, ..PortConfig::default() };
         let mut port = Port::configure(eal, &device(&devices[side as usize])?, &config, pool)
             .with_context(|| side.name())?;
-        let queues = port.start().with_context(|| side.name())?;
         let granted = port.granted();
+        if let Some(route) = &mut engine.route {
+            let interface = &mut route.sides[side as usize];
+            if mac_of_port {
+                interface.mac = port.mac().with_context(|| side.name())?.0;
+            }
+            if interface.mtu > granted.mtu {
+                return Err(anyhow!(
+                    "route.{}.mtu: expected at most {}, what {} takes, found {}",
+                    side.name(),
+                    granted.mtu,
+                    port.name(),
+                    interface.mtu
+                ));
+            }
+        }
+        let queues = port.start().with_context(|| side.name())?;
         info!(
             "{} is {}: {}/{} descriptors, MTU {}",
             side.name(),
@@ -149,7 +173,7 @@ fn start_ports(
             granted.tx_descriptors,
             granted.mtu
         );
-        if usize::from(granted.rx_queues) < workers {
+        if granted.rx_queues < workers {
             warn!(
                 "{} has {} receive queues for {workers} workers: the others get their flows' frames from those, through \
                  steering lanes",
@@ -162,11 +186,14 @@ fn start_ports(
     let (inside, inside_queues) = open(Side::Inside)?;
     let (outside, outside_queues) = open(Side::Outside)?;
     let queues = inside_queues.into_iter().zip(outside_queues);
-    Ok(([inside, outside], queues.map(|(inside, outside)| DeviceIo::new([inside, outside])).collect()))
+    let io = |(inside, outside)| DeviceIo::new([inside, outside], *pool);
+    Ok(([inside, outside], queues.map(io).collect()))
 }
 
+#[allow(clippy::too_many_arguments, reason = "each is one thing that moves to the workers' threads")]
 fn start_workers(
     plan: &Plan,
+    engine: &EngineConfig,
     lcores: Vec<Lcore>,
     queues: Vec<DeviceIo>,
     clock: TscClock,
@@ -177,7 +204,7 @@ fn start_workers(
     let places = Steering::mesh(lcores.len(), LANE_FRAMES);
     let parts = lcores.into_iter().zip(queues).zip(boards).zip(ends).zip(places);
     let start = |((((lcore, mut io), board), ends), place): ((((Lcore, DeviceIo), _), WorkerEnds), _)| {
-        let engine = plan.engine.clone();
+        let engine = engine.clone();
         let terms = Terms {
             stop: Arc::clone(over),
             drain_max: plan.drain_max,

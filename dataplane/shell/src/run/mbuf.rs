@@ -1,7 +1,7 @@
 //! The one place where the engine's frames are DPDK's mbufs.
 #![allow(unsafe_code, reason = "a promise about layout that only `unsafe` can state")]
 
-use weir_dpdk::{Mbuf, QueuePair, Transparent};
+use weir_dpdk::{Mbuf, Pool, QueuePair, Transparent};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
 
 /// A DPDK buffer as the engine sees it.
@@ -27,15 +27,19 @@ impl Frame for MbufFrame {
     }
 }
 
+/// No frame that Weir makes is longer: a part of one that came in a buffer.
+const MADE_MAX: usize = super::device::FRAME_ROOM as usize;
+
 /// A worker's queue on each side.
 pub(super) struct DeviceIo {
     queues: [QueuePair; 2],
+    pool: Pool,
 }
 
 impl DeviceIo {
-    /// Queues by side.
-    pub(super) fn new(queues: [QueuePair; 2]) -> DeviceIo {
-        DeviceIo { queues }
+    /// Queues by side, and where buffers for Weir's own frames come from.
+    pub(super) fn new(queues: [QueuePair; 2], pool: Pool) -> DeviceIo {
+        DeviceIo { queues, pool }
     }
 }
 
@@ -50,5 +54,12 @@ impl PacketIo for DeviceIo {
     #[inline(always)]
     fn tx(&mut self, side: Side, from: &mut Burst<MbufFrame>) -> usize {
         self.queues[side as usize].tx(from)
+    }
+
+    fn make(&mut self, _: Side, len: usize) -> Option<MbufFrame> {
+        static ZEROS: [u8; MADE_MAX] = [0; MADE_MAX];
+        let mut mbuf = self.pool.alloc()?;
+        mbuf.append(ZEROS.get(..len)?).ok()?;
+        Some(MbufFrame(mbuf))
     }
 }

@@ -105,6 +105,10 @@ impl PacketIo for CaptureIo {
         }
         taken
     }
+
+    fn make(&mut self, _: Side, len: usize) -> Option<HeapFrame> {
+        Some(HeapFrame { bytes: vec![0; len], wire_len: len as u32 })
+    }
 }
 
 /// What a replay did.

@@ -223,6 +223,29 @@ fn odd(sides: &mut [Vec<Stamped>; 2]) {
     put(1, vec![0xFF; 9], 9);
 }
 
+/// What the client (`out`) or the server says first when a router stands between them: it asks for its gateway, by ARP
+/// and by neighbour discovery, and is known from then on.
+#[allow(dead_code, reason = "the capture's generator makes wires only")]
+pub(crate) fn introductions(out: bool, gateway_v4: [u8; 4], gateway_v6: [u8; 16]) -> [Stamped; 2] {
+    let station = Transfer { v6: true, vlan: None, port: 0, isn: 0, peer_isn: 0 };
+    let (v4, last) = if out { ([198, 51, 100, 1], 1) } else { ([203, 0, 113, 2], 2) };
+    let mac = [2, 0, 0, 0, 0, last];
+    let arp = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &mac, &v4, &[0; 6], &gateway_v4].concat();
+    // The checksum is over the real addresses: to the group that the gateway listens to.
+    let [.., a, b, c] = gateway_v6;
+    let from = [0x20, 0x01, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
+    let to = [0xFF, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xFF, a, b, c];
+    let mut asks = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &gateway_v6, &[1, 1], &mac].concat();
+    let sum = checksum(&[&from, &to, &[0, 32, 0, 58], &asks]);
+    asks[2..4].copy_from_slice(&sum.to_be_bytes());
+    let ip = [&[0x60, 0, 0, 0, 0, 32, 58, 255][..], &from, &to, &asks].concat();
+    [station.ethernet(out, 0x0806, &arp), station.ethernet(out, 0x86DD, &ip)].map(|mut frame| {
+        frame[6..12].copy_from_slice(&mac);
+        let length = frame.len() as u32;
+        (START_NS, frame, length)
+    })
+}
+
 /// Both captures, by side, in order of time.
 pub(crate) fn make(seed: u64) -> [Vec<Stamped>; 2] {
     let mut draws = Draws(seed);

@@ -141,6 +141,17 @@ impl Shared {
         Ok(state == 1)
     }
 
+    /// Receives frames for any group beside its own, and returns whether it now does.
+    pub(super) fn open_group_filter(&self) -> Result<bool, PortError> {
+        // SAFETY: the port is open.
+        let (returned, log) = self.eal.control(|| unsafe { sys::rte_eth_allmulticast_enable(self.id) });
+        optional(returned).map_err(|errno| self.failed("rte_eth_allmulticast_enable", errno, log))?;
+        // SAFETY: the port is open.
+        let state =
+            self.call("rte_eth_allmulticast_get", || unsafe { sys::rte_eth_allmulticast_get(self.id) })?;
+        Ok(state == 1)
+    }
+
     /// Sets up receive and transmit queues, each given by number and descriptors.
     pub(super) fn set_up_queues(
         &self,

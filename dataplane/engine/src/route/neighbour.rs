@@ -1,0 +1,432 @@
+//! Who is on a link, and at which Ethernet address: one side's table, a pure state machine. It says what is to be
+//! asked; [`super`] asks.
+//!
+//! IPv6 follows RFC 4861 section 7.3; IPv4 has no state machine of its own (RFC 826 names none, RFC 1122 section
+//! 2.3.2.1 only asks that entries be found out when they go stale), so ARP is driven by the same one.
+//!
+//! ```text
+//!                     answered, solicited                 REACHABLE_TIME without
+//!   - --- INCOMPLETE --------------------> REACHABLE <--+----- confirmation -----> STALE <--- heard by other ways
+//!   ^         | MAX_MULTICAST_SOLICIT                   |                            | used
+//!   +---------+ asked in vain                  answered |                            v
+//!   ^                                                 PROBE <-- DELAY_FIRST_PROBE -- DELAY
+//!   +------------------ MAX_UNICAST_SOLICIT in vain ----+
+//! ```
+//!
+//! TCP's progress is not taken as confirmation (RFC 4861 section 7.3.1 allows either): a router sees one path only.
+
+use super::interface::Mac;
+use crate::hash::FlowHasher;
+use crate::time::Ns;
+use crate::verdict::Verdict;
+use crate::wheel::Wheel;
+use arrayvec::ArrayVec;
+use core::net::IpAddr;
+
+/// Neighbours per side at most: more stations than one Ethernet segment should hold.
+pub(super) const NEIGHBOURS_MAX: usize = 1_024;
+/// Neighbours that are being looked for at once, per side. Someone who scans an on-link network from afar makes an entry
+/// per address (RFC 6583); they never get more than this, and never push out a neighbour that is known.
+pub(super) const INCOMPLETE_MAX: u64 = 64;
+/// Frames that wait for one neighbour. At least one, and of too many the newest (RFC 4861 section 7.2.2, RFC 1122
+/// section 2.3.2.2); three let a handshake's first frames through.
+pub(super) const WAITING_MAX: usize = 3;
+
+// RFC 4861 section 10.
+const MAX_MULTICAST_SOLICIT: u8 = 3;
+const MAX_UNICAST_SOLICIT: u8 = 3;
+const RETRANS_TIMER: Ns = Ns::from_secs(1);
+const REACHABLE_TIME: Ns = Ns::from_secs(30);
+const DELAY_FIRST_PROBE_TIME: Ns = Ns::from_secs(5);
+
+/// Names a neighbour without its address: what a held frame keeps. 0 is no neighbour. Becomes void when the entry is
+/// given to another, which whoever uses it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hop(u32);
+
+impl Hop {
+    /// In mode `wire` there are no neighbours.
+    pub(crate) const NONE: Hop = Hop(0);
+
+    fn new(index: u16, generation: u16) -> Hop {
+        Hop(u32::from(generation) << 16 | u32::from(index))
+    }
+    fn index(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+    fn generation(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+}
+
+/// A frame that waits for its neighbour's address, and how it will have ended when it has left.
+#[derive(Debug)]
+pub(super) struct Waiting<F> {
+    pub(super) frame: F,
+    pub(super) verdict: Verdict,
+}
+
+/// All frames that waited for one neighbour, in order.
+pub(super) type Queue<F> = ArrayVec<Waiting<F>, WAITING_MAX>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Incomplete = 0,
+    Reachable,
+    Stale,
+    Delay,
+    Probe,
+}
+
+const STATES: usize = 5;
+
+#[derive(Debug)]
+struct Entry<F> {
+    /// `None`: a free place.
+    address: Option<IpAddr>,
+    mac: Mac,
+    state: State,
+    /// Times asked in the present state.
+    asked: u8,
+    /// Whether its handle is on the wheel.
+    armed: bool,
+    /// Never 0, so that no hop of an entry is [`Hop::NONE`].
+    generation: u16,
+    /// Next entry of the bucket, or next free place.
+    next: u16,
+    /// When the state ends by itself.
+    until: Ns,
+    /// When it was last used for sending.
+    used: Ns,
+    waiting: Queue<F>,
+}
+
+/// What became of a frame that was to leave.
+#[derive(Debug)]
+pub(super) enum Leave<F> {
+    /// It goes to this address.
+    To(Mac, F),
+    /// It waits; the oldest that waited made room where there was none.
+    Waits(Option<Waiting<F>>),
+    /// The hop is void.
+    Void(F),
+}
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// An entry.
+    Known(Hop),
+    /// A new one: it is to be asked for.
+    New(Hop),
+    /// No room.
+    Full,
+}
+
+/// What time has brought.
+#[derive(Debug)]
+pub(super) enum Due<F> {
+    /// Ask everyone for this neighbour.
+    AskAll(IpAddr),
+    /// Ask this neighbour at its last known address.
+    AskOne(IpAddr, Mac),
+    /// It does not answer and is forgotten. These waited.
+    Failed(Queue<F>),
+}
+
+/// What was heard of a neighbour.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// Its address, where told.
+    pub(super) mac: Option<Mac>,
+    /// In answer to a question of ours.
+    pub(super) solicited: bool,
+    /// It replaces what is known.
+    pub(super) overrides: bool,
+    /// It makes an entry where there is none.
+    pub(super) creates: bool,
+}
+
+/// One side's table.
+#[derive(Debug)]
+pub(super) struct Neighbours<F> {
+    hasher: FlowHasher,
+    entries: Box<[Entry<F>]>,
+    buckets: Box<[u16]>,
+    free: u16,
+    by_state: [u64; STATES],
+    timers: Wheel,
+    waiting: usize,
+}
+
+const NONE: u16 = u16::MAX;
+const BUCKETS: usize = 2 * NEIGHBOURS_MAX;
+const _: () = assert!(NEIGHBOURS_MAX < NONE as usize && BUCKETS.is_power_of_two());
+
+impl<F> Neighbours<F> {
+    pub(super) fn new(seed: u64, now: Ns) -> Neighbours<F> {
+        let entry = |index: usize| Entry {
+            address: None,
+            mac: [0; 6],
+            state: State::Stale,
+            asked: 0,
+            armed: false,
+            generation: 1,
+            next: if index + 1 < NEIGHBOURS_MAX { index as u16 + 1 } else { NONE },
+            until: Ns::NEVER,
+            used: now,
+            waiting: Queue::new(),
+        };
+        Neighbours {
+            hasher: FlowHasher::new(seed),
+            entries: (0..NEIGHBOURS_MAX).map(entry).collect(),
+            buckets: vec![NONE; BUCKETS].into_boxed_slice(),
+            free: 0,
+            by_state: [0; STATES],
+            timers: Wheel::new(NEIGHBOURS_MAX as u32, now),
+            waiting: 0,
+        }
+    }
+
+    /// Frames that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Neighbours in a state.
+    pub(super) fn in_state(&self, state: State) -> u64 {
+        self.by_state[state as usize]
+    }
+
+    /// When time may bring something next.
+    pub(super) fn next_due(&self) -> Option<Ns> {
+        self.timers.next_due()
+    }
+
+    /// The entry of `address`, made where there is none.
+    pub(super) fn find_or_ask(&mut self, address: IpAddr, now: Ns) -> Found {
+        if let Some(index) = self.find(address) {
+            return Found::Known(Hop::new(index, self.entries[usize::from(index)].generation));
+        }
+        if self.in_state(State::Incomplete) >= INCOMPLETE_MAX {
+            return Found::Full;
+        }
+        let Some(index) = self.insert(address, State::Incomplete, now) else { return Found::Full };
+        let entry = &mut self.entries[usize::from(index)];
+        (entry.asked, entry.until) = (1, now + RETRANS_TIMER);
+        let hop = Hop::new(index, entry.generation);
+        self.arm(index);
+        Found::New(hop)
+    }
+
+    /// A frame is to leave to `hop` now.
+    pub(super) fn leave(&mut self, hop: Hop, frame: F, verdict: Verdict, now: Ns) -> Leave<F> {
+        let Some(entry) = self.entries.get_mut(hop.index()) else { return Leave::Void(frame) };
+        if entry.generation != hop.generation() || entry.address.is_none() {
+            return Leave::Void(frame);
+        }
+        entry.used = now;
+        if entry.state == State::Incomplete {
+            let oldest = if entry.waiting.is_full() { entry.waiting.pop_at(0) } else { None };
+            self.waiting += usize::from(oldest.is_none());
+            entry.waiting.push(Waiting { frame, verdict });
+            return Leave::Waits(oldest);
+        }
+        let mac = entry.mac;
+        if entry.state == State::Stale {
+            self.enter(hop.index() as u16, State::Delay, now + DELAY_FIRST_PROBE_TIME);
+        }
+        Leave::To(mac, frame)
+    }
+
+    /// Something was heard of `address`. Returns its hop and what waited for it.
+    pub(super) fn hear(&mut self, address: IpAddr, heard: Heard, now: Ns) -> Option<(Hop, Queue<F>)> {
+        let index = match (self.find(address), heard.mac) {
+            (Some(index), _) => index,
+            (None, Some(mac)) if heard.creates => {
+                // Without an entry to make there is nothing to remember: it is asked for when it is needed.
+                let index = self.insert(address, State::Stale, now)?;
+                self.entries[usize::from(index)].mac = mac;
+                return Some((self.hop(index), Queue::new()));
+            }
+            _ => return None,
+        };
+        let until = now + self.reachable_time(index);
+        let entry = &mut self.entries[usize::from(index)];
+        if entry.state == State::Incomplete {
+            // RFC 4861 section 7.2.5: without an address it says nothing.
+            entry.mac = heard.mac?;
+            let waited = core::mem::take(&mut entry.waiting);
+            self.waiting -= waited.len();
+            match heard.solicited {
+                true => self.enter(index, State::Reachable, until),
+                false => self.enter(index, State::Stale, Ns::NEVER),
+            }
+            return Some((self.hop(index), waited));
+        }
+        let moved = heard.mac.is_some_and(|mac| mac != entry.mac);
+        if moved && !heard.overrides {
+            // Another claims the address: what is known may be wrong, and is asked again on its next use.
+            if entry.state == State::Reachable {
+                self.enter(index, State::Stale, Ns::NEVER);
+            }
+            return Some((self.hop(index), Queue::new()));
+        }
+        entry.mac = heard.mac.unwrap_or(entry.mac);
+        if heard.solicited {
+            self.enter(index, State::Reachable, until);
+        } else if moved {
+            self.enter(index, State::Stale, Ns::NEVER);
+        }
+        Some((self.hop(index), Queue::new()))
+    }
+
+    /// The next thing that time has brought by `now`.
+    pub(super) fn next_due_by(&mut self, now: Ns) -> Option<Due<F>> {
+        loop {
+            let index = self.timers.pop(now)? as u16;
+            let Some(entry) = self.entries.get_mut(usize::from(index)) else { continue };
+            entry.armed = false;
+            let Some(address) = entry.address else { continue };
+            if entry.until > now {
+                // It came up at the wheel's horizon, or its state has changed since.
+                self.arm(index);
+                continue;
+            }
+            let again = now + RETRANS_TIMER;
+            match entry.state {
+                State::Incomplete if entry.asked < MAX_MULTICAST_SOLICIT => {
+                    (entry.asked, entry.until) = (entry.asked + 1, again);
+                    self.arm(index);
+                    return Some(Due::AskAll(address));
+                }
+                State::Probe if entry.asked < MAX_UNICAST_SOLICIT => {
+                    (entry.asked, entry.until) = (entry.asked + 1, again);
+                    let mac = entry.mac;
+                    self.arm(index);
+                    return Some(Due::AskOne(address, mac));
+                }
+                State::Incomplete | State::Probe => {
+                    let waited = core::mem::take(&mut entry.waiting);
+                    self.waiting -= waited.len();
+                    self.remove(index);
+                    return Some(Due::Failed(waited));
+                }
+                State::Reachable => self.enter(index, State::Stale, Ns::NEVER),
+                State::Delay => {
+                    let mac = entry.mac;
+                    self.enter(index, State::Probe, again);
+                    self.entries[usize::from(index)].asked = 1;
+                    return Some(Due::AskOne(address, mac));
+                }
+                State::Stale => {}
+            }
+        }
+    }
+
+    /// Gives up what waits, one neighbour's frames at a time.
+    pub(super) fn abandon(&mut self) -> Option<Queue<F>> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let entry = self.entries.iter_mut().find(|entry| !entry.waiting.is_empty())?;
+        let waited = core::mem::take(&mut entry.waiting);
+        self.waiting -= waited.len();
+        Some(waited)
+    }
+
+    fn hop(&self, index: u16) -> Hop {
+        Hop::new(index, self.entries[usize::from(index)].generation)
+    }
+
+    /// Half to one and a half times [`REACHABLE_TIME`] (RFC 4861 section 6.3.2), so that neighbours that were met
+    /// together are not asked together.
+    fn reachable_time(&self, index: u16) -> Ns {
+        let spread = (u64::from(index).wrapping_mul(0x9e37_79b9)) & 0xffff;
+        Ns(REACHABLE_TIME.0 / 2 + (REACHABLE_TIME.0 >> 16) * spread)
+    }
+
+    fn bucket(&self, address: IpAddr) -> usize {
+        self.hasher.hash_address(address) as usize & (BUCKETS - 1)
+    }
+
+    fn find(&self, address: IpAddr) -> Option<u16> {
+        let mut index = self.buckets[self.bucket(address)];
+        loop {
+            let entry = self.entries.get(usize::from(index))?;
+            if entry.address == Some(address) {
+                return Some(index);
+            }
+            index = entry.next;
+        }
+    }
+
+    fn insert(&mut self, address: IpAddr, state: State, now: Ns) -> Option<u16> {
+        if self.free == NONE {
+            self.evict();
+        }
+        let index = self.free;
+        let bucket = self.bucket(address);
+        let entry = self.entries.get_mut(usize::from(index))?;
+        self.free = entry.next;
+        entry.next = core::mem::replace(&mut self.buckets[bucket], index);
+        entry.address = Some(address);
+        (entry.state, entry.asked, entry.until, entry.used) = (state, 0, Ns::NEVER, now);
+        self.by_state[state as usize] += 1;
+        Some(index)
+    }
+
+    /// Forgets the stale neighbour that was used longest ago.
+    fn evict(&mut self) {
+        let stale = |entry: &Entry<F>| entry.state == State::Stale && !entry.armed && entry.address.is_some();
+        let all = self.entries.iter().enumerate();
+        let oldest = all.filter(|(_, entry)| stale(entry)).min_by_key(|(_, entry)| entry.used);
+        if let Some((index, _)) = oldest {
+            self.remove(index as u16);
+        }
+    }
+
+    /// Frees an entry without waiting frames and without a timer.
+    fn remove(&mut self, index: u16) {
+        let entry = &mut self.entries[usize::from(index)];
+        debug_assert!(entry.waiting.is_empty() && !entry.armed);
+        let Some(address) = entry.address.take() else { return };
+        self.by_state[entry.state as usize] -= 1;
+        entry.generation = entry.generation.checked_add(1).unwrap_or(1);
+        let after = core::mem::replace(&mut entry.next, self.free);
+        self.free = index;
+        let bucket = self.bucket(address);
+        if self.buckets[bucket] == index {
+            self.buckets[bucket] = after;
+            return;
+        }
+        let mut at = self.buckets[bucket];
+        while let Some(entry) = self.entries.get_mut(usize::from(at)) {
+            if entry.next == index {
+                entry.next = after;
+                return;
+            }
+            at = entry.next;
+        }
+    }
+
+    fn enter(&mut self, index: u16, state: State, until: Ns) {
+        let entry = &mut self.entries[usize::from(index)];
+        self.by_state[entry.state as usize] -= 1;
+        self.by_state[state as usize] += 1;
+        (entry.state, entry.asked, entry.until) = (state, 0, until);
+        if until != Ns::NEVER {
+            self.arm(index);
+        }
+    }
+
+    /// Puts the entry's handle on the wheel. One that is there already comes up early enough: a state that is entered
+    /// while another's timer runs (by an answer, or by use) ends later than the wheel's horizon of 2.1 s.
+    fn arm(&mut self, index: u16) {
+        let entry = &mut self.entries[usize::from(index)];
+        if !entry.armed && entry.until != Ns::NEVER {
+            entry.armed = true;
+            self.timers.insert(u32::from(index), entry.until);
+        }
+    }
+}
