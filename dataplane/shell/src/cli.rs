@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::config::ConfigError;
+use crate::control::client;
 use crate::{models, run, snapshot_cmd, version};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
@@ -24,6 +25,8 @@ enum Command {
     /// Check a configuration and all that it names, quantise its models, and say what would run. Needs no NIC, no
     /// hugepages, no DPDK, and changes nothing.
     Check(ConfigArgs),
+    /// Speak to a running weir over its control socket.
+    Ctl(client::CtlArgs),
     /// Make, read and verify quantised models.
     Snapshot {
         #[command(subcommand)]
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     let done = match cli.command {
+        Command::Ctl(args) => return ended(client::ctl(&args)),
         Command::Run(args) => run::run(&args.config, &args.overrides),
         Command::Check(args) => models::check(&args.config, &args.overrides),
         Command::Snapshot { command } => match command {
@@ -77,8 +81,13 @@ pub fn main() -> ExitCode {
         },
         Command::Train { command: TrainCommand::Imitate(args) } => models::imitate(&args),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit status; an error goes to standard error.
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("{}", one_line(&error));
             ExitCode::FAILURE

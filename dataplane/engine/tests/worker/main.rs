@@ -11,6 +11,7 @@ mod churn;
 mod control;
 mod frames;
 mod networks;
+mod policy;
 mod rates;
 mod swap;
 mod tcp;

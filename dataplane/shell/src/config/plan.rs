@@ -7,6 +7,7 @@ use super::source::Source;
 use super::units::{Rate, Size, Span};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{Input, InputSchema, PacingSpec, RATE_MAX_BPS, SchemaError};
@@ -32,6 +33,10 @@ pub struct Plan {
     pub pacing_model: Option<usize>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub metrics: Option<SocketAddr>,
+    /// The control socket.
+    pub control: Option<PathBuf>,
+    /// Every key with its value, defaults included.
+    pub(super) keys: serde_json::Value,
 }
 
 /// What DPDK's environment gets.
@@ -111,7 +116,13 @@ impl Plan {
             Some(keys) => Some(check_listen(&keys.listen, source)?),
             None => None,
         };
-        Ok(Plan { eal, cores, ports, engine, drain_max: keys.drain_max.0, models, pacing_model, metrics })
+        let control = match &file.control {
+            Some(keys) => Some(check_socket(&keys.socket, source)?),
+            None => None,
+        };
+        let drain_max = keys.drain_max.0;
+        let keys = serde_json::to_value(&file).map_err(|error| source.error("", error))?;
+        Ok(Plan { eal, cores, ports, engine, drain_max, models, pacing_model, metrics, control, keys })
     }
 
     /// Frame buffers for all of it.
@@ -354,6 +365,19 @@ const RATE_MAX: Rate = Rate(BitsPerSec(RATE_MAX_BPS));
 /// 1 500 bytes of IP, Ethernet header and two VLAN tags.
 const HELD_BYTES_MIN: Size = Size(1_522);
 const HELD_BYTES_MAX: Size = Size(1 << 30);
+
+/// What the kernel's `sockaddr_un` has room for, less the closing NUL.
+const SOCKET_PATH_MAX: usize = 107;
+
+fn check_socket(text: &str, source: &Source) -> Result<PathBuf, ConfigError> {
+    let path = source.resolve(text);
+    let length = path.as_os_str().len();
+    if text.is_empty() || text.ends_with('/') || text.contains('\0') || length > SOCKET_PATH_MAX {
+        let reason = format!("expected a path of at most {SOCKET_PATH_MAX} bytes, found {text:?}");
+        return Err(source.error("control.socket", reason));
+    }
+    Ok(path)
+}
 
 fn check_listen(text: &str, source: &Source) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| {

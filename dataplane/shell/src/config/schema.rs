@@ -1,12 +1,12 @@
 //! The keys of a configuration file, their kinds, bounds and defaults. What relates two keys is checked in
-//! `super::plan`.
+//! `super::plan`. Keys can be written out again, defaults included, so that `super::reload` can compare two files.
 
 use super::units::{Rate, Real, Share, Size, Span, Whole};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use weir_engine::time::Ns;
 
 /// A whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
     #[serde(default)]
@@ -20,10 +20,11 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) model: Vec<ModelKeys>,
     pub(crate) metrics: Option<MetricsKeys>,
+    pub(crate) control: Option<ControlKeys>,
 }
 
 /// DPDK's environment. Not used with capture files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EalKeys {
     pub(crate) hugepages: bool,
@@ -37,7 +38,7 @@ impl Default for EalKeys {
 }
 
 /// Who runs where. Not used with capture files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CoreKeys {
     pub(crate) control: Whole<0, 1023>,
@@ -51,7 +52,7 @@ impl Default for CoreKeys {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PortKeys {
     #[serde(default, rename = "mode")]
@@ -62,14 +63,14 @@ pub(crate) struct PortKeys {
 
 /// How frames cross. A closed list of one today: a file says what it relies on, so that a later default cannot
 /// change its meaning.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
     #[default]
     Wire,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EngineKeys {
     pub(crate) seed: Whole<0, { u64::MAX }>,
@@ -93,7 +94,7 @@ impl Default for EngineKeys {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PacingKeys {
     pub(crate) rule: Rule,
@@ -124,7 +125,7 @@ fn default_sample_share() -> Share {
     Share(0.1)
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rule {
     None,
@@ -132,7 +133,7 @@ pub(crate) enum Rule {
     Fixed,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pin {
     #[default]
@@ -140,7 +141,7 @@ pub(crate) enum Pin {
     Flow,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelKeys {
     pub(crate) name: String,
@@ -153,13 +154,13 @@ pub(crate) struct ModelKeys {
 }
 
 /// What a model decides. Only pacing, so far.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ModelFunction {
     Pacing,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) enum ModelPrecision {
     #[default]
     #[serde(rename = "8bit")]
@@ -168,7 +169,7 @@ pub(crate) enum ModelPrecision {
     Bits12,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InputKeys {
     pub(crate) feature: String,
@@ -186,8 +187,24 @@ fn zero() -> Real {
     Real(0.0)
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MetricsKeys {
     pub(crate) listen: String,
 }
+
+/// Where `weir ctl` finds a running Weir. Not used with capture files.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ControlKeys {
+    pub(crate) socket: String,
+}
+
+impl Default for ControlKeys {
+    fn default() -> ControlKeys {
+        ControlKeys { socket: SOCKET_DEFAULT.to_owned() }
+    }
+}
+
+/// The control socket where nothing else is said: in the folder that `conf/weir.service` makes.
+pub const SOCKET_DEFAULT: &str = "/run/weir/weir.sock";

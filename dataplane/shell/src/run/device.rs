@@ -3,11 +3,16 @@
 use super::Prepared;
 use super::control::{self, Control};
 use super::poll::{self, Outcome};
+use super::publication::Publication;
+use super::reload::Reloader;
 use crate::board::board;
+use crate::calendar::unix_seconds;
 use crate::config::{Device as DevicePlan, Plan};
+use crate::control::protocol::ConfigReport;
 use crate::run::mbuf::{DeviceIo, MbufFrame};
-use crate::status::{BufferStatus, PortStatus, Shared, Status, unix_seconds};
+use crate::status::{BufferStatus, PortStatus, Shared, Status};
 use anyhow::{Context as _, anyhow};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,12 +30,17 @@ const FRAME_ROOM: u16 = 2_048;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 
-/// Runs until a signal asks for an end.
+/// Runs until a signal asks for an end. `origin` is the configuration's file and what was set over it.
 ///
 /// # Errors
 /// Something that the configuration asks for is not there. Each message says what to do.
-pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) -> anyhow::Result<Outcome> {
-    let stop = control::catch_signals()?;
+pub(super) fn run(
+    plan: &Plan,
+    devices: &[DevicePlan; 2],
+    origin: (&Path, &[String]),
+    prepared: Prepared,
+) -> anyhow::Result<Outcome> {
+    let signals = control::catch_signals()?;
     let clock = TscClock::calibrate()?;
     for (side, device) in Side::ALL.iter().zip(devices) {
         check_interface(*side, device)?;
@@ -41,28 +51,40 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     let (ports, io) = start_ports(eal, devices, &pool)?;
 
     let (writer, reader) = board();
+    let started = unix_seconds();
     let status = Status {
         ports: ports
             .iter()
             .map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() })
             .collect(),
         buffers: Some(BufferStatus { total: buffers, in_use: pool.in_use() }),
-        models: prepared.models,
+        models: prepared.live.models.clone(),
+        cores: vec![plan.cores.worker],
+        config: ConfigReport {
+            file: origin.0.display().to_string(),
+            overrides: origin.1.to_vec(),
+            loaded_unix_seconds: started,
+            ..ConfigReport::default()
+        },
         decides: true,
-        started_unix_seconds: unix_seconds(),
+        started_unix_seconds: started,
         ..Status::default()
     };
     let shared = Shared::new(status, reader, clock.calibration().hz);
-    let mut control = Control::new(shared, prepared.publisher, prepared.samples_out);
+    let (publication, submissions) = Publication::new(prepared.publisher, prepared.live);
+    let (file, overrides) = (origin.0.to_owned(), origin.1.to_vec());
+    let reloader = Reloader::new(file, overrides, plan.clone(), shared.clone(), submissions);
+    let mut control = Control::new(shared, publication, reloader, signals.reload, prepared.samples_out);
 
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
+    control.open_socket(plan.control.as_deref())?;
     control.serve(plan.metrics)?;
     let polling = Arc::new(AtomicBool::new(false));
     let running =
-        start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
+        start_worker(plan, lcore, io, clock, writer, &polling, prepared.policy_in, prepared.samples_in)?;
     let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
-    while !stop.load(Ordering::Relaxed) && !running.is_finished() {
+    while !signals.stop.load(Ordering::Relaxed) && !running.is_finished() {
         control.tick(|status| watch.look(status));
     }
     control.shared().update(|status| status.stopping = true);
@@ -148,14 +170,14 @@ fn start_worker(
     clock: TscClock,
     board: crate::board::BoardWriter<{ crate::report::WORDS }>,
     stop: &Arc<AtomicBool>,
-    mut models: weir_handoff::Reader<weir_engine::models::ModelSet>,
+    mut policy: weir_handoff::Reader<weir_engine::policy::Policy>,
     samples: weir_handoff::LaneSender<weir_engine::sampler::Sample>,
 ) -> anyhow::Result<Running<Outcome>> {
     let (engine, drain_max, stop) = (plan.engine.clone(), plan.drain_max, Arc::clone(stop));
     let job = move || {
         // On the worker's own core, so that its memory is near it.
         let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples);
-        poll::poll(worker, &mut io, &mut models, clock, board, &stop, drain_max)
+        poll::poll(worker, &mut io, &mut policy, clock, board, &stop, drain_max)
     };
     Ok(lcore.run(job)?)
 }

@@ -12,16 +12,18 @@ mod mbuf;
 mod models;
 #[cfg(feature = "dpdk")]
 mod poll;
+#[cfg(feature = "dpdk")]
+mod publication;
+#[cfg(feature = "dpdk")]
+mod reload;
 mod replay;
 
 use crate::config::{self, PortsPlan};
-use crate::models::build_all;
-#[cfg(feature = "dpdk")]
-use crate::status::ModelStatus;
+use models::{Live, NextPolicy};
 use std::path::Path;
 use tracing::info;
 use weir_engine::counters::WorkerStats;
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::sampler::Sample;
 use weir_engine::verdict::{Tally, Verdict};
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
@@ -32,11 +34,11 @@ const LANE_BATCHES: usize = 16;
 const LANE_BATCH: usize = 256;
 
 /// What exists before ports do.
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "a replay of captures publishes once"))]
 struct Prepared {
-    publisher: Publisher<ModelSet>,
-    models_in: Reader<ModelSet>,
-    #[cfg(feature = "dpdk")]
-    models: Vec<ModelStatus>,
+    publisher: Publisher<Policy>,
+    policy_in: Reader<Policy>,
+    live: Live,
     samples_in: LaneSender<Sample>,
     samples_out: LaneReceiver<Sample>,
 }
@@ -47,35 +49,27 @@ struct Prepared {
 /// The configuration is wrong, or something that it asks for is not there.
 pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let (plan, source) = config::load(file, overrides)?;
-    let built = build_all(&plan, &source)?;
-    let (set, models) = models::first_set(&plan, &built, &source)?;
-    for model in &models {
+    let live = Live::first(NextPolicy::build(&plan, &source)?);
+    for model in &live.models {
         info!(
             "model {} is generation {}: {}, {} executor, schema {:016x}",
             model.name, model.generation, model.precision, model.executor, model.schema_hash
         );
     }
-    let (publisher, mut readers) = epoch(set, 1);
-    let models_in = readers.pop().ok_or_else(|| anyhow::anyhow!("the epoch gave no reader"))?;
+    let (publisher, mut readers) = epoch(live.policy.clone(), 1);
+    let policy_in = readers.pop().ok_or_else(|| anyhow::anyhow!("the epoch gave no reader"))?;
     let (samples_in, samples_out) = lane(LANE_BATCHES, LANE_BATCH);
-    let prepared = Prepared {
-        publisher,
-        models_in,
-        #[cfg(feature = "dpdk")]
-        models,
-        samples_in,
-        samples_out,
-    };
+    let prepared = Prepared { publisher, policy_in, live, samples_in, samples_out };
     match &plan.ports {
         PortsPlan::Captures(files) => {
-            let Prepared { publisher: _publisher, mut models_in, samples_in, samples_out, .. } = prepared;
-            let replayed = replay::replay(files, &plan.engine, &mut models_in, (samples_in, samples_out))?;
+            let Prepared { mut policy_in, samples_in, samples_out, .. } = prepared;
+            let replayed = replay::replay(files, &plan.engine, &mut policy_in, (samples_in, samples_out))?;
             info!("{:.6} s of captured time, {} samples", replayed.span.0 as f64 / 1e9, replayed.samples);
             print_tally(&replayed.tally, &replayed.stats);
         }
         #[cfg(feature = "dpdk")]
         PortsPlan::Devices(devices) => {
-            let outcome = device::run(&plan, devices, prepared)?;
+            let outcome = device::run(&plan, devices, (file, overrides), prepared)?;
             let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);
             info!(
                 "the worker was busy for {:.1} % of its cycles",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use weir_cpu::{TscClock, tsc};
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::PacketIo;
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::worker::{Probe, TurnReport, Worker};
@@ -127,7 +127,7 @@ impl Pace {
 pub(super) fn poll<Io: PacketIo>(
     mut worker: Worker<Io::Frame>,
     io: &mut Io,
-    models: &mut Reader<ModelSet>,
+    policy: &mut Reader<Policy>,
     clock: TscClock,
     board: BoardWriter<WORDS>,
     stop: &AtomicBool,
@@ -136,13 +136,13 @@ pub(super) fn poll<Io: PacketIo>(
     let mut inference = InferenceClock::default();
     let mut pace = Pace::new(clock, board);
     while !stop.load(Ordering::Relaxed) {
-        let report = worker.turn_probed(pace.now(), io, models, &mut inference);
+        let report = worker.turn_probed(pace.now(), io, policy, &mut inference);
         let now = pace.end_turn(&report);
         if now >= pace.publish_at {
             pace.publish(now, &worker, &inference);
         }
     }
-    models.offline();
+    policy.offline();
     let drained_by = pace.now() + drain_max;
     loop {
         let report = worker.drain(pace.now(), io);

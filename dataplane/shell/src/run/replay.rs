@@ -6,7 +6,7 @@ use crate::config::CapturePair;
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::sampler::Sample;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
@@ -127,7 +127,7 @@ pub(super) struct Replayed {
 pub(super) fn replay(
     files: &[CapturePair; 2],
     config: &EngineConfig,
-    models: &mut Reader<ModelSet>,
+    policy: &mut Reader<Policy>,
     (samples, mut drained): (LaneSender<Sample>, LaneReceiver<Sample>),
 ) -> Result<Replayed, CaptureError> {
     let [inside, outside] = files;
@@ -138,7 +138,7 @@ pub(super) fn replay(
     let mut worker: Worker<HeapFrame> = Worker::new(config, start, samples);
     let mut sample_count = 0;
     loop {
-        let report = worker.turn(io.now, &mut io, models);
+        let report = worker.turn(io.now, &mut io, policy);
         if let Some(error) = io.failed.take() {
             return Err(error);
         }
