@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::control::client;
-use crate::{models, run, snapshot_cmd, version};
+use crate::{doctor, models, run, snapshot_cmd, version};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ enum Command {
     /// Check a configuration and all that it names, quantise its models, and say what would run. Needs no NIC, no
     /// hugepages, no DPDK, and changes nothing.
     Check(ConfigArgs),
+    /// Look at this machine: what helps Weir, what hinders it, and the command that changes it. Changes nothing itself.
+    Doctor(doctor::DoctorArgs),
     /// Speak to a running weir over its control socket.
     Ctl(client::CtlArgs),
     /// Make, read and verify quantised models.
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     let done = match cli.command {
+        Command::Doctor(args) => return ended(doctor::doctor(&args)),
         Command::Ctl(args) => return ended(client::ctl(&args)),
         Command::Run(args) => run::run(&args.config, &args.overrides),
         Command::Check(args) => models::check(&args.config, &args.overrides),

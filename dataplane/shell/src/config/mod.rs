@@ -16,7 +16,7 @@ mod units;
 pub use error::{ConfigError, KeyPath, Place, Step};
 pub use plan::{CorePlan, EalPlan, ModelPlan, Plan};
 pub use ports::{CapturePair, Device, PortsPlan};
-pub use reload::needs_restart;
+pub use reload::{needs_restart, reload};
 pub use schema::SOCKET_DEFAULT;
 pub use source::Source;
 

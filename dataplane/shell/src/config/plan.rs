@@ -55,6 +55,8 @@ pub struct CorePlan {
     pub control: usize,
     /// The core of the one worker.
     pub worker: usize,
+    /// The cores that the process was given. DPDK binds its threads, so a running weir cannot ask again.
+    pub(super) allowed: Vec<usize>,
 }
 
 /// A model as the configuration describes it.
@@ -72,11 +74,22 @@ impl Plan {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(source: &Source) -> Result<Plan, ConfigError> {
+        Plan::check_beside(None, source)
+    }
+
+    /// The same in a process that runs the plan `started` already.
+    pub(super) fn check_beside(started: Option<&Plan>, source: &Source) -> Result<Plan, ConfigError> {
         let file: File = source.fill()?;
         let ports = PortsPlan::check(&file.ports, source)?;
         let cores = match ports {
-            PortsPlan::Devices(_) => check_cores(&file, source)?,
-            PortsPlan::Captures(_) => CorePlan { control: 0, worker: 0 },
+            PortsPlan::Devices(_) => {
+                let allowed = match started {
+                    Some(plan) => plan.cores.allowed.clone(),
+                    None => weir_cpu::allowed_cpus().map_err(|error| source.error("cores", error))?,
+                };
+                check_cores(&file, allowed, source)?
+            }
+            PortsPlan::Captures(_) => CorePlan { control: 0, worker: 0, allowed: Vec::new() },
         };
         let models = check_models(&file.model, source)?;
         let pacing_model = match file.pacing.as_ref().and_then(|pacing| pacing.model.as_deref()) {
@@ -155,9 +168,8 @@ fn check_memory(eal: &EalPlan, engine: &EngineConfig, source: &Source) -> Result
     Ok(())
 }
 
-fn check_cores(file: &File, source: &Source) -> Result<CorePlan, ConfigError> {
+fn check_cores(file: &File, allowed: Vec<usize>, source: &Source) -> Result<CorePlan, ConfigError> {
     let keys = &file.cores;
-    let allowed = weir_cpu::allowed_cpus().map_err(|error| source.error("cores", error))?;
     let exists = |key: &str, core: u64| {
         let core = core as usize;
         if allowed.contains(&core) {
@@ -187,7 +199,7 @@ fn check_cores(file: &File, source: &Source) -> Result<CorePlan, ConfigError> {
                 );
                 return Err(source.error("cores.workers[0]", reason));
             }
-            Ok(CorePlan { control, worker })
+            Ok(CorePlan { control, worker, allowed })
         }
         [] => Err(source.error("cores.workers", "expected one core, found none")),
         more => {

@@ -8,9 +8,25 @@ use super::error::ConfigError;
 use super::plan::Plan;
 use super::source::Source;
 use serde_json::Value;
+use std::path::Path;
 
 /// The tables that a reload may change. That `pacing` is there at all is fixed: its tables are made at the start.
 const CHANGEABLE: [&str; 2] = ["pacing", "model"];
+
+/// Reads a configuration again in a process that was `started` with another, and checks that it can change to it.
+///
+/// # Errors
+/// What is wrong with it, or each key that needs a restart.
+pub fn reload(file: &Path, overrides: &[String], started: &Plan) -> Result<(Plan, Source), Vec<ConfigError>> {
+    let load = || {
+        let source = Source::read(file, overrides)?;
+        let plan = Plan::check_beside(Some(started), &source)?;
+        Ok((plan, source))
+    };
+    let (plan, source) = load().map_err(|error| vec![error])?;
+    let fixed = needs_restart(started, &plan, &source);
+    if fixed.is_empty() { Ok((plan, source)) } else { Err(fixed) }
+}
 
 /// The keys in which `next`, which `source` holds, differs from the plan that Weir was `started` with and that cannot
 /// change while it runs. One error each, in the file's order of tables; none when `next` may be taken up.

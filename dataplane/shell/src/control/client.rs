@@ -3,6 +3,7 @@
 use super::protocol::{Answer, Body, Command, Reloaded, Request, VERSION};
 use super::{connect, screen};
 use crate::config;
+use crate::output::{self, Reading};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use std::io::{self, Read as _, Write as _};
@@ -82,13 +83,8 @@ pub fn ctl(args: &CtlArgs) -> anyhow::Result<ExitCode> {
             };
             let text = if json { line } else { screen::render(&report) };
             let home = if watch && !json { HOME } else { "" };
-            let mut out = io::stdout().lock();
-            match write!(out, "{home}{text}").and_then(|()| out.flush()) {
-                // Whoever reads has seen enough.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-                done => done.context("cannot write to standard output")?,
-            }
-            if !watch {
+            let reading = output::print(&format!("{home}{text}"))?;
+            if !watch || reading == Reading::Over {
                 return Ok(ExitCode::SUCCESS);
             }
             std::thread::sleep(WATCH_EVERY);

@@ -4,7 +4,7 @@
 use super::models::NextPolicy;
 use super::publication::{PUBLISH_MAX, Submission};
 use crate::calendar;
-use crate::config::{self, Plan, needs_restart};
+use crate::config::{self, Plan};
 use crate::control::protocol::{ReloadResult, Reloaded};
 use crate::status::Shared;
 use std::path::PathBuf;
@@ -76,13 +76,9 @@ impl Reloader {
     }
 
     fn check(&self) -> Result<NextPolicy, Vec<String>> {
-        let one = |error: config::ConfigError| vec![error.to_string()];
-        let (plan, source) = config::load(&self.file, &self.overrides).map_err(one)?;
-        let fixed = needs_restart(&self.started, &plan, &source);
-        if !fixed.is_empty() {
-            return Err(fixed.iter().map(ToString::to_string).collect());
-        }
-        NextPolicy::build(&plan, &source).map_err(one)
+        let (plan, source) = config::reload(&self.file, &self.overrides, &self.started)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        NextPolicy::build(&plan, &source).map_err(|fault| vec![fault.to_string()])
     }
 }
 
