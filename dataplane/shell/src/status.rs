@@ -3,13 +3,14 @@
 use crate::board::BoardReader;
 use crate::calendar::unix_seconds;
 use crate::control::protocol::{
-    BufferReport, ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult,
-    Reloaded, StatusReport, WorkerReport,
+    ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
+    StatusReport, WorkerReport,
 };
 use crate::http::Response;
 use crate::meter::{Meter, Rates};
 use crate::metrics::{self, View};
 use crate::report::{Report, WORDS};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ use weir_engine::verdict::Verdict;
 /// a starved thread its core back within a fraction of a second.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(2);
 
-/// One port, as last looked at.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// One port, as last looked at. Shown as it is on the control socket: its names are part of that interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PortStatus {
     /// The device's name.
     pub name: String,
@@ -40,8 +41,8 @@ pub struct PortStatus {
     pub tx_errors: u64,
 }
 
-/// Frame buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Frame buffers. Shown as they are on the control socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BufferStatus {
     /// All there are.
     pub total: u32,
@@ -221,8 +222,8 @@ impl Shared {
             unix_seconds: now,
             started_unix_seconds: status.started_unix_seconds,
             hindrances: self.hindrances(&status).lines().map(str::to_owned).collect(),
-            ports: Side::ALL.iter().zip(&status.ports).map(|(side, port)| port_report(*side, port)).collect(),
-            buffers: status.buffers.map(|BufferStatus { total, in_use }| BufferReport { total, in_use }),
+            ports: Side::ALL.iter().zip(status.ports.iter().cloned()).map(port_report).collect(),
+            buffers: status.buffers,
             workers: workers.collect(),
             models: status.models.iter().map(|model| model_report(model, now)).collect(),
             decisions: Decisions {
@@ -290,18 +291,8 @@ fn worker_report(
     }
 }
 
-fn port_report(side: Side, port: &PortStatus) -> PortReport {
-    let PortStatus { name, up, downs, rx_missed, rx_errors, rx_no_buffer, tx_errors } = port.clone();
-    PortReport {
-        side: side.name().to_owned(),
-        name,
-        up,
-        downs,
-        rx_missed,
-        rx_errors,
-        rx_no_buffer,
-        tx_errors,
-    }
+fn port_report((side, status): (&Side, PortStatus)) -> PortReport {
+    PortReport { side: side.name().to_owned(), status }
 }
 
 fn model_report(model: &ModelStatus, now: f64) -> ModelReport {

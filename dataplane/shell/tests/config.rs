@@ -1,5 +1,6 @@
 //! Broken configurations and what Weir says about each: one line with file, line, column, key, what was expected and
 //! what was found.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::path::Path;
 use weir_shell::config::{Plan, PortsPlan, Source, needs_restart};

@@ -1,22 +1,15 @@
 //! What `weir ctl status` prints, on fixed reports.
 
 use weir_shell::control::protocol::{
-    BufferReport, ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult,
-    Reloaded, StatusReport, WorkerReport,
+    ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
+    StatusReport, WorkerReport,
 };
 use weir_shell::control::screen::render;
+use weir_shell::status::{BufferStatus, PortStatus};
 
 fn port(side: &str, name: &str) -> PortReport {
-    PortReport {
-        side: side.to_owned(),
-        name: name.to_owned(),
-        up: true,
-        downs: 0,
-        rx_missed: 0,
-        rx_errors: 0,
-        rx_no_buffer: 0,
-        tx_errors: 0,
-    }
+    let status = PortStatus { name: name.to_owned(), up: true, ..PortStatus::default() };
+    PortReport { side: side.to_owned(), status }
 }
 
 fn calm() -> StatusReport {
@@ -33,7 +26,7 @@ fn calm() -> StatusReport {
             ..ConfigReport::default()
         },
         ports: vec![port("inside", "net_af_packet0"), port("outside", "net_af_packet1")],
-        buffers: Some(BufferReport { total: 16_384, in_use: 4_219 }),
+        buffers: Some(BufferStatus { total: 16_384, in_use: 4_219 }),
         workers: vec![WorkerReport {
             worker: 0,
             core: 1,
@@ -71,8 +64,9 @@ fn all_is_well() {
 fn much_is_wrong() {
     let mut report = calm();
     report.hindrances = vec!["port net_af_packet1 is down or gone".to_owned()];
-    report.ports[1] =
-        PortReport { up: false, downs: 2, rx_missed: 1_234, ..port("outside", "net_af_packet1") };
+    report.ports[1].status.up = false;
+    report.ports[1].status.downs = 2;
+    report.ports[1].status.rx_missed = 1_234;
     let second = WorkerReport {
         worker: 1,
         core: 2,

@@ -1,6 +1,7 @@
 //! What goes over the control socket: one line of JSON each way. Every type here is part of a documented interface;
 //! fields are added, never changed or taken away, within one [`VERSION`].
 
+use crate::status::{BufferStatus, PortStatus};
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol. Rises when an older client would misread an answer.
@@ -108,7 +109,7 @@ pub struct StatusReport {
     /// By side: inside, outside.
     pub ports: Vec<PortReport>,
     /// Frame buffers.
-    pub buffers: Option<BufferReport>,
+    pub buffers: Option<BufferStatus>,
     /// By index.
     pub workers: Vec<WorkerReport>,
     /// Published snapshots.
@@ -147,33 +148,13 @@ pub struct LastReload {
 }
 
 /// A port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PortReport {
     /// `inside` or `outside`.
     pub side: String,
-    /// DPDK's name of the device.
-    pub name: String,
-    /// It is there and its link is up.
-    pub up: bool,
-    /// Times that it was seen to go down or away.
-    pub downs: u64,
-    /// Frames that the device dropped because no one fetched them in time.
-    pub rx_missed: u64,
-    /// Frames that the device found broken.
-    pub rx_errors: u64,
-    /// Frames that found no free buffer.
-    pub rx_no_buffer: u64,
-    /// Frames that the device failed to send.
-    pub tx_errors: u64,
-}
-
-/// Frame buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BufferReport {
-    /// All there are.
-    pub total: u32,
-    /// In rings, held or on their way.
-    pub in_use: u32,
+    /// How it is.
+    #[serde(flatten)]
+    pub status: PortStatus,
 }
 
 /// A worker. Rates are means over the last whole second.

@@ -1,6 +1,6 @@
 //! A status as an operator reads it: one screen, worst news in words, numbers in columns.
 
-use super::protocol::{ConfigReport, StatusReport, WorkerReport};
+use super::protocol::{ConfigReport, PortReport, StatusReport, WorkerReport};
 use crate::calendar;
 use std::fmt::Write as _;
 
@@ -88,10 +88,10 @@ fn ports(out: &mut String, report: &StatusReport) {
         3,
         &["port", "device", "link", "rx missed", "rx errors", "no buffer", "tx errors", "times down"],
     );
-    for port in &report.ports {
+    for PortReport { side, status: port } in &report.ports {
         let link = if port.up { "up" } else { "DOWN" };
         let counts = [port.rx_missed, port.rx_errors, port.rx_no_buffer, port.tx_errors, port.downs];
-        let names = [port.side.as_str(), port.name.as_str(), link].map(str::to_owned);
+        let names = [side.as_str(), port.name.as_str(), link].map(str::to_owned);
         table.rows.push(names.into_iter().chain(counts.map(|count| count.to_string())).collect());
     }
     table.print(out);
