@@ -83,5 +83,6 @@ nightly: test
 	LOOM_MAX_PREEMPTIONS=3 $(MAKE) loom
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --all-features check licenses bans sources
+	cargo test --locked -p weir-testbed --features live -- --test-threads 1 --ignored
 	target/release/weir-demo
 	@echo "make nightly: all tiers passed"

@@ -233,6 +233,12 @@ impl<T: Send + Sync> Reader<T> {
     /// The live value. It stays valid until the reference is given up, however often another is published
     /// meanwhile. Comes online first if need be.
     pub fn borrow(&mut self) -> &T {
+        self.borrow_versioned().1
+    }
+
+    /// As [`borrow`](Reader::borrow), with the value's version: a reader that keeps something made from the value
+    /// sees by it when that is out of date.
+    pub fn borrow_versioned(&mut self) -> (u64, &T) {
         if self.reported == OFFLINE {
             self.online();
         }
@@ -244,7 +250,7 @@ impl<T: Send + Sync> Reader<T> {
         // run before it is given up.
         let node = unsafe { &*node };
         self.version = node.version;
-        &node.value
+        (node.version, &node.value)
     }
 
     /// The version of the value last borrowed; 0 before the first.

@@ -106,6 +106,18 @@ impl Process {
         }
     }
 
+    /// Memory that is in use, in bytes: `VmRSS` of `proc_pid_status(5)`.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib =
+            line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).with_context(|| format!("{} has no memory", self.name))
+    }
+
     fn pid(&self) -> Pid {
         // Process ids fit: the kernel's largest is 2^22.
         Pid::from_raw(self.child.id() as i32)

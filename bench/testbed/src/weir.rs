@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,6 +45,8 @@ const DROPS: [&str; 13] = [
 #[derive(Debug)]
 pub struct Weir {
     process: Process,
+    binary: PathBuf,
+    socket: PathBuf,
 }
 
 /// What became of the frames.
@@ -179,10 +181,14 @@ impl Weir {
         logs: &Path,
         interrupt: &Interrupt,
     ) -> Result<Weir> {
-        let mut words = vec![text(binary)?, "run", text(config)?];
+        // A file's place is no namespace's: each Weir has a control socket of its own.
+        let socket = logs.join("weir.sock");
+        let control = format!("control.socket={}", text(&socket)?);
+        let mut words = vec![text(binary)?, "run", text(config)?, "--set", &control];
         overrides.iter().for_each(|assignment| words.extend(["--set", assignment]));
         // Weir pins its own threads.
-        let mut weir = Weir { process: netns.spawn("weir", logs, None, &words)? };
+        let mut weir =
+            Weir { process: netns.spawn("weir", logs, None, &words)?, binary: binary.to_owned(), socket };
         let ready = interrupt.poll(Instant::now() + START_MAX, || {
             if let Some(status) = weir.process.ended()? {
                 bail!("weir ended with {status}{}", weir.process.last_words());
@@ -203,6 +209,16 @@ impl Weir {
             bail!("weir ended with {status}{}", self.process.last_words());
         }
         Scrape::parse(&get(netns, "/metrics")?)
+    }
+
+    /// Runs `weir ctl` against it.
+    ///
+    /// # Errors
+    /// The program cannot be run.
+    pub fn ctl(&self, words: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.binary);
+        command.arg("ctl").arg("--socket").arg(&self.socket).args(words).stdin(Stdio::null());
+        command.output().context("cannot run weir ctl")
     }
 
     /// The running process, for tests that treat it badly.

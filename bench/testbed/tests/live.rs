@@ -176,6 +176,133 @@ fn every_frame_is_accounted_for_and_strangers_pass() {
     assert!(weir.stop(&means.interrupt).unwrap().success());
 }
 
+/// A deployment's folder of its own, whose file can be rewritten.
+struct Deployment {
+    folder: TempDir,
+    good: String,
+}
+
+impl Deployment {
+    fn new(conf: &Path) -> Deployment {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("models")).unwrap();
+        let model = "models/aurora.onnx";
+        std::fs::copy(conf.with_file_name(model), folder.path().join(model)).unwrap();
+        let deployment = Deployment { folder, good: std::fs::read_to_string(conf).unwrap() };
+        deployment.rewrite("", "");
+        deployment
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("weir.toml")
+    }
+
+    /// The good text with one passage replaced, in place at once, as an editor or a deployment tool does it.
+    fn rewrite(&self, from: &str, to: &str) {
+        assert!(self.good.contains(from), "{from:?}");
+        let draft = self.folder.path().join("draft");
+        std::fs::write(&draft, self.good.replacen(from, to, 1)).unwrap();
+        std::fs::rename(draft, self.file()).unwrap();
+    }
+}
+
+#[test]
+fn reloads_under_traffic_lose_nothing_and_take_no_memory() {
+    let Some(means) = Means::find("reload") else { return };
+    reload_under_traffic(means, 10, SECOND / 4);
+}
+
+#[test]
+#[ignore = "takes ten minutes: make nightly runs it"]
+fn ten_minutes_of_reloads_under_traffic_lose_nothing_and_take_no_memory() {
+    let Some(means) = Means::find("ten minutes of reloads") else { return };
+    reload_under_traffic(means, 300, SECOND);
+}
+
+/// In each round a good file and a broken one, with a pause after each.
+fn reload_under_traffic(mut means: Means, rounds: usize, pause: Duration) {
+    let deployment = Deployment::new(&means.config);
+    means.config = deployment.file();
+    let bed = Bed::new(true, Settings::default(), 1).unwrap();
+    // Limits that the traffic does not meet by itself, and a floor, because on a busy machine a network may take noise for
+    // a queue. Given at the start, they hold through every reload.
+    let wide = ["pacing.delay_max=1s", "pacing.flow_held_bytes_max=8MiB", "pacing.rate_min=10Mbps"];
+    let mut weir = means.start(&bed, &wide);
+    assert!(means.reaches(&bed, SERVER_V4));
+    // Longer than the rounds, also where a reload takes a quarter of a second on a busy machine.
+    let seconds = (pause + SECOND / 4).as_secs_f64() * 2.0 * rounds as f64;
+    let flow = means.flow(&bed, seconds as u32 + 6);
+    std::thread::sleep(3 * SECOND);
+
+    let before = counters(&mut weir, &bed);
+    let good = [
+        ("rate_max = \"10Gbps\"", "rate_max = \"9Gbps\""),
+        ("precision = \"8bit\"", "precision = \"12bit\""),
+        ("control_share = 0.02", "control_share = 0.05"),
+        ("pin = \"interval\"", "pin = \"flow\"\npin_max = \"2s\""),
+    ];
+    let broken = [
+        (
+            "mark_delay = \"10ms\"",
+            "mark_delay = \"10 apples\"",
+            "weir.toml:33:14: pacing.mark_delay: expected",
+        ),
+        ("held_max = 8192", "held_max = 4096", "engine.held_max: needs a restart: was 8192, is now 4096"),
+        ("models/aurora.onnx", "models/none.onnx", "model[0].file: "),
+        ("[engine]", "[engine", "not valid TOML"),
+    ];
+    let mut resident = Vec::new();
+    for round in 0..rounds {
+        let (from, to) = good[round % good.len()];
+        deployment.rewrite(from, to);
+        let applied = weir.ctl(&["reload"]).unwrap();
+        assert_eq!(applied.status.code(), Some(0), "{applied:?}");
+        assert_eq!(String::from_utf8_lossy(&applied.stdout), "applied\n");
+        std::thread::sleep(pause);
+
+        let (from, to, reason) = broken[round % broken.len()];
+        deployment.rewrite(from, to);
+        let refused = weir.ctl(&["reload"]).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(reason), "{refused:?}");
+        std::thread::sleep(pause);
+        counters(&mut weir, &bed);
+        resident.push(weir.process().resident_bytes().unwrap());
+    }
+    // The file as it was, by the signal.
+    deployment.rewrite("", "");
+    weir.process().signal(Signal::SIGHUP).unwrap();
+    std::thread::sleep(SECOND);
+
+    let after = counters(&mut weir, &bed);
+    for (verdict, count) in &after.account.verdicts {
+        let rose = count - before.account.verdicts[verdict];
+        let sent = ["forwarded", "paced", "untracked"].contains(&verdict.as_str());
+        assert!(sent || rose == 0, "{verdict} rose by {rose}");
+    }
+    assert!(after.account.verdicts["paced"] > before.account.verdicts["paced"] + 1_000, "{after:?}");
+    let scrape = weir.scrape(bed.weir.as_ref().unwrap()).unwrap();
+    let reloads = scrape.by("weir_reloads_total", "result").unwrap();
+    assert_eq!(
+        (reloads["applied"], reloads["refused"], reloads["unchanged"]),
+        (rounds as f64 + 1.0, rounds as f64, 0.0)
+    );
+    assert_eq!(scrape.sum("weir_snapshot_swaps_seen_total").unwrap(), rounds as f64 + 1.0);
+    assert_eq!(scrape.sum("weir_config_last_reload_successful").unwrap(), 1.0);
+
+    let status = weir.ctl(&["status", "--json"]).unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!((&status["answer"], &status["config"]["refused"]), (&"status".into(), &rounds.into()));
+    assert!(status["workers"][0]["received_frames_per_second"].as_f64().unwrap() > 100.0, "{status}");
+
+    let (early, late) = (resident[2], resident[resident.len() - 1]);
+    let _ = writeln!(std::io::stderr(), "resident after each pair of reloads: {resident:?}");
+    assert!(late < early + (2 << 20), "memory grows: {resident:?}");
+    flow.finish(&means.interrupt).unwrap();
+    assert!(weir.stop(&means.interrupt).unwrap().success());
+    assert!(!means.logs.path().join("weir.sock").exists(), "the socket goes with its weir");
+}
+
 #[test]
 fn two_workers_share_two_ports_of_two_queues_and_their_books_balance_in_every_scrape() {
     let Some(means) = Means::find("two workers") else { return };

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use weir_engine::Worker;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::verdict::Verdict;
 use weir_features::PacingSpec;
@@ -264,26 +264,26 @@ fn config() -> EngineConfig {
 /// Runs one attack and prints a line. Whether the paced flows came through.
 fn run(name: &str, attack: Attack, span: Duration) -> bool {
     let (samples, _drained) = lane(4, 64);
-    let (_publisher, mut readers) = epoch(ModelSet::empty(), 1);
-    let Some(mut models) = readers.pop() else { return false };
+    let (_publisher, mut readers) = epoch(Policy::default(), 1);
+    let Some(mut policy) = readers.pop() else { return false };
     let mut memory = Memory::new(Attack::Nothing);
     let mut worker: Worker<MemoryFrame> = Worker::new(&config(), Ns::from_secs(1), samples);
     let began = Instant::now();
     let now = || Ns(1_000_000_000 + began.elapsed().as_nanos() as u64);
     // The flows are adopted mid-stream and come to their rate.
     while began.elapsed() < Duration::from_millis(300) {
-        worker.turn(now(), &mut memory, &mut models);
+        worker.turn(now(), &mut memory, &mut policy);
     }
     let before = (*worker.tally(), *worker.stats());
     let departed: Vec<u64> = memory.ends.iter().map(|ends| ends.departed).collect();
     memory.attack = attack;
     let started = Instant::now();
     while started.elapsed() < span {
-        worker.turn(now(), &mut memory, &mut models);
+        worker.turn(now(), &mut memory, &mut policy);
     }
     // A gap that ended the loop is told of by the frames that leave after it.
     for _ in 0..4 {
-        worker.turn(now(), &mut memory, &mut models);
+        worker.turn(now(), &mut memory, &mut policy);
     }
     let seconds = started.elapsed().as_secs_f64();
     let rates: Vec<f64> = memory

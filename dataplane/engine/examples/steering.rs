@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use weir_engine::Worker;
 use weir_engine::config::EngineConfig;
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::steer::{LANE_FRAMES, Steering};
 use weir_engine::time::Ns;
 use weir_engine::verdict::{Tally, Verdict};
@@ -133,7 +133,7 @@ fn config() -> EngineConfig {
 fn poll(
     place: Steering<MemoryFrame>,
     mut queue: Queue,
-    mut models: Reader<ModelSet>,
+    mut policy: Reader<Policy>,
     stop: &AtomicBool,
 ) -> (Tally, Duration) {
     let (samples, _drained) = lane(1, 1);
@@ -141,7 +141,7 @@ fn poll(
     let began = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let now = Ns(1_000_000_000 + began.elapsed().as_nanos() as u64);
-        worker.turn(now, &mut queue, &mut models);
+        worker.turn(now, &mut queue, &mut policy);
     }
     (*worker.tally(), began.elapsed())
 }
@@ -153,7 +153,7 @@ fn queue(receives: bool) -> Queue {
 
 /// Runs so many workers on so many cores; the first receives everything. Nanoseconds per frame that ended.
 fn run(cpus: &[usize], span: Duration) -> Result<f64, String> {
-    let (_publisher, readers) = epoch(ModelSet::empty(), cpus.len());
+    let (_publisher, readers) = epoch(Policy::default(), cpus.len());
     let places = Steering::mesh(cpus.len(), LANE_FRAMES);
     let mut queues: Vec<Queue> = (0..cpus.len()).map(|index| queue(index == 0)).collect();
     if let [first, second] = queues.as_mut_slice() {
@@ -163,11 +163,11 @@ fn run(cpus: &[usize], span: Duration) -> Result<f64, String> {
     let stop = Arc::new(AtomicBool::new(false));
     let parts = places.into_iter().zip(queues).zip(readers).zip(cpus.iter().copied());
     let threads: Vec<_> = parts
-        .map(|(((place, queue), models), cpu)| {
+        .map(|(((place, queue), policy), cpu)| {
             let stop = Arc::clone(&stop);
             std::thread::spawn(move || {
                 weir_cpu::pin_current_thread(cpu).map_err(|error| error.to_string())?;
-                Ok::<_, String>(poll(place, queue, models, &stop))
+                Ok::<_, String>(poll(place, queue, policy, &stop))
             })
         })
         .collect();

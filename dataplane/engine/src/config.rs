@@ -5,7 +5,8 @@ use crate::route::RouteConfig;
 use crate::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
 
-/// Everything a worker needs to know; fixed for the worker's life.
+/// Everything a worker needs to know at its start. All but the settings in `pacing` is fixed for the worker's life; those
+/// change with each [`Policy`](crate::policy::Policy).
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Key material for the flow hash and seed of every random choice. Same seed, same decisions.
@@ -20,14 +21,14 @@ pub struct EngineConfig {
     /// Frames on the wheel at most, per worker. Beyond it the verdict is `pace_full`, so that a receive queue
     /// never starves of buffers.
     pub held_max: u32,
-    /// How flows are paced; `None` forwards only.
+    /// How flows are paced; `None` forwards only, and takes no memory for more.
     pub pacing: Option<PacingConfig>,
     /// Mode `route`; `None` is mode `wire`: what arrives on one side leaves by the other, untouched.
     pub route: Option<RouteConfig>,
 }
 
 /// How flows from inside to outside are paced.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacingConfig {
     /// The classical fallback: governs a flow when no model may.
     pub rule: PacingRule,

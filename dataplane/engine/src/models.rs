@@ -68,6 +68,12 @@ impl Generation {
         Ok(Generation { number, executable })
     }
 
+    /// The same under its number.
+    #[must_use]
+    pub fn numbered(self, number: u32) -> Generation {
+        Generation { number, ..self }
+    }
+
     /// Its number. Later publications have higher ones.
     pub fn number(&self) -> u32 {
         self.number

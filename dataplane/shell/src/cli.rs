@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::config::ConfigError;
-use crate::{models, run, snapshot_cmd, version};
+use crate::control::client;
+use crate::{doctor, models, run, snapshot_cmd, version};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -24,6 +25,10 @@ enum Command {
     /// Check a configuration and all that it names, quantise its models, and say what would run. Needs no NIC, no
     /// hugepages, no DPDK, and changes nothing.
     Check(ConfigArgs),
+    /// Look at this machine: what helps Weir, what hinders it, and the command that changes it. Changes nothing itself.
+    Doctor(doctor::DoctorArgs),
+    /// Speak to a running weir over its control socket.
+    Ctl(client::CtlArgs),
     /// Make, read and verify quantised models.
     Snapshot {
         #[command(subcommand)]
@@ -68,6 +73,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();
     let done = match cli.command {
+        Command::Doctor(args) => return ended(doctor::doctor(&args)),
+        Command::Ctl(args) => return ended(client::ctl(&args)),
         Command::Run(args) => run::run(&args.config, &args.overrides),
         Command::Check(args) => models::check(&args.config, &args.overrides),
         Command::Snapshot { command } => match command {
@@ -77,8 +84,13 @@ pub fn main() -> ExitCode {
         },
         Command::Train { command: TrainCommand::Imitate(args) } => models::imitate(&args),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit status; an error goes to standard error.
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("{}", one_line(&error));
             ExitCode::FAILURE

@@ -1,14 +1,12 @@
 //! `/metrics`, `/healthz` and `/readyz` over HTTP/1.1, and nothing else.
 //!
-//! One request per connection, at most [`CONNECTIONS_MAX`] at a time, each with a bounded head and a deadline: a
-//! client that is slow, rude or many costs a few small threads on the control core for two seconds, and the packet
-//! path nothing. Why not a crate: `docs/decisions/0002-http-server.md`.
+//! One request per connection, at most [`CONNECTIONS_MAX`] at a time, each with a bounded head and a deadline of two
+//! seconds. Why not a crate: `docs/decisions/0002-http-server.md`.
 
-use std::io::{self, Read, Write};
+use crate::acceptor::{Acceptor, Manners, before, write_before};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Connections served at once; one more is told to come again.
@@ -43,8 +41,7 @@ pub type Handler = dyn Fn(&str) -> Response + Send + Sync;
 /// A running server. Stops when dropped.
 pub struct Server {
     address: SocketAddr,
-    stopping: Arc<AtomicBool>,
-    acceptor: Option<JoinHandle<()>>,
+    _acceptor: Acceptor,
 }
 
 impl Server {
@@ -55,79 +52,21 @@ impl Server {
     pub fn start(address: SocketAddr, handler: Arc<Handler>) -> io::Result<Server> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopping);
-        let acceptor = std::thread::Builder::new()
-            .name("weir-http".to_owned())
-            .spawn(move || accept_loop(&listener, &handler, &stop))?;
-        Ok(Server { address, stopping, acceptor: Some(acceptor) })
+        let manners = Manners {
+            name: "weir-http",
+            connections_max: CONNECTIONS_MAX,
+            stack_bytes: 256 * 1024,
+            busy: b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n".to_vec(),
+        };
+        // Where the listener is on a wildcard address, connecting to it reaches this machine.
+        let wake = move || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+        let acceptor = Acceptor::start(manners, listener, move |stream| serve(stream, &*handler), wake)?;
+        Ok(Server { address, _acceptor: acceptor })
     }
 
     /// The address in use: with port 0 asked for, the one that the kernel chose.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        // `accept` has no deadline; a connection of our own ends its wait. Where the listener is on a wildcard
-        // address, connecting to it reaches this machine.
-        if TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok()
-            && let Some(acceptor) = self.acceptor.take()
-        {
-            // A panic in the acceptor has been reported by the hook; there is nothing left to stop.
-            let _ = acceptor.join();
-        }
-    }
-}
-
-fn accept_loop(listener: &TcpListener, handler: &Arc<Handler>, stopping: &AtomicBool) {
-    let serving = Arc::new(AtomicUsize::new(0));
-    for stream in listener.incoming() {
-        if stopping.load(Ordering::Relaxed) {
-            return;
-        }
-        let Ok(stream) = stream else {
-            // Out of descriptors, or the peer is gone already. Do not spin on the former.
-            std::thread::sleep(Duration::from_millis(10));
-            continue;
-        };
-        if serving.load(Ordering::Acquire) >= CONNECTIONS_MAX {
-            refuse(stream);
-            continue;
-        }
-        serving.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot(Arc::clone(&serving));
-        let handler = Arc::clone(handler);
-        let spawned = std::thread::Builder::new()
-            .name("weir-http-conn".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || {
-                let _slot = slot;
-                serve(stream, &*handler);
-            });
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread for an HTTP connection");
-        }
-    }
-}
-
-/// A place among the connections; given back on every way out, a panic included.
-struct Slot(Arc<AtomicUsize>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Runs on the acceptor, so it may not wait: what the socket's buffer does not take at once is lost.
-fn refuse(mut stream: TcpStream) {
-    let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n";
-    if stream.set_nonblocking(true).is_ok() {
-        let _ = stream.write(answer);
     }
 }
 
@@ -158,14 +97,13 @@ enum Refusal {
     Slow,
 }
 
-/// Sets the socket's timeouts to what is left.
-fn before(stream: &TcpStream, deadline: Instant) -> Result<(), Refusal> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Refusal::Slow);
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Refusal::Slow,
+            _ => Refusal::Peer,
+        }
     }
-    stream.set_read_timeout(Some(left)).map_err(|_| Refusal::Peer)?;
-    stream.set_write_timeout(Some(left)).map_err(|_| Refusal::Peer)
 }
 
 fn read_head(stream: &mut TcpStream, deadline: Instant) -> Result<Vec<u8>, Refusal> {
@@ -186,10 +124,7 @@ fn read_head(stream: &mut TcpStream, deadline: Instant) -> Result<Vec<u8>, Refus
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Err(Refusal::Slow);
-            }
-            Err(_) => return Err(Refusal::Peer),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -217,7 +152,7 @@ fn write_response(
     response: &Response,
     with_body: bool,
     deadline: Instant,
-) -> Result<(), Refusal> {
+) -> io::Result<()> {
     let reason = match response.status {
         200 => "OK",
         400 => "Bad Request",
@@ -239,14 +174,5 @@ fn write_response(
     if with_body {
         bytes.extend_from_slice(response.body.as_bytes());
     }
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        before(stream, deadline)?;
-        match stream.write(rest) {
-            Ok(count) if count > 0 => rest = &rest[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => return Err(Refusal::Peer),
-        }
-    }
-    Ok(())
+    write_before(stream, &bytes, deadline)
 }

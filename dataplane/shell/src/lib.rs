@@ -2,15 +2,21 @@
 //!
 //! `weir` the program is a thin `main` over this library, so that tests can reach its parts. Who may know whom:
 //! [`config`] turns text into a checked plan and knows no thread; [`run`] builds threads from a plan; [`status`] is what
-//! they show through [`http`] and [`metrics`]; a worker speaks only through its [`board`].
+//! they show through [`http`], [`metrics`] and [`control`]; a worker speaks only through its [`board`].
 
+mod acceptor;
 pub mod board;
+pub mod calendar;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod doctor;
 pub mod http;
+pub mod meter;
 pub mod metrics;
 pub mod models;
+mod output;
 pub mod report;
 pub mod run;
 mod snapshot_cmd;

@@ -13,6 +13,7 @@
 //!
 //! No label has values that traffic can make: none is per flow, address or port number.
 
+use crate::control::protocol::{ConfigReport, ReloadResult};
 use crate::report::Report;
 use crate::status::{ModelStatus, PortStatus, Status};
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
@@ -51,6 +52,7 @@ pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
     )?;
     page.gauge("ready", "1 when /readyz answers 200.", &[], f64::from(u8::from(view.ready)))?;
     page.gauge("tsc_hertz", "Ticks per second of the counter behind all cycles.", &[], view.tsc_hz as f64)?;
+    config(&mut page, &view.status.config)?;
     page.counter(
         "samples_drained_total",
         "Samples that control has taken from the workers' lanes.",
@@ -174,6 +176,27 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
         }
     }
     Ok(())
+}
+
+/// The names of the last two are those that Prometheus and its exporters have for the same.
+fn config(page: &mut Page, config: &ConfigReport) -> Result<(), prometheus::Error> {
+    for result in ReloadResult::ALL {
+        let count = match result {
+            ReloadResult::Applied => config.applied,
+            ReloadResult::Unchanged => config.unchanged,
+            ReloadResult::Refused => config.refused,
+        };
+        page.counter("reloads_total", "Reloads, by result.", &[("result", result.name())], count)?;
+    }
+    let refused = config.last.as_ref().is_some_and(|last| last.outcome.result == ReloadResult::Refused);
+    let successful = f64::from(u8::from(!refused));
+    page.gauge("config_last_reload_successful", "1 unless the last reload was refused.", &[], successful)?;
+    page.gauge(
+        "config_last_reload_success_timestamp_seconds",
+        "Unix time at which the configuration that holds was taken up.",
+        &[],
+        config.loaded_unix_seconds,
+    )
 }
 
 fn port(page: &mut Page, side: &str, port: &PortStatus) -> Result<(), prometheus::Error> {
@@ -352,8 +375,10 @@ mod tests {
 
     #[test]
     fn no_label_is_one_that_traffic_can_fill() {
-        let closed =
-            ["worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function"];
+        let closed = [
+            "worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function",
+            "result",
+        ];
         let closed = [
             closed.as_slice(),
             &[

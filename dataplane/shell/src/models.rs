@@ -1,10 +1,10 @@
 //! `weir check` and `weir train`, and what they share with `weir run`: building the configuration's models.
 
+use crate::calendar;
 use crate::capture::CaptureReader;
 use crate::config::{self, ConfigError, Plan, PortsPlan, Source};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::info;
 use weir_engine::config::PacingRule;
 use weir_engine::io::Side;
@@ -43,6 +43,9 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             println!("cores: {}", plan.cores);
             let pages = if plan.eal.hugepages { "hugepages" } else { "ordinary pages" };
             println!("memory: {} MB of {pages}, {} frame buffers", plan.eal.memory_mb, plan.buffers());
+            if let Some(socket) = &plan.control {
+                println!("control: {}", socket.display());
+            }
         }
         PortsPlan::Captures(files) => {
             for (side, pair) in ["inside", "outside"].iter().zip(files) {
@@ -94,39 +97,12 @@ pub struct ImitateArgs {
 /// # Errors
 /// The model does not pass its checks, or cannot be written.
 pub fn imitate(args: &ImitateArgs) -> anyhow::Result<()> {
-    let options = imitation::Options { seed: args.seed, folder: args.out.clone(), date: today() };
+    let options = imitation::Options {
+        seed: args.seed,
+        folder: args.out.clone(),
+        date: calendar::date(calendar::unix_seconds()),
+    };
     let made = imitation::make(&options, &mut |line| info!("{line}"))?;
     println!("{}\n{}", made.model.display(), made.card.display());
     Ok(())
-}
-
-/// Today in UTC as `YYYY-MM-DD`, by Hinnant's `civil_from_days` (days since 1970 to the proleptic Gregorian calendar).
-fn today() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs());
-    civil(seconds / 86_400)
-}
-
-fn civil(days: u64) -> String {
-    // Counted from 1 March of year 0, so that a leap day is the last of its year.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::civil;
-
-    #[test]
-    fn days_are_dates() {
-        assert_eq!(civil(0), "1970-01-01");
-        assert_eq!(civil(11_016), "2000-02-29");
-        assert_eq!(civil(20_780), "2026-11-23");
-    }
 }

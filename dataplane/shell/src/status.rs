@@ -1,19 +1,29 @@
 //! What the control thread knows and the HTTP threads show. Small, behind a mutex that no worker ever touches.
 
 use crate::board::BoardReader;
+use crate::calendar::unix_seconds;
+use crate::control::protocol::{
+    ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
+    StatusReport, WorkerReport,
+};
 use crate::http::Response;
+use crate::meter::{Meter, Rates};
 use crate::metrics::{self, View};
 use crate::report::{Report, WORDS};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+use weir_engine::counters::Stat;
+use weir_engine::io::Side;
+use weir_engine::verdict::Verdict;
 
 /// A worker that has not finished a turn for this long is stuck: a turn takes microseconds, and the kernel gives
 /// a starved thread its core back within a fraction of a second.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(2);
 
-/// One port, as last looked at.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// One port, as last looked at. Shown as it is on the control socket: its names are part of that interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PortStatus {
     /// The device's name.
     pub name: String,
@@ -31,8 +41,8 @@ pub struct PortStatus {
     pub tx_errors: u64,
 }
 
-/// Frame buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Frame buffers. Shown as they are on the control socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BufferStatus {
     /// All there are.
     pub total: u32,
@@ -64,6 +74,10 @@ pub struct ModelStatus {
 /// Everything that control knows.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
+    /// The configuration and its reloads.
+    pub config: ConfigReport,
+    /// Each worker's core.
+    pub cores: Vec<usize>,
     /// By side.
     pub ports: Vec<PortStatus>,
     /// Where there is a pool.
@@ -80,12 +94,29 @@ pub struct Status {
     pub started_unix_seconds: f64,
 }
 
+impl Status {
+    /// Books a reload.
+    pub fn record(&mut self, outcome: &Reloaded, unix_seconds: f64) {
+        let config = &mut self.config;
+        match outcome.result {
+            ReloadResult::Applied => {
+                config.applied += 1;
+                config.loaded_unix_seconds = unix_seconds;
+            }
+            ReloadResult::Unchanged => config.unchanged += 1,
+            ReloadResult::Refused => config.refused += 1,
+        }
+        config.last = Some(LastReload { unix_seconds, outcome: outcome.clone() });
+    }
+}
+
 /// The shared handle: control writes, HTTP threads read.
 #[derive(Clone)]
 pub struct Shared {
     status: Arc<Mutex<Status>>,
     /// By worker index.
     heartbeats: Arc<Mutex<Vec<Heartbeat>>>,
+    meter: Arc<Mutex<Meter>>,
     /// By worker index.
     boards: Arc<[BoardReader<WORDS>]>,
     tsc_hz: u64,
@@ -106,6 +137,7 @@ impl Shared {
             heartbeats: Arc::new(Mutex::new(
                 boards.iter().map(|_| Heartbeat { publication: 0, seen }).collect(),
             )),
+            meter: Arc::default(),
             boards: boards.into(),
             tsc_hz,
         }
@@ -124,6 +156,15 @@ impl Shared {
     /// Each worker's counters of one moment, which need not be another worker's.
     pub fn reports(&self) -> Vec<Report> {
         self.boards.iter().map(|board| Report::unpack(&board.read().0)).collect()
+    }
+
+    /// Renews the rates once a second. To be called every now and then: control does.
+    pub fn measure(&self) {
+        self.lock_meter().look(Instant::now(), || self.reports());
+    }
+
+    fn lock_meter(&self) -> std::sync::MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long ago each worker's last publication was first seen. To be called every now and then: control does.
@@ -168,6 +209,44 @@ impl Shared {
         text
     }
 
+    /// What `weir ctl status` shows.
+    pub fn status_report(&self) -> StatusReport {
+        let (status, now) = (self.status(), unix_seconds());
+        let reports = self.reports();
+        let rates = self.lock_meter().rates().to_vec();
+        let seconds = |ticks: u64| ticks as f64 / self.tsc_hz.max(1) as f64;
+        let workers = reports.iter().enumerate().map(|(index, report)| {
+            let core = status.cores.get(index).copied().unwrap_or(0);
+            let rates = rates.get(index).copied().unwrap_or_default();
+            worker_report([index, core], report, rates, seconds(report.cycles.turn_max))
+        });
+        let decided = |source: &str| -> u64 {
+            let all = reports.iter().flat_map(|report| &report.stats);
+            let ours = |stat: &&Stat| {
+                stat.name == "pacing_decisions_total" && stat.label == Some(("source", source))
+            };
+            all.filter(ours).map(|stat| stat.value).sum()
+        };
+        StatusReport {
+            weir: env!("CARGO_PKG_VERSION").to_owned(),
+            dpdk: crate::version::DPDK.to_owned(),
+            pid: std::process::id(),
+            unix_seconds: now,
+            started_unix_seconds: status.started_unix_seconds,
+            hindrances: self.hindrances(&status).lines().map(str::to_owned).collect(),
+            ports: Side::ALL.iter().zip(status.ports.iter().cloned()).map(port_report).collect(),
+            buffers: status.buffers,
+            workers: workers.collect(),
+            models: status.models.iter().map(|model| model_report(model, now)).collect(),
+            decisions: Decisions {
+                model: decided("model"),
+                rule: decided("rule"),
+                control: decided("control"),
+            },
+            config: status.config,
+        }
+    }
+
     /// Answers a GET.
     pub fn answer(&self, path: &str) -> Response {
         let verdict = |hindrances: String| match hindrances.is_empty() {
@@ -197,7 +276,46 @@ impl Shared {
     }
 }
 
-/// Unix time in seconds; 0 on a machine whose clock stands before 1970.
-pub fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |span| span.as_secs_f64())
+fn worker_report(
+    [worker, core]: [usize; 2],
+    report: &Report,
+    rates: Rates,
+    turn_seconds_max: f64,
+) -> WorkerReport {
+    let dropped = Verdict::ALL.into_iter().filter(|verdict| !verdict.sent());
+    let drops = dropped.map(|verdict| Drops {
+        verdict: verdict.name().to_owned(),
+        frames: report.tally.ended[verdict as usize],
+    });
+    WorkerReport {
+        worker,
+        core,
+        received_frames_per_second: rates.received_frames,
+        received_bits_per_second: rates.received_bits,
+        sent_frames_per_second: rates.sent_frames,
+        sent_bits_per_second: rates.sent_bits,
+        busy_share: rates.busy_share,
+        turn_seconds_max,
+        flows: report.stat("flows"),
+        paced_flows: report.stat("flows_paced"),
+        held_frames: report.tally.held,
+        drops: drops.filter(|drops| drops.frames > 0).collect(),
+    }
+}
+
+fn port_report((side, status): (&Side, PortStatus)) -> PortReport {
+    PortReport { side: side.name().to_owned(), status }
+}
+
+fn model_report(model: &ModelStatus, now: f64) -> ModelReport {
+    ModelReport {
+        name: model.name.clone(),
+        function: model.function.to_owned(),
+        generation: model.generation,
+        precision: model.precision.to_owned(),
+        executor: model.executor.to_owned(),
+        schema: format!("{:016x}", model.schema_hash),
+        checksum: format!("{:08x}", model.checksum),
+        age_seconds: (now - model.published_unix_seconds).max(0.0),
+    }
 }

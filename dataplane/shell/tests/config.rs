@@ -1,8 +1,9 @@
 //! Broken configurations and what Weir says about each: one line with file, line, column, key, what was expected and
 //! what was found.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::path::Path;
-use weir_shell::config::{Plan, PortsPlan, Source};
+use weir_shell::config::{Plan, PortsPlan, Source, needs_restart};
 
 const GOOD: &str = r#"[eal]
 hugepages = false
@@ -53,6 +54,9 @@ inputs = [
 
 [metrics]
 listen = "127.0.0.1:0"
+
+[control]
+socket = "weir.sock"
 "#;
 
 fn plan(text: &str, overrides: &[&str]) -> Result<Plan, String> {
@@ -267,6 +271,11 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "listen = \"localhost\"",
         "conf/x.toml:49:10: metrics.listen: expected an address and port such as \"127.0.0.1:9464\", found \
          \"localhost\"",
+    ),
+    (
+        "socket = \"weir.sock\"",
+        "socket = \"\"",
+        "conf/x.toml:52:10: control.socket: expected a path of at most 107 bytes, found \"\"",
     ),
     (
         "history = 10",
@@ -484,4 +493,153 @@ fn overrides_are_read_as_toml_or_as_text_and_named_when_wrong() {
 fn a_file_that_is_not_there_is_named() {
     let error = weir_shell::config::load(Path::new("/nonexistent/x.toml"), &[]).unwrap_err().to_string();
     assert_eq!(error, "/nonexistent/x.toml: cannot read: No such file or directory (os error 2)");
+}
+
+fn faults(text: &str, overrides: &[String]) -> Vec<String> {
+    let load = |text: &str| {
+        let source = Source::from_text(Path::new("conf/x.toml"), text.to_owned(), overrides).unwrap();
+        (Plan::check(&source).unwrap(), source)
+    };
+    let (started, _) = load(GOOD);
+    let (next, source) = load(text);
+    needs_restart(&started, &next, &source).iter().map(ToString::to_string).collect()
+}
+
+/// (text in the good file, what it becomes, what a reload says)
+const FIXED: &[(&str, &str, &str)] = &[
+    (
+        "hugepages = false",
+        "hugepages = true",
+        "conf/x.toml:2:13: eal.hugepages: needs a restart: was false, is now true",
+    ),
+    (
+        "memory_mb = 128",
+        "memory_mb = 256",
+        "conf/x.toml:3:13: eal.memory_mb: needs a restart: was 128, is now 256",
+    ),
+    (
+        "shared = true\n\n[ports]\nmode = \"wire\"\ninside = \"net_null0\"",
+        "shared = true\n\n[ports]\nmode = \"wire\"\ninside = \"net_null2\"",
+        "conf/x.toml:12:10: ports.inside: needs a restart: was \"net_null0\", is now \"net_null2\"",
+    ),
+    (
+        "outside = \"net_null1\"",
+        "outside = \"net_null2\"",
+        "conf/x.toml:13:11: ports.outside: needs a restart: was \"net_null1\", is now \"net_null2\"",
+    ),
+    ("seed = 1", "seed = 2", "conf/x.toml:16:8: engine.seed: needs a restart: was 1, is now 2"),
+    (
+        "flows_max = 1024",
+        "flows_max = 2048",
+        "conf/x.toml:17:13: engine.flows_max: needs a restart: was 1024, is now 2048",
+    ),
+    (
+        "half_open_max = 1024",
+        "half_open_max = 2048",
+        "conf/x.toml:18:17: engine.half_open_max: needs a restart: was 1024, is now 2048",
+    ),
+    (
+        "flow_idle_max = \"120s\"",
+        "flow_idle_max = \"60s\"",
+        "conf/x.toml:19:17: engine.flow_idle_max: needs a restart: was \"2min\", is now \"1min\"",
+    ),
+    (
+        "held_max = 1024",
+        "held_max = 2048",
+        "conf/x.toml:20:12: engine.held_max: needs a restart: was 1024, is now 2048",
+    ),
+    // Taken away: the default is what counts.
+    ("held_max = 1024\n", "", "conf/x.toml:15:2: engine.held_max: needs a restart: was 1024, is now 8192"),
+    (
+        "drain_max = \"2s\"",
+        "drain_max = \"3s\"",
+        "conf/x.toml:21:13: engine.drain_max: needs a restart: was \"2s\", is now \"3s\"",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "listen = \"127.0.0.1:9\"",
+        "conf/x.toml:49:10: metrics.listen: needs a restart: was \"127.0.0.1:0\", is now \"127.0.0.1:9\"",
+    ),
+    (
+        "[metrics]\nlisten = \"127.0.0.1:0\"\n",
+        "",
+        "conf/x.toml:1:1: metrics: needs a restart: was set, is now not set",
+    ),
+    (
+        "socket = \"weir.sock\"",
+        "socket = \"other.sock\"",
+        "conf/x.toml:52:10: control.socket: needs a restart: was \"weir.sock\", is now \"other.sock\"",
+    ),
+];
+
+#[test]
+fn a_reload_that_needs_a_restart_names_each_such_key() {
+    for (from, to, expected) in FIXED {
+        assert!(GOOD.contains(from), "{from:?}");
+        assert_eq!(faults(&GOOD.replacen(from, to, 1), &[]), [*expected], "{to:?}");
+    }
+    let both = GOOD.replacen("seed = 1", "seed = 2", 1).replacen("memory_mb = 128", "memory_mb = 96", 1);
+    assert_eq!(
+        faults(&both, &[]),
+        [
+            "conf/x.toml:3:13: eal.memory_mb: needs a restart: was 128, is now 96",
+            "conf/x.toml:16:8: engine.seed: needs a restart: was 1, is now 2",
+        ]
+    );
+    // `--set` keeps its say over the file.
+    assert_eq!(faults(&both, &["engine.seed=7".to_owned(), "eal.memory_mb=256".to_owned()]), [""; 0]);
+}
+
+#[test]
+fn a_reload_may_change_pacing_and_models_but_not_whether_there_is_pacing() {
+    for (from, to) in [
+        ("rule = \"bbr_lite\"", "rule = \"none\""),
+        ("model = \"aurora\"\n", ""),
+        ("rate_min = \"500kbps\"", "rate_min = \"600kbps\""),
+        ("rate_max = \"10Gbps\"", "rate_max = \"1Gbps\""),
+        ("rate_start = \"10Mbps\"", "rate_start = \"20Mbps\""),
+        ("control_share = 0.02", "control_share = 0.5"),
+        ("sample_share = 0.1", "sample_share = 0.5"),
+        ("mark_delay = \"10ms\"", "mark_delay = \"20ms\""),
+        ("delay_max = \"100ms\"", "delay_max = \"50ms\""),
+        ("flow_held_bytes_max = \"1MiB\"", "flow_held_bytes_max = \"2MiB\""),
+        ("pin = \"interval\"", "pin = \"flow\"\npin_max = \"2s\""),
+        ("file = \"models/aurora.onnx\"", "file = \"models/other.onnx\""),
+        ("precision = \"8bit\"", "precision = \"12bit\""),
+        ("clip = [0, 4]", "clip = [0, 2]"),
+    ] {
+        assert!(GOOD.contains(from), "{from:?}");
+        assert_eq!(faults(&GOOD.replacen(from, to, 1), &[]), [""; 0], "{to:?}");
+    }
+    // A default that is written out changes nothing.
+    assert_eq!(faults(&GOOD.replacen("mode = \"wire\"\n", "", 1), &[]), [""; 0]);
+
+    let start = GOOD.find("[pacing]").unwrap();
+    let end = GOOD.find("[[model]]").unwrap();
+    let without = format!("{}{}", &GOOD[..start], &GOOD[end..]);
+    assert_eq!(
+        faults(&without, &[]),
+        [
+            "conf/x.toml:1:1: pacing: needs a restart: was set, is now not set; with rule = \"none\" and no model the \
+          section paces nothing"
+        ]
+    );
+}
+
+#[test]
+fn the_control_socket_is_found_in_a_file_that_is_wrong_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    let found = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        weir_shell::config::control_socket(&file).map_err(|error| error.to_string())
+    };
+    assert_eq!(found("[nonsense]\n[control]\nsocket = \"a.sock\"\n").unwrap(), folder.path().join("a.sock"));
+    assert_eq!(found("[control]\n").unwrap(), Path::new("/run/weir/weir.sock"));
+    assert!(
+        found("[control]\nsocket = 5\n")
+            .unwrap_err()
+            .ends_with("x.toml:2:10: control.socket: expected a text")
+    );
+    assert!(found("[ports]\n").unwrap_err().contains("control: missing key"));
 }

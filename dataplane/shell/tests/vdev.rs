@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 const CONFIG: &str = r#"
 [eal]
@@ -38,19 +39,26 @@ flow_held_bytes_max = "1MiB"
 
 [metrics]
 listen = "127.0.0.1:0"
+
+[control]
+socket = "weir.sock"
 "#;
 
 struct Weir {
     child: Child,
     address: String,
-    /// Keeps the configuration, and the reading end of the log, until the end.
-    _folder: tempfile::TempDir,
+    /// Keeps the configuration and the socket until the end.
+    folder: TempDir,
+    /// The reading end of the log.
     log: std::thread::JoinHandle<String>,
 }
 
-/// Starts it with one key overridden, or none, and waits until it says where it serves.
 fn start(overrides: &[&str]) -> Weir {
-    let folder = tempfile::tempdir().unwrap();
+    start_in(tempfile::tempdir().unwrap(), overrides)
+}
+
+/// Starts it with some keys overridden, or none, and waits until it says where it serves.
+fn start_in(folder: TempDir, overrides: &[&str]) -> Weir {
     let file = folder.path().join("null.toml");
     std::fs::write(&file, CONFIG).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
@@ -71,7 +79,7 @@ fn start(overrides: &[&str]) -> Weir {
         }
     };
     let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-    Weir { child, address, _folder: folder, log }
+    Weir { child, address, folder, log }
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -170,4 +178,66 @@ fn after_kill_9_it_works_at_once() {
     signal(&weir.child, "-INT");
     assert!(weir.child.wait().unwrap().success());
     weir.log.join().unwrap();
+}
+
+/// `weir ctl` with the configuration's own socket, after the configuration has become `text`.
+fn ctl(weir: &Weir, text: &str, words: &[&str]) -> Output {
+    let file = weir.folder.path().join("null.toml");
+    std::fs::write(&file, text).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_weir")).args(["ctl", "--config"]).arg(file).args(words).output().unwrap()
+}
+
+#[test]
+fn a_reload_changes_what_it_may_and_a_second_weir_keeps_away() {
+    let mut weir = start(&[]);
+    let reload = |text: &str| {
+        let Output { status, stdout, stderr } = ctl(&weir, text, &["reload"]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code(), text(stdout), text(stderr))
+    };
+    let narrow = CONFIG.replace("10Gbps", "5Gbps");
+    assert_eq!(reload(CONFIG), (Some(0), "unchanged\n".to_owned(), String::new()));
+    assert_eq!(reload(&narrow), (Some(0), "applied\n".to_owned(), String::new()));
+    let (status, said, why) = reload(&narrow.replace("held_max = 1024", "held_max = 512"));
+    assert_eq!((status, said.as_str()), (Some(1), "refused\n"));
+    assert!(
+        why.ends_with("null.toml:18:12: engine.held_max: needs a restart: was 1024, is now 512\n"),
+        "{why}"
+    );
+    let (status, _, why) = reload(&narrow.replace("500kbps", "10 apples"));
+    assert!(status == Some(1) && why.contains("null.toml:22:12: pacing.rate_min: expected a rate"), "{why}");
+
+    let screen = ctl(&weir, CONFIG, &["status"]);
+    let screen = String::from_utf8(screen.stdout).unwrap();
+    assert!(screen.contains("1 applied, 1 unchanged, 2 refused") && screen.contains("net_null0"), "{screen}");
+
+    // The same by the signal.
+    signal(&weir.child, "-HUP");
+    let began = Instant::now();
+    while scrape(&weir.address)["weir_reloads_total"] < 5.0 {
+        assert!(began.elapsed() < Duration::from_secs(5), "SIGHUP is not heard");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sums = scrape(&weir.address);
+    assert_eq!(
+        (sums["weir_snapshot_swaps_seen_total"], sums["weir_config_last_reload_successful"]),
+        (2.0, 1.0)
+    );
+
+    let file = weir.folder.path().join("null.toml");
+    let second = Command::new(env!("CARGO_BIN_EXE_weir")).arg("run").arg(&file).output().unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another process listens at"), "{second:?}");
+
+    // What a killed one leaves behind is no hindrance.
+    weir.child.kill().unwrap();
+    weir.child.wait().unwrap();
+    weir.log.join().unwrap();
+    assert!(weir.folder.path().join("weir.sock").exists());
+    let mut weir = start_in(weir.folder, &[]);
+    assert!(ctl(&weir, CONFIG, &["status", "--json"]).status.success());
+    signal(&weir.child, "-TERM");
+    assert!(weir.child.wait().unwrap().success());
+    weir.log.join().unwrap();
+    assert!(!weir.folder.path().join("weir.sock").exists(), "it takes its socket with it");
 }

@@ -45,3 +45,11 @@ pub use queue::{RxQueue, TxQueue};
 
 /// The version of the libdpdk that this is built against.
 pub use weir_dpdk_sys::DPDK_VERSION;
+
+/// What the libdpdk that the system has loaded calls itself, such as `DPDK 22.11.8`. May be asked before EAL starts.
+pub fn loaded_version() -> String {
+    // SAFETY: `rte_version` takes nothing and returns a NUL-terminated string that is never freed or changed after its
+    // first call, which writes the same bytes whoever makes it.
+    let text = unsafe { std::ffi::CStr::from_ptr(weir_dpdk_sys::rte_version()) };
+    text.to_string_lossy().into_owned()
+}

@@ -117,11 +117,19 @@ impl<F: Frame> Pacing<F> {
         if flow.queue.is_empty() {
             flow.end_idle(now);
         }
+        let mut renew = |flow: &mut PacedFlow| {
+            if let Some(edition) = self.editions.get_mut(index as usize).filter(|own| **own != self.edition) {
+                let redefined = *edition < self.features_edition;
+                *edition = self.edition;
+                settings.renew(flow, flows.hash(flow.id), redefined, now);
+            }
+        };
         let report = flow.interval.finish(now.0, &mut flow.base, &settings.spec);
         let Some(mean_rtt) = report.mean_rtt_ns.map(Ns) else {
             // Silence is no ground for a decision; the sender's own timeout deals with it.
             stats.intervals_without_rtt += 1;
             set_decided(flow, false);
+            renew(flow);
             settings.begin_interval(&mut self.interval_ends, index, flow, now);
             return;
         };
@@ -130,6 +138,8 @@ impl<F: Frame> Pacing<F> {
         stats.intervals_app_limited += u64::from(ended.app_limited);
         count_outcome(stats, flow, &ended);
         take_sample(flow, &ended, flows, models, &mut self.samples, stats);
+        // The interval that ended belongs to the settings that it had; the decision that follows to the new ones.
+        renew(flow);
 
         let wanted = settings.model && !flow.flags.has(FlowFlags::CONTROL);
         if let Some(active) = models.active().filter(|_| wanted) {
@@ -225,12 +235,12 @@ fn govern_by_model(
     }
 }
 
-/// Binds the flow to the active generation.
+/// Binds the flow to the active generation. Between two decisions, what the interval brings is nobody's outcome.
 pub(super) fn bind(flow: &mut PacedFlow, active: &Generation, now: Ns, stats: &mut WorkerStats) {
     if flow.generation != active.number()
-        && let Governor::Model { bound_at_ms, .. } = &mut flow.governor
+        && let Governor::Model { bound_at_ms, decided, .. } = &mut flow.governor
     {
-        *bound_at_ms = millis(now);
+        (*bound_at_ms, *decided) = (millis(now), false);
         stats.rebinds += u64::from(flow.generation != 0);
         flow.generation = active.number();
     }
@@ -353,12 +363,11 @@ fn take_sample(
         return;
     }
     let Governor::Model { history, decided: true, .. } = &flow.governor else { return };
-    let (Some(active), Some(hash)) = (models.active(), flows.hash(flow.id)) else { return };
+    let (Some(decider), Some(hash)) = (models.live(flow.generation), flows.hash(flow.id)) else { return };
     let mut features = [0; INPUTS];
     history.write_inputs(&mut features);
     let sample = Sample {
-        // Every generation of a set has the same schema.
-        schema_hash: active.executable().snapshot().schema_hash(),
+        schema_hash: decider.executable().snapshot().schema_hash(),
         generation: flow.generation,
         flow: hash,
         features,

@@ -53,7 +53,13 @@ const QUEUED_BEFORE_DROP: u32 = 2 * QUEUED_BEFORE_MARK;
 /// All paced flows of a worker, and the frames that they hold.
 pub struct Pacing<F> {
     settings: Settings,
+    /// Number of the present settings, and of those that last changed what the features mean.
+    edition: u32,
+    features_edition: u32,
     flows: Box<[Option<PacedFlow>]>,
+    /// Which settings each flow has taken up: looked at when an interval ends, and kept apart because a flow's own
+    /// seven cache lines are full.
+    editions: Box<[u32]>,
     free: Vec<u32>,
     held: HeldFrames<F>,
     departures: Wheel,
@@ -97,7 +103,10 @@ impl<F: Frame> Pacing<F> {
     ) -> Pacing<F> {
         Pacing {
             settings: Settings::new(config),
+            edition: 0,
+            features_edition: 0,
             flows: (0..engine.flows_max).map(|_| None).collect(),
+            editions: vec![0; engine.flows_max as usize].into(),
             free: (0..engine.flows_max).rev().collect(),
             held: HeldFrames::new(engine.held_max),
             departures: Wheel::new(engine.flows_max, now),
@@ -105,6 +114,20 @@ impl<F: Frame> Pacing<F> {
             batch: Batch::new(),
             samples,
         }
+    }
+
+    /// Goes on with other settings. Limits on frames and the guard's bounds hold from here on; who governs a flow, and
+    /// its share, from the end of its interval; its rate at the start for new flows only. Allocates nothing.
+    pub fn adopt(&mut self, config: &PacingConfig) {
+        let next = Settings::new(config);
+        if next == self.settings {
+            return;
+        }
+        self.edition += 1;
+        if next.spec != self.settings.spec {
+            self.features_edition = self.edition;
+        }
+        self.settings = next;
     }
 
     /// Frames held.
@@ -135,6 +158,7 @@ impl<F: Frame> Pacing<F> {
         flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
         self.settings.govern_by_rule(&mut flow, now);
         *self.flows.get_mut(index as usize)? = Some(flow);
+        *self.editions.get_mut(index as usize)? = self.edition;
         PacedId::new(index)
     }
 
@@ -169,6 +193,7 @@ impl<F: Frame> Pacing<F> {
         let Some(Some(flow)) = self.flows.get_mut(id.index()) else {
             return Offer::Pass(frame);
         };
+        self.settings.bound(&mut flow.pacer);
         let bytes = frame.wire_len();
         let payload_len = parsed.segment.payload_len;
         if payload_len > 0 {
@@ -226,6 +251,7 @@ impl<F: Frame> Pacing<F> {
         loop {
             let index = self.departures.pop(now)?;
             let Some(Some(flow)) = self.flows.get_mut(index as usize) else { continue };
+            self.settings.bound(&mut flow.pacer);
             let paid = self.held.first(flow.queue).is_some_and(|held| held.segment.payload_len > 0);
             let due = flow.pacer.next();
             if paid && due > now {

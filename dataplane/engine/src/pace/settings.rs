@@ -2,19 +2,20 @@
 //! rule, and how an interval begins.
 
 use super::flow::{FlowFlags, Governor, PacedFlow};
+use super::pacer::Pacer;
 use crate::config::{PacingConfig, PacingRule, Pin};
 use crate::guard::Guard;
 use crate::rule::BbrLite;
 use crate::sampler::Draw;
 use crate::time::{BitsPerSec, Ns};
 use crate::wheel::{HORIZON, Wheel};
-use weir_features::PacingSpec;
+use weir_features::{History, PacingSpec};
 
 /// A rate at which no frame takes any time: that of a flow that nobody governs.
 const UNLIMITED: BitsPerSec = BitsPerSec(u64::MAX);
 
-/// Fixed for the worker's life.
-#[derive(Debug)]
+/// Made anew from each policy that changes them. A flow takes them up when its interval ends, the guard's bounds at once.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     rule: PacingRule,
     pub(super) model: bool,
@@ -55,6 +56,38 @@ impl Settings {
     /// Whether the intervals of a flow with this hash become samples.
     pub(super) fn is_sampled(&self, hash: u64) -> bool {
         self.model && !self.is_control(hash) && Draw::Sample.hits(hash, self.sample_share)
+    }
+
+    /// Brings a rate that was decided under other settings within the bounds of these.
+    pub(super) fn bound(&self, pacer: &mut Pacer) {
+        let rate = pacer.rate();
+        if rate != UNLIMITED && self.guard.rate(rate).1.is_some() {
+            pacer.set_rate(self.guard.rate(rate).0);
+        }
+    }
+
+    /// Takes the flow over from other settings. `hash` is its flow hash, unless its entry is gone;
+    /// `redefined` says that its features meant something else then.
+    pub(super) fn renew(&self, flow: &mut PacedFlow, hash: Option<u64>, redefined: bool, now: Ns) {
+        if let Some(hash) = hash {
+            flow.flags.set(FlowFlags::CONTROL, self.is_control(hash));
+            flow.flags.set(FlowFlags::SAMPLED, self.is_sampled(hash));
+        }
+        match (&mut flow.governor, self.rule) {
+            (Governor::Model { history, decided, .. }, _) => {
+                if redefined {
+                    (*history, *decided) = (History::fresh(), false);
+                }
+            }
+            // What it has learnt about the path stays true.
+            (Governor::Bbr(_), PacingRule::BbrLite) => {}
+            (governor, _) => {
+                if matches!(governor, Governor::Free) {
+                    flow.pacer.set_rate(self.rate_start);
+                }
+                self.govern_by_rule(flow, now);
+            }
+        }
     }
 
     /// Gives the flow to the configured rule.

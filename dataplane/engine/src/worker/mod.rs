@@ -20,8 +20,8 @@ use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, HalfOpen, PacedId, Table};
 use crate::hash::FlowHasher;
 use crate::io::{BURST, Frame, PacketIo, Side};
-use crate::models::ModelSet;
 use crate::pace::Pacing;
+use crate::policy::Policy;
 use crate::route::{Router, Way};
 use crate::sampler::Sample;
 use crate::steer::Steering;
@@ -70,8 +70,8 @@ pub struct Worker<F> {
     core: Core<F>,
     /// Whether the ports are polled.
     receives: bool,
-    /// Of the set borrowed last.
-    models_seen: Option<u64>,
+    /// Version of the policy borrowed last.
+    policy_seen: Option<u64>,
     samples_flushed: Ns,
 }
 
@@ -110,7 +110,7 @@ impl<F: Frame> Worker<F> {
                 stats: WorkerStats::default(),
             },
             receives: true,
-            models_seen: None,
+            policy_seen: None,
             samples_flushed: now,
         }
     }
@@ -129,9 +129,9 @@ impl<F: Frame> Worker<F> {
         &mut self,
         now: Ns,
         io: &mut Io,
-        models: &mut Reader<ModelSet>,
+        policy: &mut Reader<Policy>,
     ) -> TurnReport {
-        self.turn_probed(now, io, models, &mut ())
+        self.turn_probed(now, io, policy, &mut ())
     }
 
     /// As [`turn`](Worker::turn), and tells `probe` when inference begins and ends.
@@ -139,19 +139,26 @@ impl<F: Frame> Worker<F> {
         &mut self,
         now: Ns,
         io: &mut Io,
-        models: &mut Reader<ModelSet>,
+        policy: &mut Reader<Policy>,
         probe: &mut impl Probe,
     ) -> TurnReport {
         let core = &mut self.core;
         core.now = core.now.max(now);
         let intervals_before = core.stats.intervals;
-        let set = models.borrow();
+        let (version, live) = policy.borrow_versioned();
+        if self.policy_seen != Some(version) {
+            // The policy that the worker starts with is no swap.
+            core.stats.swaps_seen += u64::from(self.policy_seen.is_some());
+            self.policy_seen = Some(version);
+            core.adopt(live);
+        }
+        let models = &live.models;
         core.release(io);
         core.tick(io);
         let mut received = 0;
         // First what arrived first: in an earlier turn of another worker.
         for _ in 0..STEERED_BURSTS_PER_TURN {
-            let taken = self.arrivals.take_steered(io, core, set);
+            let taken = self.arrivals.take_steered(io, core, models);
             received += taken;
             if taken < BURST {
                 break;
@@ -160,20 +167,17 @@ impl<F: Frame> Worker<F> {
         if self.receives {
             // Acknowledgements first: what they say is known when the data behind them is paced.
             for side in [Side::Outside, Side::Inside] {
-                received += self.arrivals.receive(side, io, core, set);
+                received += self.arrivals.receive(side, io, core, models);
             }
             core.steering.flush();
         }
         if let Some(pacing) = &mut core.pacing {
-            pacing.end_intervals(core.now, &core.flows, set, &mut core.stats, probe);
+            pacing.end_intervals(core.now, &core.flows, models, &mut core.stats, probe);
         }
-        let seen = self.models_seen.replace(models.version());
-        // The set that the worker starts with is no swap.
-        core.stats.swaps_seen += u64::from(seen.is_some() && seen != self.models_seen);
         let sent = core.send(io);
         core.sweep();
         self.flush_samples();
-        models.quiesce();
+        policy.quiesce();
         let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
         let report = self.core.report(received, sent, busy);
         TurnReport { awaits_others: !self.receives && self.core.steering.may_receive(), ..report }
@@ -233,6 +237,12 @@ impl<F: Frame> Worker<F> {
 }
 
 impl<F: Frame> Core<F> {
+    fn adopt(&mut self, policy: &Policy) {
+        if let (Some(pacing), Some(settings)) = (&mut self.pacing, &policy.pacing) {
+            pacing.adopt(settings);
+        }
+    }
+
     fn held(&self) -> usize {
         self.pacing.as_ref().map_or(0, |pacing| pacing.held() as usize)
     }

@@ -10,7 +10,7 @@ use weir_engine::Worker;
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide, StaticRoute};
 use weir_engine::time::Ns;
 use weir_engine::verdict::Verdict;
@@ -114,15 +114,15 @@ pub(crate) struct World {
     pub(crate) now: Ns,
     pub(crate) worker: Worker<HeapFrame>,
     pub(crate) io: TestIo,
-    reader: Reader<ModelSet>,
-    _publisher: Publisher<ModelSet>,
+    reader: Reader<Policy>,
+    _publisher: Publisher<Policy>,
 }
 
 impl World {
     pub(crate) fn new(config: &EngineConfig) -> World {
         let now = Ns::from_secs(1_000);
         let (samples, _) = lane(4, 16);
-        let (publisher, mut readers) = epoch(ModelSet::empty(), 1);
+        let (publisher, mut readers) = epoch(Policy::default(), 1);
         World {
             now,
             worker: Worker::new(config, now, samples),

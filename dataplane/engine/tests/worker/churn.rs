@@ -67,9 +67,8 @@ fn nothing_is_allocated_and_nothing_is_lost_over_forty_thousand_turns() {
         if turn % 3_000 == 2_999 {
             number += 1;
             models = models.with(generation(number, &constant(i32::from(turn % 2 == 0) << 16)));
-            world.publisher.publish(models.clone()).expect("the worker keeps up");
+            world.publish(|policy| policy.models = models.clone());
             world.turn();
-            world.publisher.reclaim();
             // The trainer takes no samples for most of the time: the lane fills up.
             if number % 8 == 0 {
                 world.samples.drain(usize::MAX, |_| {});

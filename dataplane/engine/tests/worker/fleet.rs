@@ -9,6 +9,7 @@ use weir_engine::config::EngineConfig;
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::Side;
 use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::sampler::Sample;
 use weir_engine::steer::Steering;
 use weir_engine::time::Ns;
@@ -24,14 +25,14 @@ pub(crate) type Left = BTreeMap<(usize, u16), Vec<(Ns, Vec<u8>)>>;
 struct Member {
     worker: Worker<TestFrame>,
     io: TestIo,
-    reader: Reader<ModelSet>,
+    reader: Reader<Policy>,
     samples: LaneReceiver<Sample>,
 }
 
 /// The workers, and what they did.
 pub(crate) struct Fleet {
     members: Vec<Member>,
-    _publisher: Publisher<ModelSet>,
+    _publisher: Publisher<Policy>,
     pub(crate) now: Ns,
     pub(crate) left: Left,
     /// Records of all workers.
@@ -42,7 +43,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(config: &EngineConfig, models: ModelSet, workers: usize, lane_frames: usize) -> Fleet {
-        let (publisher, readers) = epoch(models, workers);
+        let (publisher, readers) = epoch(Policy { models, pacing: config.pacing.clone() }, workers);
         let places = Steering::mesh(workers, lane_frames);
         let members = readers.into_iter().zip(places).map(|(reader, place)| {
             let (sender, samples) = lane(64, 64);

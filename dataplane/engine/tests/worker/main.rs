@@ -13,6 +13,7 @@ mod fleet;
 mod floods;
 mod frames;
 mod networks;
+mod policy;
 mod rates;
 mod steering;
 mod swap;

@@ -10,6 +10,7 @@ use weir_engine::Worker;
 use weir_engine::config::EngineConfig;
 use weir_engine::io::Side;
 use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::sampler::Sample;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::worker::TurnReport;
@@ -73,8 +74,10 @@ pub(crate) struct World {
     pub(crate) now: Ns,
     pub(crate) worker: Worker<TestFrame>,
     pub(crate) io: TestIo,
-    pub(crate) publisher: Publisher<ModelSet>,
-    pub(crate) reader: Reader<ModelSet>,
+    publisher: Publisher<Policy>,
+    /// What was published last.
+    pub(crate) policy: Policy,
+    pub(crate) reader: Reader<Policy>,
     pub(crate) samples: LaneReceiver<Sample>,
     pub(crate) link: Link,
     pub(crate) senders: HashMap<u16, Sender>,
@@ -94,12 +97,14 @@ const FIRST_SEQ: u32 = 1;
 impl World {
     pub(crate) fn new(config: &EngineConfig, link: Link, models: ModelSet) -> World {
         let (sender, samples) = lane(64, 64);
-        let (publisher, mut readers) = epoch(models, 1);
+        let policy = Policy { models, pacing: config.pacing.clone() };
+        let (publisher, mut readers) = epoch(policy.clone(), 1);
         World {
             now: START,
             worker: Worker::new(config, START, sender),
             io: TestIo::new(),
             publisher,
+            policy,
             reader: readers.pop().expect("one reader"),
             samples,
             link,
@@ -130,6 +135,12 @@ impl World {
         assert_eq!(allocations, 0, "a turn has allocated");
         assert!(self.worker.tally().balanced(), "{:?}", self.worker.tally());
         report
+    }
+
+    /// Publishes what `change` makes of the policy, and frees what nobody reads any more.
+    pub(crate) fn publish(&mut self, change: impl FnOnce(&mut Policy)) {
+        change(&mut self.policy);
+        self.publisher.publish(self.policy.clone()).expect("the worker keeps up");
     }
 
     /// A turn, and what left it goes on its way.

@@ -8,6 +8,7 @@ mod error;
 mod plan;
 mod ports;
 mod read;
+mod reload;
 mod route;
 mod schema;
 mod source;
@@ -16,9 +17,21 @@ mod units;
 pub use error::{ConfigError, KeyPath, Place, Step};
 pub use plan::{CorePlan, EalPlan, ModelPlan, Plan};
 pub use ports::{CapturePair, Device, PortsPlan};
+pub use reload::{needs_restart, reload};
+pub use schema::SOCKET_DEFAULT;
 pub use source::Source;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The control socket that a file names, found without a look at anything else in it: whoever asks a running Weir why it
+/// refuses a file must be able to name that file.
+///
+/// # Errors
+/// The file cannot be read, is not TOML, or has no `[control]`.
+pub fn control_socket(file: &Path) -> Result<PathBuf, ConfigError> {
+    let source = Source::read(file, &[])?;
+    source.text_at("control", "socket", SOCKET_DEFAULT)
+}
 
 /// Reads, merges and checks a configuration. Touches nothing but the files that it names; models are not read yet.
 ///

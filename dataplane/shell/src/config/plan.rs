@@ -9,6 +9,7 @@ use super::units::{Rate, Size, Span};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
@@ -38,6 +39,10 @@ pub struct Plan {
     pub pacing_model: Option<usize>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub metrics: Option<SocketAddr>,
+    /// The control socket.
+    pub control: Option<PathBuf>,
+    /// Every key with its value, defaults included.
+    pub(super) keys: serde_json::Value,
 }
 
 /// What DPDK's environment gets.
@@ -56,6 +61,8 @@ pub struct CorePlan {
     pub control: usize,
     /// The core of each worker, by worker index.
     pub workers: Vec<usize>,
+    /// The cores that the process was given. DPDK binds its threads, so a running weir cannot ask again.
+    pub(super) allowed: Vec<usize>,
 }
 
 impl fmt::Display for CorePlan {
@@ -81,12 +88,23 @@ impl Plan {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(source: &Source) -> Result<Plan, ConfigError> {
+        Plan::check_beside(None, source)
+    }
+
+    /// The same in a process that runs the plan `started` already.
+    pub(super) fn check_beside(started: Option<&Plan>, source: &Source) -> Result<Plan, ConfigError> {
         let file: File = source.fill()?;
         let ports = PortsPlan::check(&file.ports, source)?;
         let cores = match ports {
-            PortsPlan::Devices(_) => check_cores(&file, source)?,
+            PortsPlan::Devices(_) => {
+                let allowed = match started {
+                    Some(plan) => plan.cores.allowed.clone(),
+                    None => weir_cpu::allowed_cpus().map_err(|error| source.error("cores", error))?,
+                };
+                check_cores(&file, allowed, source)?
+            }
             // Virtual time has no cores: one worker does it all.
-            PortsPlan::Captures(_) => CorePlan { control: 0, workers: vec![0] },
+            PortsPlan::Captures(_) => CorePlan { control: 0, workers: vec![0], allowed: Vec::new() },
         };
         let models = check_models(&file.model, source)?;
         let pacing_model = match file.pacing.as_ref().and_then(|pacing| pacing.model.as_deref()) {
@@ -136,16 +154,24 @@ impl Plan {
             Some(keys) => Some(check_listen(&keys.listen, source)?),
             None => None,
         };
+        let control = match &file.control {
+            Some(keys) => Some(check_socket(&keys.socket, source)?),
+            None => None,
+        };
+        let drain_max = keys.drain_max.0;
+        let keys = serde_json::to_value(&file).map_err(|error| source.error("", error))?;
         Ok(Plan {
             eal,
             cores,
             ports,
             mac_of_port,
             engine,
-            drain_max: keys.drain_max.0,
+            drain_max,
             models,
             pacing_model,
             metrics,
+            control,
+            keys,
         })
     }
 
@@ -209,9 +235,8 @@ fn check_queues(devices: &[Device; 2], workers: usize, source: &Source) -> Resul
     Ok(())
 }
 
-fn check_cores(file: &File, source: &Source) -> Result<CorePlan, ConfigError> {
+fn check_cores(file: &File, allowed: Vec<usize>, source: &Source) -> Result<CorePlan, ConfigError> {
     let keys = &file.cores;
-    let allowed = weir_cpu::allowed_cpus().map_err(|error| source.error("cores", error))?;
     let exists = |key: &str, core: u64| {
         let core = core as usize;
         if allowed.contains(&core) {
@@ -243,7 +268,7 @@ fn check_cores(file: &File, source: &Source) -> Result<CorePlan, ConfigError> {
         }
         workers.push(worker);
     }
-    Ok(CorePlan { control, workers })
+    Ok(CorePlan { control, workers, allowed })
 }
 
 fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, ConfigError> {
@@ -414,6 +439,19 @@ const RATE_MAX: Rate = Rate(BitsPerSec(RATE_MAX_BPS));
 /// 1 500 bytes of IP, Ethernet header and two VLAN tags.
 const HELD_BYTES_MIN: Size = Size(1_522);
 const HELD_BYTES_MAX: Size = Size(1 << 30);
+
+/// What the kernel's `sockaddr_un` has room for, less the closing NUL.
+const SOCKET_PATH_MAX: usize = 107;
+
+fn check_socket(text: &str, source: &Source) -> Result<PathBuf, ConfigError> {
+    let path = source.resolve(text);
+    let length = path.as_os_str().len();
+    if text.is_empty() || text.ends_with('/') || text.contains('\0') || length > SOCKET_PATH_MAX {
+        let reason = format!("expected a path of at most {SOCKET_PATH_MAX} bytes, found {text:?}");
+        return Err(source.error("control.socket", reason));
+    }
+    Ok(path)
+}
 
 fn check_listen(text: &str, source: &Source) -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| {

@@ -5,7 +5,8 @@ use super::ports::PortsPlan;
 use super::schema::{File, Mode};
 use super::source::Source;
 use super::units::Whole;
-use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::net::IpAddr;
 use weir_engine::io::Side;
@@ -15,7 +16,7 @@ use weir_engine::route::{ADDRESSES_MAX, MTU_MIN, Prefix, ROUTES_MAX, RouteConfig
 const MTU_MAX: u16 = 9_216;
 
 /// The keys of `[route]`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteKeys {
     inside: SideKeys,
@@ -32,7 +33,7 @@ fn default_icmp_rate() -> Whole<1, 1_000_000> {
 }
 
 /// One side's interface.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SideKeys {
     addresses: Vec<PrefixText>,
@@ -46,7 +47,7 @@ fn default_mtu() -> Whole<{ MTU_MIN as u64 }, { MTU_MAX as u64 }> {
 }
 
 /// A static route.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WayKeys {
     prefix: PrefixText,
@@ -54,16 +55,16 @@ pub(crate) struct WayKeys {
     side: SideText,
 }
 
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum SideText {
     Inside,
     Outside,
 }
 
-/// A value that is read from text by a function, with what that expects.
+/// A value that is read from text by a function, with what that expects, and written back by another.
 macro_rules! from_text {
-    ($name:ident($inner:ty), $expected:literal, $read:path) => {
+    ($name:ident($inner:ty), $expected:literal, $read:path, $write:expr) => {
         #[derive(Clone, Copy, Debug)]
         struct $name($inner);
 
@@ -82,12 +83,29 @@ macro_rules! from_text {
                 from.deserialize_str(Text).map($name)
             }
         }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let write: fn(&$inner) -> String = $write;
+                to.serialize_str(&write(&self.0))
+            }
+        }
     };
 }
 
-from_text!(PrefixText(Prefix), "an address and its prefix length such as \"10.8.0.1/24\"", prefix);
-from_text!(AddressText(IpAddr), "an address such as \"10.9.0.254\"", address);
-from_text!(MacText([u8; 6]), "the Ethernet address of one station such as \"02:00:00:00:00:01\"", mac);
+from_text!(
+    PrefixText(Prefix),
+    "an address and its prefix length such as \"10.8.0.1/24\"",
+    prefix,
+    |prefix| format!("{}/{}", prefix.address, prefix.len)
+);
+from_text!(AddressText(IpAddr), "an address such as \"10.9.0.254\"", address, IpAddr::to_string);
+from_text!(
+    MacText([u8; 6]),
+    "the Ethernet address of one station such as \"02:00:00:00:00:01\"",
+    mac,
+    |mac| mac.map(|octet| format!("{octet:02x}")).join(":")
+);
 
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok()

@@ -1,13 +1,13 @@
 //! The keys of a configuration file, their kinds, bounds and defaults. What relates two keys is checked in
-//! `super::plan`.
+//! `super::plan`. Keys can be written out again, defaults included, so that `super::reload` can compare two files.
 
 use super::route::RouteKeys;
 use super::units::{Rate, Real, Share, Size, Span, Whole};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use weir_engine::time::Ns;
 
 /// A whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
     #[serde(default)]
@@ -22,10 +22,11 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) model: Vec<ModelKeys>,
     pub(crate) metrics: Option<MetricsKeys>,
+    pub(crate) control: Option<ControlKeys>,
 }
 
 /// DPDK's environment. Not used with capture files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EalKeys {
     pub(crate) hugepages: bool,
@@ -39,7 +40,7 @@ impl Default for EalKeys {
 }
 
 /// Who runs where. Not used with capture files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CoreKeys {
     pub(crate) control: Whole<0, 1023>,
@@ -53,7 +54,7 @@ impl Default for CoreKeys {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PortKeys {
     #[serde(default)]
@@ -63,7 +64,7 @@ pub(crate) struct PortKeys {
 }
 
 /// How frames cross.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
     #[default]
@@ -71,7 +72,7 @@ pub(crate) enum Mode {
     Route,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EngineKeys {
     pub(crate) seed: Whole<0, { u64::MAX }>,
@@ -95,7 +96,7 @@ impl Default for EngineKeys {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PacingKeys {
     pub(crate) rule: Rule,
@@ -126,7 +127,7 @@ fn default_sample_share() -> Share {
     Share(0.1)
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rule {
     None,
@@ -134,7 +135,7 @@ pub(crate) enum Rule {
     Fixed,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pin {
     #[default]
@@ -142,7 +143,7 @@ pub(crate) enum Pin {
     Flow,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelKeys {
     pub(crate) name: String,
@@ -155,13 +156,13 @@ pub(crate) struct ModelKeys {
 }
 
 /// What a model decides. Only pacing, so far.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ModelFunction {
     Pacing,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) enum ModelPrecision {
     #[default]
     #[serde(rename = "8bit")]
@@ -170,7 +171,7 @@ pub(crate) enum ModelPrecision {
     Bits12,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InputKeys {
     pub(crate) feature: String,
@@ -188,8 +189,24 @@ fn zero() -> Real {
     Real(0.0)
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MetricsKeys {
     pub(crate) listen: String,
 }
+
+/// Where `weir ctl` finds a running Weir. Not used with capture files.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ControlKeys {
+    pub(crate) socket: String,
+}
+
+impl Default for ControlKeys {
+    fn default() -> ControlKeys {
+        ControlKeys { socket: SOCKET_DEFAULT.to_owned() }
+    }
+}
+
+/// The control socket where nothing else is said: in the folder that `conf/weir.service` makes.
+pub const SOCKET_DEFAULT: &str = "/run/weir/weir.sock";

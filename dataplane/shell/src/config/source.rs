@@ -95,6 +95,22 @@ impl Source {
         ConfigError::Value { place: self.place(&key), key, reason: one_line(&reason.to_string()) }
     }
 
+    /// The path that `table.key` names in the file, or `default` where the table is there without the key. Looks at
+    /// nothing else.
+    pub(super) fn text_at(&self, table: &str, key: &str, default: &str) -> Result<PathBuf, ConfigError> {
+        let root = toml_span::parse(&self.text).map_err(|error| ConfigError::Syntax {
+            place: self.place_of_offset(error.span.start),
+            reason: error.to_string(),
+        })?;
+        let found = root.as_table().and_then(|root| root.get(table)).and_then(|value| value.as_table());
+        let found = found.ok_or_else(|| self.error(table, "missing key"))?;
+        match found.get(key).map(|value| value.as_str()) {
+            None => Ok(self.resolve(default)),
+            Some(Some(text)) => Ok(self.resolve(text)),
+            Some(None) => Err(self.error(&format!("{table}.{key}"), "expected a text")),
+        }
+    }
+
     /// A path named in the configuration: relative ones start at the file's own folder, wherever Weir runs.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)

@@ -1,6 +1,7 @@
 //! Values with a unit, and numbers with bounds, that say what they expected.
 
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use weir_engine::time::{BitsPerSec, Ns};
 
@@ -60,6 +61,12 @@ macro_rules! quantity {
                 from.deserialize_str(Text).map(Self::of)
             }
         }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
     };
 }
 
@@ -116,7 +123,7 @@ impl Size {
 }
 
 /// A whole number from `MIN` to `MAX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Whole<const MIN: u64, const MAX: u64>(u64);
 
 impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
@@ -171,7 +178,7 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Whole<MIN, MAX> {
 }
 
 /// A finite number.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct Real(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Real {
@@ -186,7 +193,7 @@ impl<'de> Deserialize<'de> for Real {
 }
 
 /// A share of a whole, from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct Share(pub(crate) f64);
 
 impl Share {

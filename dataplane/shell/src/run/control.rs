@@ -1,55 +1,120 @@
-//! The control thread: signals, HTTP, the publisher, the trainer's ends of the lanes, an eye on the ports.
+//! The control thread: signals, HTTP, the control socket, publication, the trainer's ends of the lanes, an eye on the
+//! ports. It never waits for any of them.
 
+use super::publication::Publication;
+use super::reload::Reloader;
+use crate::control;
+use crate::control::protocol::{Body, Command};
 use crate::http::{Handler, Server};
 use crate::status::{Shared, Status};
 use anyhow::Context as _;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
-use weir_engine::models::ModelSet;
 use weir_engine::sampler::Sample;
-use weir_handoff::{LaneReceiver, Publisher};
+use weir_handoff::LaneReceiver;
 
 /// Time between two looks at everything. Bounds how long a stop waits, and how stale a port's state is.
 const TICK: Duration = Duration::from_millis(20);
 /// Samples taken per tick and lane: ten million a second, more than a lane can carry.
 const SAMPLES_PER_TICK: usize = 200_000;
 
-/// A flag that SIGTERM and SIGINT set. A second signal of the same kind ends the process at once.
+/// Flags that signals set.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// SIGTERM and SIGINT. A second one of the same kind ends the process at once.
+    pub(super) stop: Arc<AtomicBool>,
+    /// SIGHUP: read the configuration again.
+    pub(super) reload: Arc<AtomicBool>,
+}
+
+/// Catches signals from here on.
 ///
 /// # Errors
 /// The system refuses a handler.
-pub(super) fn catch_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+pub(super) fn catch_signals() -> anyhow::Result<Signals> {
+    let Signals { stop, reload } = Signals::default();
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).context("cannot catch signals")?;
     for signal in [SIGTERM, SIGINT] {
         // In this order: the first signal finds the flag unset, passes here and sets it below.
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
             .context("cannot catch signals")?;
     }
-    Ok(stop)
+    Ok(Signals { stop, reload })
 }
 
 /// What the control thread holds.
 pub(super) struct Control {
     shared: Shared,
-    publisher: Publisher<ModelSet>,
+    publication: Publication,
+    reloader: Arc<Reloader>,
+    reload_asked: Arc<AtomicBool>,
+    reloading: Option<JoinHandle<()>>,
     /// By worker index.
     samples: Vec<LaneReceiver<Sample>>,
     server: Option<Server>,
+    socket: Option<control::Server>,
 }
 
 impl Control {
     /// With nothing served yet.
     pub(super) fn new(
         shared: Shared,
-        publisher: Publisher<ModelSet>,
+        publication: Publication,
+        reloader: Reloader,
+        reload_asked: Arc<AtomicBool>,
         samples: Vec<LaneReceiver<Sample>>,
     ) -> Control {
-        Control { shared, publisher, samples, server: None }
+        let reloader = Arc::new(reloader);
+        Control {
+            shared,
+            publication,
+            reloader,
+            reload_asked,
+            reloading: None,
+            samples,
+            server: None,
+            socket: None,
+        }
+    }
+
+    /// Opens the control socket where the configuration asks for one.
+    ///
+    /// # Errors
+    /// It cannot be made, or another process listens there.
+    pub(super) fn open_socket(&mut self, path: Option<&Path>) -> anyhow::Result<()> {
+        let Some(path) = path else { return Ok(()) };
+        let (shared, reloader) = (self.shared.clone(), Arc::clone(&self.reloader));
+        let handler = Box::new(move |command| match command {
+            Command::Reload => Body::Reload(reloader.reload("weir ctl")),
+            Command::Status => Body::Status(Box::new(shared.status_report())),
+        });
+        self.socket = Some(control::Server::start(path, handler).context("control.socket")?);
+        info!("`weir ctl --socket {} status` asks how things are", path.display());
+        Ok(())
+    }
+
+    /// A reload that SIGHUP asks for, on a thread of its own. Signals that come while it runs ask for one more.
+    fn reload_on_signal(&mut self) {
+        if self.reloading.as_ref().is_some_and(|thread| !thread.is_finished())
+            || !self.reload_asked.swap(false, Ordering::Relaxed)
+        {
+            return;
+        }
+        let reloader = Arc::clone(&self.reloader);
+        let started = std::thread::Builder::new().name("weir-reload".to_owned()).spawn(move || {
+            reloader.reload("SIGHUP");
+        });
+        match started {
+            Ok(thread) => self.reloading = Some(thread),
+            Err(error) => warn!(%error, "no thread for a reload"),
+        }
     }
 
     /// Serves HTTP where the configuration asks for it.
@@ -79,8 +144,16 @@ impl Control {
     /// One look at everything, and a short sleep.
     pub(super) fn tick(&mut self, look: impl FnOnce(&mut Status)) {
         let drained: usize = self.samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum();
-        self.publisher.reclaim();
+        self.reload_on_signal();
+        let shared = &self.shared;
+        self.publication.tick(Instant::now(), |models| {
+            for model in models {
+                info!("model {} is generation {}", model.name, model.generation);
+            }
+            shared.update(|status| status.models = models.to_vec());
+        });
         self.shared.silences();
+        self.shared.measure();
         self.shared.update(|status| {
             status.samples_drained += drained as u64;
             look(status);

@@ -2,13 +2,18 @@
 
 use super::control::{self, Control};
 use super::poll::{self, Outcome, Terms};
+use super::publication::Publication;
+use super::reload::Reloader;
 use super::{Prepared, WorkerEnds};
 use crate::board::{BoardWriter, board};
+use crate::calendar::unix_seconds;
 use crate::config::{Device as DevicePlan, Plan};
+use crate::control::protocol::ConfigReport;
 use crate::report::WORDS;
 use crate::run::mbuf::{DeviceIo, MbufFrame};
-use crate::status::{BufferStatus, PortStatus, Shared, Status, unix_seconds};
+use crate::status::{BufferStatus, PortStatus, Shared, Status};
 use anyhow::{Context as _, anyhow};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,16 +33,17 @@ pub(super) const FRAME_ROOM: u16 = 2_048;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 
-/// Runs until a signal asks for an end.
+/// Runs until a signal asks for an end. `origin` is the configuration's file and what was set over it.
 ///
 /// # Errors
 /// Something that the configuration asks for is not there. Each message says what to do.
 pub(super) fn run(
     plan: &Plan,
     devices: &[DevicePlan; 2],
+    origin: (&Path, &[String]),
     prepared: Prepared,
 ) -> anyhow::Result<Vec<Outcome>> {
-    let stop = control::catch_signals()?;
+    let signals = control::catch_signals()?;
     let clock = TscClock::calibrate()?;
     for (side, device) in Side::ALL.iter().zip(devices) {
         check_interface(*side, device)?;
@@ -49,28 +55,40 @@ pub(super) fn run(
     let (ports, queues) = start_ports(eal, plan, devices, lcores.len(), &pool, &mut engine)?;
 
     let (boards, board_readers) = lcores.iter().map(|_| board()).unzip();
+    let started = unix_seconds();
     let status = Status {
         ports: ports
             .iter()
             .map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() })
             .collect(),
         buffers: Some(BufferStatus { total: buffers, in_use: pool.in_use() }),
-        models: prepared.models,
+        models: prepared.live.models.clone(),
+        cores: plan.cores.workers.clone(),
+        config: ConfigReport {
+            file: origin.0.display().to_string(),
+            overrides: origin.1.to_vec(),
+            loaded_unix_seconds: started,
+            ..ConfigReport::default()
+        },
         decides: true,
-        started_unix_seconds: unix_seconds(),
+        started_unix_seconds: started,
         ..Status::default()
     };
     let shared = Shared::new(status, board_readers, clock.calibration().hz);
-    let mut control = Control::new(shared, prepared.publisher, prepared.samples_out);
+    let (publication, submissions) = Publication::new(prepared.publisher, prepared.live);
+    let (file, overrides) = (origin.0.to_owned(), origin.1.to_vec());
+    let reloader = Reloader::new(file, overrides, plan.clone(), shared.clone(), submissions);
+    let mut control = Control::new(shared, publication, reloader, signals.reload, prepared.samples_out);
 
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
+    control.open_socket(plan.control.as_deref())?;
     control.serve(plan.metrics)?;
     let over = Arc::new(AtomicBool::new(false));
     let running = start_workers(plan, &engine, lcores, queues, clock, boards, &over, prepared.ends)?;
     let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
     // A worker ends before it is told to only if it panics; the others then drain as in any stop.
-    while !stop.load(Ordering::Relaxed) && !running.iter().any(Running::is_finished) {
+    while !signals.stop.load(Ordering::Relaxed) && !running.iter().any(Running::is_finished) {
         control.tick(|status| watch.look(status));
     }
     control.shared().update(|status| status.stopping = true);
@@ -210,11 +228,11 @@ fn start_workers(
             drain_max: plan.drain_max,
             shares_core: lcore.cpu() == plan.cores.control,
         };
-        let WorkerEnds { mut models, samples } = ends;
+        let WorkerEnds { mut policy, samples } = ends;
         let job = move || {
             // On the worker's own core, so that its memory is near it.
             let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples).among(place);
-            poll::poll(worker, &mut io, &mut models, clock, board, &terms)
+            poll::poll(worker, &mut io, &mut policy, clock, board, &terms)
         };
         // Those that run already are waited for on the way out.
         Ok(lcore.run(job).inspect_err(|_| over.store(true, Ordering::Relaxed))?)

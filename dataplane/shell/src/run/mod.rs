@@ -12,16 +12,18 @@ mod mbuf;
 mod models;
 #[cfg(feature = "dpdk")]
 mod poll;
+#[cfg(feature = "dpdk")]
+mod publication;
+#[cfg(feature = "dpdk")]
+mod reload;
 mod replay;
 
 use crate::config::{self, PortsPlan};
-use crate::models::build_all;
-#[cfg(feature = "dpdk")]
-use crate::status::ModelStatus;
+use models::{Live, NextPolicy};
 use std::path::Path;
 use tracing::info;
 use weir_engine::counters::WorkerStats;
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::sampler::Sample;
 use weir_engine::verdict::{Tally, Verdict};
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
@@ -32,10 +34,10 @@ const LANE_BATCHES: usize = 16;
 const LANE_BATCH: usize = 256;
 
 /// What exists before ports do.
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "a replay of captures publishes once"))]
 struct Prepared {
-    publisher: Publisher<ModelSet>,
-    #[cfg(feature = "dpdk")]
-    models: Vec<ModelStatus>,
+    publisher: Publisher<Policy>,
+    live: Live,
     /// By worker index.
     ends: Vec<WorkerEnds>,
     /// By worker index.
@@ -44,7 +46,7 @@ struct Prepared {
 
 /// A worker's ends of what joins it to control.
 struct WorkerEnds {
-    models: Reader<ModelSet>,
+    policy: Reader<Policy>,
     samples: LaneSender<Sample>,
 }
 
@@ -54,32 +56,25 @@ struct WorkerEnds {
 /// The configuration is wrong, or something that it asks for is not there.
 pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let (plan, source) = config::load(file, overrides)?;
-    let built = build_all(&plan, &source)?;
-    let (set, models) = models::first_set(&plan, &built, &source)?;
-    for model in &models {
+    let live = Live::first(NextPolicy::build(&plan, &source)?);
+    for model in &live.models {
         info!(
             "model {} is generation {}: {}, {} executor, schema {:016x}",
             model.name, model.generation, model.precision, model.executor, model.schema_hash
         );
     }
-    let (publisher, readers) = epoch(set, plan.cores.workers.len());
+    let (publisher, readers) = epoch(live.policy.clone(), plan.cores.workers.len());
     let (ends, samples_out) = readers
         .into_iter()
-        .map(|models| {
+        .map(|policy| {
             let (samples, samples_out) = lane(LANE_BATCHES, LANE_BATCH);
-            (WorkerEnds { models, samples }, samples_out)
+            (WorkerEnds { policy, samples }, samples_out)
         })
         .unzip();
-    let prepared = Prepared {
-        publisher,
-        #[cfg(feature = "dpdk")]
-        models,
-        ends,
-        samples_out,
-    };
+    let prepared = Prepared { publisher, live, ends, samples_out };
     match &plan.ports {
         PortsPlan::Captures(files) => {
-            let Prepared { publisher: _publisher, mut ends, mut samples_out, .. } = prepared;
+            let Prepared { mut ends, mut samples_out, .. } = prepared;
             let (Some(ends), Some(samples_out)) = (ends.pop(), samples_out.pop()) else {
                 anyhow::bail!("a replay has one worker, and the plan has none");
             };
@@ -89,7 +84,7 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
         }
         #[cfg(feature = "dpdk")]
         PortsPlan::Devices(devices) => {
-            let outcomes = device::run(&plan, devices, prepared)?;
+            let outcomes = device::run(&plan, devices, (file, overrides), prepared)?;
             let (mut tally, mut stats) = (Tally::default(), WorkerStats::default());
             for (index, outcome) in outcomes.iter().enumerate() {
                 let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use weir_cpu::{TscClock, tsc};
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::PacketIo;
-use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::worker::{Probe, TurnReport, Worker};
@@ -142,7 +142,7 @@ pub(super) struct Terms {
 pub(super) fn poll<Io: PacketIo>(
     mut worker: Worker<Io::Frame>,
     io: &mut Io,
-    models: &mut Reader<ModelSet>,
+    policy: &mut Reader<Policy>,
     clock: TscClock,
     board: BoardWriter<WORDS>,
     terms: &Terms,
@@ -150,14 +150,14 @@ pub(super) fn poll<Io: PacketIo>(
     let mut inference = InferenceClock::default();
     let mut pace = Pace::new(clock, board);
     while !terms.stop.load(Ordering::Relaxed) {
-        let report = worker.turn_probed(pace.now(), io, models, &mut inference);
+        let report = worker.turn_probed(pace.now(), io, policy, &mut inference);
         let now = pace.end_turn(&report);
         if now >= pace.publish_at {
             pace.publish(now, &worker, &inference);
         }
         if terms.shares_core && !report.busy {
             // Whoever is away from its core must not hold a snapshot back.
-            models.offline();
+            policy.offline();
             std::thread::yield_now();
         }
     }
@@ -165,12 +165,12 @@ pub(super) fn poll<Io: PacketIo>(
     let drained_by = pace.now() + terms.drain_max;
     let others_by = pace.now() + OTHERS_MAX;
     loop {
-        let report = worker.turn_probed(pace.now(), io, models, &mut inference);
+        let report = worker.turn_probed(pace.now(), io, policy, &mut inference);
         if !report.awaits_others || pace.end_turn(&report) >= others_by {
             break;
         }
     }
-    models.offline();
+    policy.offline();
     loop {
         let report = worker.drain(pace.now(), io);
         let now = pace.end_turn(&report);

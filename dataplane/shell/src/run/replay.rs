@@ -131,7 +131,7 @@ pub(super) struct Replayed {
 pub(super) fn replay(
     files: &[CapturePair; 2],
     config: &EngineConfig,
-    WorkerEnds { mut models, samples }: WorkerEnds,
+    WorkerEnds { mut policy, samples }: WorkerEnds,
     mut drained: LaneReceiver<Sample>,
 ) -> Result<Replayed, CaptureError> {
     let [inside, outside] = files;
@@ -142,7 +142,7 @@ pub(super) fn replay(
     let mut worker: Worker<HeapFrame> = Worker::new(config, start, samples);
     let mut sample_count = 0;
     loop {
-        let report = worker.turn(io.now, &mut io, &mut models);
+        let report = worker.turn(io.now, &mut io, &mut policy);
         if let Some(error) = io.failed.take() {
             return Err(error);
         }

@@ -1,0 +1,70 @@
+//! What a reload may change, and what it may not.
+//!
+//! A policy, that is `[pacing]` and `[[model]]`, changes while frames flow. Everything else was given to DPDK, to a thread
+//! or to a table at the start, so a file that changes it is refused whole. A key is fixed unless it is listed here:
+//! a new one cannot be overlooked.
+
+use super::error::ConfigError;
+use super::plan::Plan;
+use super::source::Source;
+use serde_json::Value;
+use std::path::Path;
+
+/// The tables that a reload may change. That `pacing` is there at all is fixed: its tables are made at the start.
+const CHANGEABLE: [&str; 2] = ["pacing", "model"];
+
+/// Reads a configuration again in a process that was `started` with another, and checks that it can change to it.
+///
+/// # Errors
+/// What is wrong with it, or each key that needs a restart.
+pub fn reload(file: &Path, overrides: &[String], started: &Plan) -> Result<(Plan, Source), Vec<ConfigError>> {
+    let load = || {
+        let source = Source::read(file, overrides)?;
+        let plan = Plan::check_beside(Some(started), &source)?;
+        Ok((plan, source))
+    };
+    let (plan, source) = load().map_err(|error| vec![error])?;
+    let fixed = needs_restart(started, &plan, &source);
+    if fixed.is_empty() { Ok((plan, source)) } else { Err(fixed) }
+}
+
+/// The keys in which `next`, which `source` holds, differs from the plan that Weir was `started` with and that cannot
+/// change while it runs. One error each, in the file's order of tables; none when `next` may be taken up.
+pub fn needs_restart(started: &Plan, next: &Plan, source: &Source) -> Vec<ConfigError> {
+    let mut faults = Vec::new();
+    compare("", &started.keys, &next.keys, &mut |key, was, is| {
+        let mut reason = format!("needs a restart: was {}, is now {}", shown(was), shown(is));
+        if key == "pacing" {
+            reason.push_str("; with rule = \"none\" and no model the section paces nothing");
+        }
+        faults.push(source.error(key, reason));
+    });
+    faults
+}
+
+fn compare(key: &str, was: &Value, is: &Value, differs: &mut impl FnMut(&str, &Value, &Value)) {
+    if let (Value::Object(was), Value::Object(is)) = (was, is) {
+        if CHANGEABLE.contains(&key) {
+            return;
+        }
+        let mut names: Vec<&String> = was.keys().chain(is.keys()).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            let path = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let of = |table: &serde_json::Map<String, Value>| table.get(name).cloned().unwrap_or_default();
+            compare(&path, &of(was), &of(is), differs);
+        }
+    } else if was != is && !(was.is_array() && CHANGEABLE.contains(&key)) {
+        differs(key, was, is);
+    }
+}
+
+/// A value as a user would write it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "not set".to_owned(),
+        Value::Object(_) => "set".to_owned(),
+        value => value.to_string(),
+    }
+}

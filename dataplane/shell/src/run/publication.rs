@@ -1,0 +1,173 @@
+//! The control thread's side of a publication: takes what a reload has checked, and publishes it, the newest last.
+
+use super::models::{Live, NextPolicy};
+use crate::control::protocol::{ReloadResult, Reloaded};
+use crate::status::ModelStatus;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+use weir_engine::policy::Policy;
+use weir_handoff::Publisher;
+
+/// How long a publication that the epoch refuses is tried again. A worker passes a quiescent state each turn, so one that
+/// has not within this time is stuck, and waiting longer would hide it.
+pub(super) const PUBLISH_MAX: Duration = Duration::from_secs(2);
+
+/// A checked policy on its way to the control thread.
+pub(super) struct Submission {
+    next: NextPolicy,
+    reply: Sender<Reloaded>,
+}
+
+impl Submission {
+    /// With the place where its outcome will be told.
+    pub(super) fn new(next: NextPolicy) -> (Submission, Receiver<Reloaded>) {
+        let (reply, outcome) = channel();
+        (Submission { next, reply }, outcome)
+    }
+}
+
+/// A policy that the epoch has refused so far.
+struct Waiting {
+    live: Live,
+    reply: Sender<Reloaded>,
+    until: Instant,
+}
+
+/// Publishes policies.
+pub(super) struct Publication {
+    publisher: Publisher<Policy>,
+    live: Live,
+    waiting: Option<Waiting>,
+    submissions: Receiver<Submission>,
+}
+
+impl Publication {
+    /// Around the policy that was published first, and the way by which others come.
+    pub(super) fn new(publisher: Publisher<Policy>, live: Live) -> (Publication, Sender<Submission>) {
+        let (sender, submissions) = channel();
+        (Publication { publisher, live, waiting: None, submissions }, sender)
+    }
+
+    /// Takes what was submitted and publishes it if the epoch allows; frees what no worker reads any more. Never waits.
+    /// `published` is shown the models of a policy that has just become the live one.
+    pub(super) fn tick(&mut self, now: Instant, published: impl FnOnce(&[ModelStatus])) {
+        while let Ok(Submission { next, reply }) = self.submissions.try_recv() {
+            if let Some(older) = self.waiting.take() {
+                refuse(&older.reply, "a newer reload came while this one waited to be published");
+            }
+            match self.live.followed_by(next) {
+                Some(live) => self.waiting = Some(Waiting { live, reply, until: now + PUBLISH_MAX }),
+                None => tell(&reply, ReloadResult::Unchanged, Vec::new()),
+            }
+        }
+        let Some(waiting) = self.waiting.take() else {
+            self.publisher.reclaim();
+            return;
+        };
+        match self.publisher.publish(waiting.live.policy.clone()) {
+            Ok(_) => {
+                self.live = waiting.live;
+                published(&self.live.models);
+                tell(&waiting.reply, ReloadResult::Applied, Vec::new());
+            }
+            Err(refused) if now >= waiting.until => refuse(
+                &waiting.reply,
+                &format!(
+                    "worker {} has finished no turn for {} s, so what it may still read cannot be replaced: see /healthz",
+                    refused.reader,
+                    PUBLISH_MAX.as_secs()
+                ),
+            ),
+            Err(_) => self.waiting = Some(waiting),
+        }
+    }
+}
+
+fn refuse(reply: &Sender<Reloaded>, reason: &str) {
+    tell(reply, ReloadResult::Refused, vec![reason.to_owned()]);
+}
+
+/// Whoever asked may have given up waiting: then there is nobody to tell.
+fn tell(reply: &Sender<Reloaded>, result: ReloadResult, reasons: Vec<String>) {
+    let _ = reply.send(Reloaded { result, reasons });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Plan, Source};
+    use std::path::Path;
+    use weir_handoff::{Reader, epoch};
+
+    fn next(rate_max: &str) -> NextPolicy {
+        let text = format!(
+            "[ports]\ninside = \"pcap:in=a,out=b\"\noutside = \"pcap:in=c,out=d\"\n[pacing]\nrule = \"bbr_lite\"\n\
+             rate_min = \"1Mbps\"\nrate_start = \"1Mbps\"\nrate_max = \"{rate_max}\"\nmark_delay = \"10ms\"\n\
+             delay_max = \"100ms\"\nflow_held_bytes_max = \"1MiB\"\n"
+        );
+        let source = Source::from_text(Path::new("x.toml"), text, &[]).unwrap();
+        NextPolicy::build(&Plan::check(&source).unwrap(), &source).unwrap()
+    }
+
+    fn start() -> (Publication, Sender<Submission>, Reader<Policy>) {
+        let live = Live::first(next("10Mbps"));
+        let (publisher, mut readers) = epoch(live.policy.clone(), 1);
+        let (publication, submissions) = Publication::new(publisher, live);
+        (publication, submissions, readers.pop().unwrap())
+    }
+
+    fn rate_max(reader: &mut Reader<Policy>) -> u64 {
+        reader.borrow().pacing.as_ref().unwrap().rate_max.0
+    }
+
+    #[test]
+    fn the_same_policy_is_not_published_and_another_is() {
+        let (mut publication, submissions, mut reader) = start();
+        let now = Instant::now();
+        for (rate, result, version) in
+            [("10Mbps", ReloadResult::Unchanged, 0), ("20Mbps", ReloadResult::Applied, 1)]
+        {
+            let (submission, outcome) = Submission::new(next(rate));
+            submissions.send(submission).unwrap();
+            publication.tick(now, |_| {});
+            assert_eq!(outcome.try_recv().unwrap().result, result);
+            assert_eq!(publication.publisher.version(), version);
+        }
+        assert_eq!(rate_max(&mut reader), 20_000_000);
+    }
+
+    #[test]
+    fn a_stuck_worker_refuses_after_a_while_and_the_newest_wins_when_it_goes_on() {
+        let (mut publication, submissions, mut reader) = start();
+        let now = Instant::now();
+        reader.online();
+        // The epoch keeps so many replaced policies for a reader that does not move.
+        for mbps in 11..11 + weir_handoff::RETIRED_MAX {
+            let (submission, outcome) = Submission::new(next(&format!("{mbps}Mbps")));
+            submissions.send(submission).unwrap();
+            publication.tick(now, |_| {});
+            assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Applied);
+        }
+        let submit = |rate: &str| {
+            let (submission, outcome) = Submission::new(next(rate));
+            submissions.send(submission).unwrap();
+            outcome
+        };
+        let first = submit("50Mbps");
+        publication.tick(now, |_| panic!("nothing was published"));
+        publication.tick(now + PUBLISH_MAX / 2, |_| panic!("nothing was published"));
+        assert!(first.try_recv().is_err(), "tried again");
+        publication.tick(now + PUBLISH_MAX, |_| panic!("nothing was published"));
+        let said = first.try_recv().unwrap();
+        assert_eq!(said.result, ReloadResult::Refused);
+        assert!(said.reasons[0].starts_with("worker 0 has finished no turn for 2 s"), "{said:?}");
+
+        let (older, newer) = (submit("60Mbps"), submit("70Mbps"));
+        publication.tick(now, |_| panic!("nothing was published"));
+        assert_eq!(older.try_recv().unwrap().result, ReloadResult::Refused);
+        reader.quiesce();
+        publication.tick(now, |_| {});
+        assert_eq!(newer.try_recv().unwrap().result, ReloadResult::Applied);
+        assert_eq!(rate_max(&mut reader), 70_000_000);
+    }
+}

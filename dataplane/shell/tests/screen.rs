@@ -1,0 +1,112 @@
+//! What `weir ctl status` prints, on fixed reports.
+
+use weir_shell::control::protocol::{
+    ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
+    StatusReport, WorkerReport,
+};
+use weir_shell::control::screen::render;
+use weir_shell::status::{BufferStatus, PortStatus};
+
+fn port(side: &str, name: &str) -> PortReport {
+    let status = PortStatus { name: name.to_owned(), up: true, ..PortStatus::default() };
+    PortReport { side: side.to_owned(), status }
+}
+
+fn calm() -> StatusReport {
+    StatusReport {
+        weir: "0.1.0".to_owned(),
+        dpdk: "22.11.8".to_owned(),
+        pid: 4_711,
+        unix_seconds: 1_795_730_655.5,
+        started_unix_seconds: 1_795_719_000.0,
+        hindrances: Vec::new(),
+        config: ConfigReport {
+            file: "/etc/weir/weir.toml".to_owned(),
+            loaded_unix_seconds: 1_795_719_000.0,
+            ..ConfigReport::default()
+        },
+        ports: vec![port("inside", "net_af_packet0"), port("outside", "net_af_packet1")],
+        buffers: Some(BufferStatus { total: 16_384, in_use: 4_219 }),
+        workers: vec![WorkerReport {
+            worker: 0,
+            core: 1,
+            received_frames_per_second: 12_345.6,
+            received_bits_per_second: 98_120_000.0,
+            sent_frames_per_second: 12_340.0,
+            sent_bits_per_second: 98_000_000.0,
+            busy_share: 0.431,
+            turn_seconds_max: 0.000_213,
+            flows: 12,
+            paced_flows: 4,
+            held_frames: 31,
+            drops: Vec::new(),
+        }],
+        models: vec![ModelReport {
+            name: "aurora".to_owned(),
+            function: "pacing".to_owned(),
+            generation: 3,
+            precision: "8bit".to_owned(),
+            executor: "avx512_vnni".to_owned(),
+            schema: "0123456789abcdef".to_owned(),
+            checksum: "89abcdef".to_owned(),
+            age_seconds: 722.0,
+        }],
+        decisions: Decisions { model: 5_230, rule: 0, control: 107 },
+    }
+}
+
+#[test]
+fn all_is_well() {
+    insta::assert_snapshot!(render(&calm()));
+}
+
+#[test]
+fn much_is_wrong() {
+    let mut report = calm();
+    report.hindrances = vec!["port net_af_packet1 is down or gone".to_owned()];
+    report.ports[1].status.up = false;
+    report.ports[1].status.downs = 2;
+    report.ports[1].status.rx_missed = 1_234;
+    let second = WorkerReport {
+        worker: 1,
+        core: 2,
+        received_frames_per_second: 3_100_000.0,
+        received_bits_per_second: 9_999_999_999.0,
+        busy_share: 1.0,
+        drops: vec![Drops { verdict: "pace_full".to_owned(), frames: 8 }],
+        ..report.workers[0].clone()
+    };
+    report.workers[0].drops = vec![
+        Drops { verdict: "pace_full".to_owned(), frames: 75 },
+        Drops { verdict: "tx_full".to_owned(), frames: 2 },
+    ];
+    report.workers.push(second);
+    report.models.clear();
+    report.decisions = Decisions::default();
+    report.config = ConfigReport {
+        overrides: vec!["pacing.rule=none".to_owned()],
+        applied: 3,
+        unchanged: 1,
+        refused: 2,
+        loaded_unix_seconds: report.unix_seconds - 100.0,
+        last: Some(LastReload {
+            unix_seconds: report.unix_seconds - 20.0,
+            outcome: Reloaded {
+                result: ReloadResult::Refused,
+                reasons: vec![
+                    "/etc/weir/weir.toml:4:13: eal.memory_mb: needs a restart: was 256, is now 512"
+                        .to_owned(),
+                    "/etc/weir/weir.toml:16:8: engine.seed: needs a restart: was 1, is now 2".to_owned(),
+                ],
+            },
+        }),
+        ..report.config
+    };
+    insta::assert_snapshot!(render(&report));
+}
+
+/// The documented form: names may be added to, never changed.
+#[test]
+fn the_json_has_the_documented_names() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&calm()).unwrap());
+}
