@@ -99,6 +99,13 @@ stats! {
     Counter "spurious_bytes_total" "Payload repeated that need not have been." { spurious_bytes }
     Counter "reordered_total" "Acknowledgements that tell of data overtaking data." { reordered }
     Counter "ecn_echoes_total" "Acknowledgements that echo a congestion mark." { ecn_echoes }
+    Counter "icmp_errors_total" "ICMP errors about TCP or UDP, by what they say." by "kind" {
+        icmp_unreachable "unreachable", icmp_too_big "too_big", icmp_time_exceeded "time_exceeded", icmp_other "other"
+    }
+    Counter "icmp_quotes_total" "The same errors, by how what they quote stands to the flows of the table." by "standing" {
+        icmp_in_flight "in_flight", icmp_not_in_flight "not_in_flight", icmp_unchecked "unchecked",
+        icmp_of_no_flow "no_flow"
+    }
     Gauge "flows" "Flows in the flow table." { flows }
     Gauge "flows_half_open" "Connections whose handshake is under way." { half_open }
     Gauge "flows_paced" "Flows with a pacing state." { paced_flows }

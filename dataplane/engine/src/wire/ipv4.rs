@@ -1,7 +1,9 @@
 //! IPv4 (RFC 791).
 
+use super::icmp::Quoted;
 use super::read::{header, span};
-use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Untracked, transport};
+use super::transport::{self, Ip};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Untracked};
 
 const HEADER_LEN_MIN: usize = 20;
 /// More-fragments bit and fragment offset: zero only in a packet that is whole.
@@ -23,19 +25,36 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
         return Err(Malformed::Ipv4TotalLength.into());
     }
     let end = at + total_len;
+    let ip = ip(fixed, at);
     // Options carry nothing that the engine needs, but they must be there.
-    span(bytes, at + HEADER_LEN_MIN, at + header_len, end, Malformed::Ipv4HeaderLength)?;
+    span(bytes, at + HEADER_LEN_MIN, at + header_len, end, Malformed::Ipv4HeaderLength)
+        .map_err(|stop| stop.owned_by(ip.pair(fixed[9])))?;
     if u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK != 0 {
-        return Err(Untracked::Fragment.into());
+        return Err(Stop::from(Untracked::Fragment).owned_by(ip.pair(fixed[9])));
     }
-    let ip = transport::Ip {
+    transport::read(bytes, &ip, fixed[9], at + header_len, end)
+}
+
+/// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.
+pub(super) fn quoted(bytes: &[u8], at: usize, end: usize) -> Result<Quoted, Stop> {
+    let fixed = header::<HEADER_LEN_MIN>(bytes, at, end, Malformed::Ipv4Short)?;
+    let header_len = usize::from(fixed[0] & 0x0f) * 4;
+    if fixed[0] >> 4 != 4 || header_len < HEADER_LEN_MIN {
+        return Err(Malformed::Ipv4HeaderLength.into());
+    }
+    let whole = u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK == 0;
+    Ok(Quoted { ip: ip(fixed, at), protocol: fixed[9], transport: whole.then_some(at + header_len) })
+}
+
+#[inline]
+fn ip(fixed: &[u8; HEADER_LEN_MIN], at: usize) -> Ip {
+    Ip {
         version: IpVersion::V4,
         offset: at,
         ecn: Ecn::from_bits(fixed[1]),
         source: address(&fixed[12..16]),
         destination: address(&fixed[16..20]),
-    };
-    transport::read(bytes, &ip, fixed[9], at + header_len, end)
+    }
 }
 
 fn address(four: &[u8]) -> [u8; 16] {

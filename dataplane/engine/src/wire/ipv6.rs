@@ -1,7 +1,9 @@
 //! IPv6 (RFC 8200) and its extension headers.
 
+use super::icmp::Quoted;
 use super::read::{header, span};
-use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, TcpFrame, Untracked, transport};
+use super::transport::{self, Ip};
+use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, TcpFrame, Untracked};
 
 const HEADER_LEN: usize = 40;
 
@@ -24,15 +26,39 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
     }
     let payload_len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     let next = fixed[6];
+    let ip = ip(fixed, at);
     if payload_len == 0 {
-        return Err(empty(next));
+        return Err(empty(next).owned_by(ip.pair(next)));
     }
     let end = at + HEADER_LEN + payload_len;
     if end > frame_end {
         return Err(Malformed::Ipv6PayloadLength.into());
     }
-    let (protocol, transport_at) = skip_extensions(bytes, next, at + HEADER_LEN, end)?;
-    let mut ip = transport::Ip {
+    match skip_extensions(bytes, next, at + HEADER_LEN, end) {
+        Ok((protocol, transport_at)) => transport::read(bytes, &ip, protocol, transport_at, end),
+        // RFC 8200 section 4.5: the fragments of one packet need not agree on what follows; that they are fragments
+        // is all they share.
+        Err(stop) => Err(stop.owned_by(ip.pair(FRAGMENT))),
+    }
+}
+
+/// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.
+pub(super) fn quoted(bytes: &[u8], at: usize, end: usize) -> Result<Quoted, Stop> {
+    let fixed = header::<HEADER_LEN>(bytes, at, end, Malformed::Ipv6Short)?;
+    if fixed[0] >> 4 != 6 {
+        return Err(Malformed::Ipv6Version.into());
+    }
+    let ip = ip(fixed, at);
+    Ok(match skip_extensions(bytes, fixed[6], at + HEADER_LEN, end) {
+        Ok((protocol, transport_at)) => Quoted { ip, protocol, transport: Some(transport_at) },
+        // A fragment, cut short, or a chain too long: the addresses are all there is.
+        Err(_) => Quoted { protocol: FRAGMENT, ip, transport: None },
+    })
+}
+
+#[inline]
+fn ip(fixed: &[u8; HEADER_LEN], at: usize) -> Ip {
+    let mut ip = Ip {
         version: IpVersion::V6,
         offset: at,
         // The traffic class straddles the first two bytes; its low two bits, the codepoint, are in the second.
@@ -42,7 +68,7 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
     };
     ip.source.copy_from_slice(&fixed[8..24]);
     ip.destination.copy_from_slice(&fixed[24..40]);
-    transport::read(bytes, &ip, protocol, transport_at, end)
+    ip
 }
 
 /// A payload length of zero means a jumbogram when a hop-by-hop header follows (RFC 2675 section 3; Linux "BIG

@@ -14,9 +14,12 @@
 //!
 //! A fragment is never tracked, not even the first one, which does carry a TCP header: its siblings do not, and a
 //! flow that is followed for some of its bytes only is followed wrongly.
+//!
+//! A frame that carries IP also says which worker it belongs to ([`Parsed::owner`]).
 
 mod ecn;
 mod ethernet;
+mod icmp;
 mod ipv4;
 mod ipv6;
 mod read;
@@ -25,6 +28,7 @@ mod transport;
 mod tuple;
 
 pub use ecn::{Ecn, set_ce};
+pub use icmp::{Complaint, Quote};
 pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
 pub use tuple::{Endpoint, IpVersion, Tuple};
 
@@ -33,10 +37,36 @@ pub use tuple::{Endpoint, IpVersion, Tuple};
 pub enum Parsed {
     /// A whole TCP segment: the engine tracks its flow.
     Tcp(TcpFrame),
+    /// An ICMP error about a TCP segment that it quotes.
+    Quote(Quote),
     /// Well formed as far as Weir reads, but of no flow that it tracks.
-    Untracked(Untracked),
+    Untracked {
+        /// What it is.
+        kind: Untracked,
+        /// See [`Parsed::owner`].
+        owner: Option<Tuple>,
+    },
     /// A header contradicts itself or the frame's length, or is cut short.
     Malformed(Malformed),
+}
+
+impl Parsed {
+    /// What decides which worker the frame belongs to: workers agree on the [hash](crate::hash::FlowHasher::hash) of
+    /// this tuple, which is the same for both directions. `None` where nothing does, and the worker that received
+    /// the frame keeps it: without IP there is no flow, and a malformed frame is only passed on.
+    ///
+    /// TCP and UDP: their own tuple. An ICMP error: the quoted packet's, so that it meets the flow that it is about.
+    /// A fragment, and whatever has no ports, or none that can be read: the addresses alone, with the protocol's
+    /// number in the place of both ports. All fragments of one packet therefore have one owner.
+    #[inline]
+    pub fn owner(&self) -> Option<&Tuple> {
+        match self {
+            Parsed::Tcp(tcp) => Some(&tcp.tuple),
+            Parsed::Quote(quote) => Some(&quote.tuple),
+            Parsed::Untracked { owner, .. } => owner.as_ref(),
+            Parsed::Malformed(_) => None,
+        }
+    }
 }
 
 // A burst of them lies in the worker's first-level cache beside the frames' headers: two lines each.
@@ -67,9 +97,9 @@ pub enum Untracked {
     Arp,
     /// An Ethernet type that Weir does not read, a third VLAN tag, or an IEEE 802.3 length field.
     OtherEtherType,
-    /// ICMP for IPv4.
+    /// ICMP for IPv4, unless it quotes a TCP segment.
     Icmp,
-    /// ICMPv6, except neighbour discovery.
+    /// ICMPv6, except neighbour discovery, unless it quotes a TCP segment.
     Icmp6,
     /// Neighbour discovery: ICMPv6 types 133 to 137 (RFC 4861).
     Ndp,
@@ -138,7 +168,8 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
     match ethernet::frame(bytes, wire_len) {
         Ok(frame) => Parsed::Tcp(frame),
-        Err(Stop::Untracked(kind)) => Parsed::Untracked(kind),
+        Err(Stop::Quote(quote)) => Parsed::Quote(quote),
+        Err(Stop::Untracked { kind, owner }) => Parsed::Untracked { kind, owner },
         Err(Stop::Malformed(fault)) => Parsed::Malformed(fault),
     }
 }
@@ -146,13 +177,25 @@ pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
 /// Why reading ended before a TCP segment was found.
 #[derive(Clone, Copy, Debug)]
 enum Stop {
-    Untracked(Untracked),
+    Quote(Quote),
+    Untracked { kind: Untracked, owner: Option<Tuple> },
     Malformed(Malformed),
+}
+
+impl Stop {
+    /// This end, and whose the frame is unless that is known already.
+    #[cold]
+    fn owned_by(self, tuple: Tuple) -> Stop {
+        match self {
+            Stop::Untracked { kind, owner: None } => Stop::Untracked { kind, owner: Some(tuple) },
+            known => known,
+        }
+    }
 }
 
 impl From<Untracked> for Stop {
     fn from(kind: Untracked) -> Stop {
-        Stop::Untracked(kind)
+        Stop::Untracked { kind, owner: None }
     }
 }
 impl From<Malformed> for Stop {

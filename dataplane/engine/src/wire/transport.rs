@@ -1,11 +1,11 @@
 //! What follows the IP header: TCP is read, the rest is told apart.
 
 use super::read::header;
-use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Tuple, Untracked, tcp};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Tuple, Untracked, icmp, tcp};
 
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
 const ICMP6: u8 = 58;
 
 /// What the IP header said.
@@ -17,21 +17,32 @@ pub(super) struct Ip {
     pub(super) destination: [u8; 16],
 }
 
+impl Ip {
+    #[inline]
+    pub(super) fn tuple(&self, source_port: u16, destination_port: u16) -> Tuple {
+        Tuple {
+            source: Endpoint { address: self.source, port: source_port },
+            destination: Endpoint { address: self.destination, port: destination_port },
+            version: self.version,
+        }
+    }
+
+    /// The owner of a packet whose ports nobody can read: the protocol stands for both.
+    pub(super) fn pair(&self, protocol: u8) -> Tuple {
+        self.tuple(protocol.into(), protocol.into())
+    }
+}
+
 /// Reads the transport header at `at` of a packet that ends at `end`.
 #[inline]
 pub(super) fn read(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -> Result<TcpFrame, Stop> {
     if protocol != TCP {
-        return Err(other(bytes, protocol, at, end));
+        return Err(other(bytes, ip, protocol, at, end).owned_by(ip.pair(protocol)));
     }
-    let tcp = tcp::read(bytes, at, end)?;
-    let tuple = Tuple {
-        source: Endpoint { address: ip.source, port: tcp.source_port },
-        destination: Endpoint { address: ip.destination, port: tcp.destination_port },
-        version: ip.version,
-    };
+    let tcp = tcp::read(bytes, at, end).map_err(|stop| stop.owned_by(ip.pair(protocol)))?;
     // Two tags, 40 bytes, at most eight extensions of 2 KiB and 60 bytes of TCP: far below 65 536.
     Ok(TcpFrame {
-        tuple,
+        tuple: ip.tuple(tcp.source_port, tcp.destination_port),
         ip_offset: ip.offset as u16,
         tcp_offset: at as u16,
         payload_offset: tcp.payload_at as u16,
@@ -41,27 +52,22 @@ pub(super) fn read(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -
 }
 
 /// Tells UDP, ICMP and neighbour discovery from the rest, and checks that their headers are whole.
-fn other(bytes: &[u8], protocol: u8, at: usize, end: usize) -> Stop {
-    let kind = match protocol {
-        UDP => udp(bytes, at, end),
-        ICMP => header::<8>(bytes, at, end, Malformed::IcmpShort).map(|_| Untracked::Icmp),
-        ICMP6 => header::<4>(bytes, at, end, Malformed::IcmpShort).map(|message| match message[0] {
-            133..=137 => Untracked::Ndp,
-            _ => Untracked::Icmp6,
-        }),
-        _ => Ok(Untracked::OtherTransport),
-    };
-    match kind {
-        Ok(kind) => kind.into(),
-        Err(stop) => stop,
+fn other(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -> Stop {
+    match protocol {
+        UDP => udp(bytes, ip, at, end).unwrap_or_else(|stop| stop),
+        ICMP => icmp::v4(bytes, at, end),
+        ICMP6 => icmp::v6(bytes, at, end),
+        _ => Untracked::OtherTransport.into(),
     }
 }
 
-fn udp(bytes: &[u8], at: usize, end: usize) -> Result<Untracked, Stop> {
+fn udp(bytes: &[u8], ip: &Ip, at: usize, end: usize) -> Result<Stop, Stop> {
     let fixed = header::<8>(bytes, at, end, Malformed::UdpShort)?;
     let len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     if len < 8 || at + len > end {
         return Err(Malformed::UdpLength.into());
     }
-    Ok(Untracked::Udp)
+    let (source, destination) =
+        (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[2], fixed[3]]));
+    Ok(Stop::from(Untracked::Udp).owned_by(ip.tuple(source, destination)))
 }

@@ -10,14 +10,14 @@ use crate::pace::{Offer, Pacing};
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Parsed, TcpFrame};
+use crate::wire::{self, Complaint, Parsed, Quote, TcpFrame};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
     parsed: ArrayVec<Parsed, BURST>,
-    /// Flow hashes of the TCP frames; zero for others.
+    /// Flow hashes of the TCP frames, and of those that ICMP errors quote; zero for others.
     hashes: ArrayVec<u64, BURST>,
 }
 
@@ -50,13 +50,14 @@ impl<F: Frame> Arrivals<F> {
         received
     }
 
-    /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
+    /// Hashes what names a TCP flow, and asks for the memory that their look-ups will read, all of it before the first is
     /// waited for.
     fn hash(&mut self, core: &Core<F>) {
         for parsed in &self.parsed {
             let hash = match parsed {
                 Parsed::Tcp(tcp) => core.hasher.hash(&tcp.tuple),
-                Parsed::Untracked(_) | Parsed::Malformed(_) => 0,
+                Parsed::Quote(quote) => core.hasher.hash(&quote.tuple),
+                Parsed::Untracked { .. } | Parsed::Malformed(_) => 0,
             };
             core.flows.prefetch(hash);
             self.hashes.push(hash);
@@ -74,13 +75,44 @@ impl<F: Frame> Core<F> {
             return;
         }
         match parsed {
-            Parsed::Untracked(_) => self.forward(side, frame, Verdict::Untracked),
+            Parsed::Quote(quote) => {
+                self.heed(side, quote, hash);
+                self.forward(side, frame, Verdict::Untracked);
+            }
+            Parsed::Untracked { .. } => self.forward(side, frame, Verdict::Untracked),
             Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
             Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
                 Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
                 Ok(None) => self.forward(side, frame, Verdict::Untracked),
                 Err(verdict) => self.forward(side, frame, verdict),
             },
+        }
+    }
+
+    /// Counts what an ICMP error from `side` says, and how far it may be believed: anybody can write one, but who is
+    /// not on the path cannot know which numbers are in flight (RFC 5927 section 4.1). None changes a flow: their
+    /// receiver acts on them, and what it does then is seen.
+    fn heed(&mut self, side: Side, quote: &Quote, hash: u64) {
+        let stats = &mut self.stats;
+        match quote.complaint {
+            Complaint::Unreachable => stats.icmp_unreachable += 1,
+            Complaint::TooBig => stats.icmp_too_big += 1,
+            Complaint::TimeExceeded => stats.icmp_time_exceeded += 1,
+            Complaint::Other => stats.icmp_other += 1,
+        }
+        // What an error quotes went the other way.
+        let flow = quote.seq.and_then(|seq| {
+            let entry = self.flows.get(self.flows.find(hash, &quote.tuple.outbound(side.other()))?)?;
+            Some((seq, entry))
+        });
+        match (flow, side) {
+            (None, _) => stats.icmp_of_no_flow += 1,
+            // Of the data from outside no window is kept.
+            (Some(_), Side::Inside) => stats.icmp_unchecked += 1,
+            (Some((seq, entry)), Side::Outside) if entry.track.is_outstanding(seq) => {
+                stats.icmp_in_flight += 1
+            }
+            (Some(_), Side::Outside) => stats.icmp_not_in_flight += 1,
         }
     }
 

@@ -10,6 +10,7 @@ mod books;
 mod churn;
 mod control;
 mod frames;
+mod icmp;
 mod networks;
 mod rates;
 mod swap;
