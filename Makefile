@@ -54,6 +54,11 @@ lint:
 unit:
 	cargo test --locked
 
+# Writes the corpus of frames anew; a unit test compares it with what is committed.
+.PHONY: corpus
+corpus:
+	/usr/bin/python3 dataplane/engine/corpus/make.py
+
 .PHONY: loom
 loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --release

@@ -51,6 +51,7 @@ pub(super) fn quoted(bytes: &[u8], at: usize, end: usize) -> Result<Quoted, Stop
     let ip = ip(fixed, at);
     Ok(match skip_extensions(bytes, fixed[6], at + HEADER_LEN, end) {
         Ok((protocol, transport_at)) => Quoted { ip, protocol, transport: Some(transport_at) },
+        Err(split @ Stop::Untracked { kind: Untracked::SplitHeaders, .. }) => return Err(split),
         // A fragment, cut short, or a chain too long: the addresses are all there is.
         Err(_) => Quoted { protocol: FRAGMENT, ip, transport: None },
     })

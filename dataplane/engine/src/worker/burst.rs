@@ -10,7 +10,7 @@ use crate::pace::{Offer, Pacing};
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Complaint, Parsed, Quote, TcpFrame};
+use crate::wire::{self, Parsed, Quote, TcpFrame};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
@@ -79,8 +79,14 @@ impl<F: Frame> Core<F> {
                 self.heed(side, quote, hash);
                 self.forward(side, frame, Verdict::Untracked);
             }
-            Parsed::Untracked { .. } => self.forward(side, frame, Verdict::Untracked),
-            Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
+            Parsed::Untracked { kind, .. } => {
+                self.stats.count_untracked(*kind);
+                self.forward(side, frame, Verdict::Untracked);
+            }
+            Parsed::Malformed(fault) => {
+                self.stats.count_malformed(*fault);
+                self.forward(side, frame, Verdict::Malformed);
+            }
             Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
                 Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
                 Ok(None) => self.forward(side, frame, Verdict::Untracked),
@@ -94,12 +100,7 @@ impl<F: Frame> Core<F> {
     /// receiver acts on them, and what it does then is seen.
     fn heed(&mut self, side: Side, quote: &Quote, hash: u64) {
         let stats = &mut self.stats;
-        match quote.complaint {
-            Complaint::Unreachable => stats.icmp_unreachable += 1,
-            Complaint::TooBig => stats.icmp_too_big += 1,
-            Complaint::TimeExceeded => stats.icmp_time_exceeded += 1,
-            Complaint::Other => stats.icmp_other += 1,
-        }
+        stats.count_complaint(quote.complaint);
         // What an error quotes went the other way.
         let flow = quote.seq.and_then(|seq| {
             let entry = self.flows.get(self.flows.find(hash, &quote.tuple.outbound(side.other()))?)?;
