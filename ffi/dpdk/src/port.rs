@@ -26,7 +26,7 @@ pub struct PortConfig {
     pub promiscuous: bool,
     /// Largest IP packet in bytes; `None` leaves what the device has.
     pub mtu: Option<u16>,
-    /// Wanted where the device can.
+    /// Wanted where the device can. Both make a driver slower.
     pub offloads: Offloads,
 }
 
@@ -87,8 +87,8 @@ pub struct Port {
     granted: Granted,
 }
 
-/// Ethernet header and two VLAN tags: what a frame has beyond its MTU.
-const FRAME_OVERHEAD: u32 = sys::RTE_ETHER_HDR_LEN + 2 * 4;
+/// Ethernet header and two VLAN tags: what a frame has beyond its MTU, in bytes.
+pub const FRAME_OVERHEAD: u32 = sys::RTE_ETHER_HDR_LEN + 2 * 4;
 
 impl Port {
     /// Opens a device and configures it: queues, MTU, offloads. Virtual devices are attached now; their files and

@@ -1,7 +1,8 @@
 //! Ethernet II, up to two VLAN tags, ARP.
 
 use super::read::{header, span};
-use super::{Malformed, Stop, TcpFrame, Untracked, ipv4, ipv6};
+use super::transport::Located;
+use super::{Malformed, Stop, Untracked, ipv4, ipv6};
 
 const ETHERNET_LEN: usize = 14;
 const VLAN_LEN: usize = 4;
@@ -14,9 +15,9 @@ const TYPE_VLAN: u16 = 0x8100;
 const TYPE_IPV6: u16 = 0x86dd;
 const TYPE_SERVICE_VLAN: u16 = 0x88a8;
 
-/// Reads a frame from its first byte.
+/// Reads a frame from its first byte up to its transport header.
 #[inline]
-pub(super) fn frame(bytes: &[u8], wire_len: u32) -> Result<TcpFrame, Stop> {
+pub(super) fn frame(bytes: &[u8], wire_len: u32) -> Result<Located, Stop> {
     // A port that understates the length of a frame must not make bytes in hand unreadable.
     let end = (wire_len as usize).max(bytes.len());
     let ethernet = header::<ETHERNET_LEN>(bytes, 0, end, Malformed::EthernetShort)?;

@@ -2,16 +2,16 @@
 
 use super::icmp::Quoted;
 use super::read::{header, span};
-use super::transport::{self, Ip};
-use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Untracked};
+use super::transport::{Ip, Located};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, Untracked};
 
 const HEADER_LEN_MIN: usize = 20;
 /// More-fragments bit and fragment offset: zero only in a packet that is whole.
 const FRAGMENT_MASK: u16 = 0x3fff;
 
-/// Reads the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
+/// Reads the headers of the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
 #[inline]
-pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFrame, Stop> {
+pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Located, Stop> {
     let fixed = header::<HEADER_LEN_MIN>(bytes, at, frame_end, Malformed::Ipv4Short)?;
     if fixed[0] >> 4 != 4 {
         return Err(Malformed::Ipv4Version.into());
@@ -32,7 +32,7 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
     if u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK != 0 {
         return Err(Stop::from(Untracked::Fragment).owned_by(ip.pair(fixed[9])));
     }
-    transport::read(bytes, &ip, fixed[9], at + header_len, end)
+    Ok(Located { ip, protocol: fixed[9], at: at + header_len, end })
 }
 
 /// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.

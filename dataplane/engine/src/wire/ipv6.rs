@@ -2,8 +2,8 @@
 
 use super::icmp::Quoted;
 use super::read::{header, span};
-use super::transport::{self, Ip};
-use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, TcpFrame, Untracked};
+use super::transport::{Ip, Located};
+use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, Untracked};
 
 const HEADER_LEN: usize = 40;
 
@@ -17,9 +17,9 @@ const DESTINATION: u8 = 60;
 /// Fragment offset and more-fragments bit of a fragment header; the two bits between are reserved.
 const FRAGMENT_MASK: u16 = 0xfff9;
 
-/// Reads the IPv6 packet that begins at `at` in a frame that ends at `frame_end`.
+/// Reads the headers of the IPv6 packet that begins at `at` in a frame that ends at `frame_end`.
 #[inline]
-pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFrame, Stop> {
+pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Located, Stop> {
     let fixed = header::<HEADER_LEN>(bytes, at, frame_end, Malformed::Ipv6Short)?;
     if fixed[0] >> 4 != 6 {
         return Err(Malformed::Ipv6Version.into());
@@ -35,7 +35,7 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
         return Err(Malformed::Ipv6PayloadLength.into());
     }
     match skip_extensions(bytes, next, at + HEADER_LEN, end) {
-        Ok((protocol, transport_at)) => transport::read(bytes, &ip, protocol, transport_at, end),
+        Ok((protocol, at)) => Ok(Located { ip, protocol, at, end }),
         // RFC 8200 section 4.5: the fragments of one packet need not agree on what follows; that they are fragments
         // is all they share.
         Err(stop) => Err(stop.owned_by(ip.pair(FRAGMENT))),

@@ -1,7 +1,8 @@
 //! What a frame says: Ethernet, VLAN, IPv4, IPv6 and TCP headers, read once.
 //!
 //! [`parse`] checks every length before it believes it and copies what the engine needs into a small [`Parsed`];
-//! nothing later looks at header bytes again, except [`set_ce`], which rewrites one field in place.
+//! nothing later looks at header bytes again, except [`set_ce`] and [`complete_checksum`], which rewrite one field in
+//! place.
 //!
 //! Three rules decide what a frame is:
 //!
@@ -10,13 +11,14 @@
 //! * Headers are read from the first segment only. Headers that continue in a later one make the frame
 //!   [`Untracked::SplitHeaders`].
 //! * Weir is a transparent wire and judges nobody: checksums are not verified (a port with checksum offload may
-//!   show a partial one), and odd but well-formed frames are [`Untracked`], not [`Malformed`].
+//!   show a partial one, see [`complete_checksum`]), and odd but well-formed frames are [`Untracked`], not [`Malformed`].
 //!
 //! A fragment is never tracked, not even the first one, which does carry a TCP header: its siblings do not, and a
 //! flow that is followed for some of its bytes only is followed wrongly.
 //!
 //! A frame that carries IP also says which worker it belongs to ([`Parsed::owner`]).
 
+mod checksum;
 mod ecn;
 mod ethernet;
 mod icmp;
@@ -27,6 +29,7 @@ mod tcp;
 mod transport;
 mod tuple;
 
+pub use checksum::complete_checksum;
 pub use ecn::{Ecn, set_ce};
 pub use icmp::{Complaint, Quote};
 pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
@@ -166,7 +169,7 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 /// Never panics, reads no byte outside `bytes`, and takes time bounded by the headers' own limits.
 #[inline]
 pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
-    match ethernet::frame(bytes, wire_len) {
+    match ethernet::frame(bytes, wire_len).and_then(|located| transport::read(bytes, &located)) {
         Ok(frame) => Parsed::Tcp(frame),
         Err(Stop::Quote(quote)) => Parsed::Quote(quote),
         Err(Stop::Untracked { kind, owner }) => Parsed::Untracked { kind, owner },

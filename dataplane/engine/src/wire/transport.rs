@@ -33,9 +33,20 @@ impl Ip {
     }
 }
 
-/// Reads the transport header at `at` of a packet that ends at `end`.
+/// Where an IP packet's transport header is.
+pub(super) struct Located {
+    pub(super) ip: Ip,
+    pub(super) protocol: u8,
+    /// Where the header begins.
+    pub(super) at: usize,
+    /// Where the packet ends.
+    pub(super) end: usize,
+}
+
+/// Reads the transport header.
 #[inline]
-pub(super) fn read(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -> Result<TcpFrame, Stop> {
+pub(super) fn read(bytes: &[u8], located: &Located) -> Result<TcpFrame, Stop> {
+    let Located { ref ip, protocol, at, end } = *located;
     if protocol != TCP {
         return Err(other(bytes, ip, protocol, at, end).owned_by(ip.pair(protocol)));
     }

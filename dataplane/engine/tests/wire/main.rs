@@ -2,6 +2,7 @@
 //! `etherparse`, an independent implementation, and bent where a case asks for it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail their test")]
 
+mod checksum;
 mod owner;
 
 use etherparse::{

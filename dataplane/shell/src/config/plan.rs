@@ -1,7 +1,7 @@
 //! The relations between keys, and the checked result.
 
 use super::error::ConfigError;
-use super::ports::PortsPlan;
+use super::ports::{Device, PortsPlan};
 use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
 use super::units::{Rate, Size, Span};
@@ -22,6 +22,8 @@ pub struct Plan {
     pub cores: CorePlan,
     /// Where frames come from and go to.
     pub ports: PortsPlan,
+    /// Largest IP packet of both ports; `None` leaves what the devices have.
+    pub mtu: Option<u16>,
     /// What each worker is told.
     pub engine: EngineConfig,
     /// How long a stop may wait for held frames to leave at their own time.
@@ -69,6 +71,24 @@ impl Plan {
     pub fn check(source: &Source) -> Result<Plan, ConfigError> {
         let file: File = source.fill()?;
         let ports = PortsPlan::check(&file.ports, source)?;
+        let mtu = match (&file.ports.mtu, &ports) {
+            (Some(mtu), PortsPlan::Devices(devices))
+                if devices.iter().any(|device| device.name().starts_with("net_af_packet")) =>
+            {
+                let reason = format!(
+                    "expected none with net_af_packet, which takes its interface's: `ip link set IFACE mtu {}`, and \
+                     a framesz that holds it",
+                    mtu.get()
+                );
+                return Err(source.error("ports.mtu", reason));
+            }
+            (Some(_), PortsPlan::Captures(_)) => {
+                return Err(
+                    source.error("ports.mtu", "expected only with devices: a capture holds any frame")
+                );
+            }
+            (mtu, _) => mtu.as_ref().map(|mtu| mtu.get() as u16),
+        };
         let cores = match ports {
             PortsPlan::Devices(_) => check_cores(&file, source)?,
             PortsPlan::Captures(_) => CorePlan { control: 0, worker: 0 },
@@ -104,19 +124,38 @@ impl Plan {
             pacing,
         };
         let eal = EalPlan { hugepages: file.eal.hugepages, memory_mb: file.eal.memory_mb.get_u32() };
-        if matches!(ports, PortsPlan::Devices(_)) {
-            check_memory(&eal, &engine, source)?;
+        if let PortsPlan::Devices(devices) = &ports {
+            check_memory(&eal, &engine, frame_room(devices, mtu), source)?;
         }
         let metrics = match &file.metrics {
             Some(keys) => Some(check_listen(&keys.listen, source)?),
             None => None,
         };
-        Ok(Plan { eal, cores, ports, engine, drain_max: keys.drain_max.0, models, pacing_model, metrics })
+        Ok(Plan {
+            eal,
+            cores,
+            ports,
+            mtu,
+            engine,
+            drain_max: keys.drain_max.0,
+            models,
+            pacing_model,
+            metrics,
+        })
     }
 
     /// Frame buffers for all of it.
     pub fn buffers(&self) -> u32 {
         self.engine.held_max.saturating_add(BUFFERS_BESIDES_HELD)
+    }
+
+    /// Bytes of frame that a buffer holds. Drivers of NICs spread a longer frame over several; those of virtual
+    /// devices do not, so a buffer there holds a whole frame.
+    pub fn frame_room(&self) -> u32 {
+        match &self.ports {
+            PortsPlan::Devices(devices) => frame_room(devices, self.mtu),
+            PortsPlan::Captures(_) => FRAME_ROOM,
+        }
     }
 
     /// Where in the configuration a model stands.
@@ -127,16 +166,38 @@ impl Plan {
 
 /// Buffers that rings, caches and bursts occupy besides the frames that the wheel holds.
 const BUFFERS_BESIDES_HELD: u32 = 8_192;
-/// A buffer's room for a frame of 1 518 bytes with its headroom and mbuf, rounded up to what DPDK takes for it.
-const BUFFER_BYTES: u64 = 2_432;
+/// Bytes of frame that a buffer holds at least: an ordinary frame whole, and a jumbo frame's first part.
+const FRAME_ROOM: u32 = 2_048;
+/// What a buffer has besides: headroom, mbuf, and what DPDK rounds up to.
+const BUFFER_OVERHEAD: u64 = 384;
+/// Ethernet header and two VLAN tags.
+const FRAME_OVERHEAD: u32 = 22;
 
-fn check_memory(eal: &EalPlan, engine: &EngineConfig, source: &Source) -> Result<(), ConfigError> {
+fn frame_room(devices: &[Device; 2], mtu: Option<u16>) -> u32 {
+    let room = |device: &Device| match device {
+        Device::Pci(_) => FRAME_ROOM,
+        Device::Virtual(_) => {
+            // Net_af_packet wants buffers as large as its ring's slots, whatever the MTU.
+            let slot = device.argument("framesz").and_then(|slot| slot.parse().ok()).unwrap_or(0);
+            FRAME_ROOM.max(slot).max(mtu.map_or(0, |mtu| u32::from(mtu) + FRAME_OVERHEAD))
+        }
+    };
+    let [inside, outside] = devices;
+    room(inside).max(room(outside)).next_multiple_of(64)
+}
+
+fn check_memory(
+    eal: &EalPlan,
+    engine: &EngineConfig,
+    frame_room: u32,
+    source: &Source,
+) -> Result<(), ConfigError> {
     let buffers = u64::from(engine.held_max) + u64::from(BUFFERS_BESIDES_HELD);
     // An eighth for rings, queues and DPDK's own books.
-    let needed_mb = (buffers * BUFFER_BYTES * 9 / 8).div_ceil(1 << 20);
+    let needed_mb = (buffers * (u64::from(frame_room) + BUFFER_OVERHEAD) * 9 / 8).div_ceil(1 << 20);
     if needed_mb > u64::from(eal.memory_mb) {
         let reason = format!(
-            "expected at least {needed_mb} for engine.held_max = {} frames, found {}",
+            "expected at least {needed_mb} for engine.held_max = {} frames and buffers of {frame_room} bytes, found {}",
             engine.held_max, eal.memory_mb
         );
         return Err(source.error("eal.memory_mb", reason));

@@ -58,6 +58,9 @@ pub(crate) struct PortKeys {
     pub(crate) _mode: Mode,
     pub(crate) inside: String,
     pub(crate) outside: String,
+    /// Of both ports: a wire that takes longer frames on one side than on the other would lose them without a word.
+    /// From IPv4's smallest to what one IP packet can be.
+    pub(crate) mtu: Option<Whole<68, 65_535>>,
 }
 
 /// How frames cross. A closed list of one today: a file says what it relies on, so that a later default cannot

@@ -5,23 +5,24 @@ use super::control::{self, Control};
 use super::poll::{self, Outcome};
 use crate::board::board;
 use crate::config::{Device as DevicePlan, Plan};
-use crate::run::mbuf::{DeviceIo, MbufFrame};
+use crate::run::mbuf::{Completed, DeviceIo, MbufFrame};
 use crate::status::{BufferStatus, PortStatus, Shared, Status, unix_seconds};
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
 use weir_cpu::TscClock;
-use weir_dpdk::{Device, Eal, EalConfig, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_dpdk::{
+    Device, Eal, EalConfig, Interface, Lcore, LogLevel, Offloads, Pool, Port, PortConfig, Running,
+};
+use weir_engine::counters::Stat;
 use weir_engine::io::Side;
 use weir_engine::time::Ns;
 use weir_engine::worker::Worker;
 
 /// Free buffers that a core keeps for itself; DPDK's examples use about this many.
 const POOL_CACHE: u32 = 256;
-/// Bytes of frame that a buffer holds: 1 518 and a jumbo's first part.
-const FRAME_ROOM: u16 = 2_048;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 
@@ -37,8 +38,12 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     }
     let (eal, lcore) = start_eal(plan, devices)?;
     let buffers = plan.buffers();
-    let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
-    let (ports, io) = start_ports(eal, devices, &pool)?;
+    let frame_room = u16::try_from(plan.frame_room()).with_context(|| {
+        format!("no buffer holds {} bytes: lower ports.mtu or framesz", plan.frame_room())
+    })?;
+    let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, frame_room)?;
+    let completed = Completed::default();
+    let (ports, io) = start_ports(eal, devices, plan.mtu, &pool, &completed)?;
 
     let (writer, reader) = board();
     let status = Status {
@@ -60,10 +65,12 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     let polling = Arc::new(AtomicBool::new(false));
     let running =
         start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
-    let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
+    let interfaces = devices.each_ref().map(Beneath::of);
+    let mut watch = PortWatch { ports, interfaces, pool, completed, warned: false };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
     while !stop.load(Ordering::Relaxed) && !running.is_finished() {
         control.tick(|status| watch.look(status));
+        watch.warn_of_cut_frames(&control.shared().report().stats);
     }
     control.shared().update(|status| status.stopping = true);
     info!(
@@ -78,17 +85,53 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
     Ok(outcome)
 }
 
+/// Whether the driver sits on a kernel interface that is there already.
+fn is_on_an_interface(device: &DevicePlan) -> bool {
+    ["net_af_packet", "net_af_xdp"].iter().any(|driver| device.name().starts_with(driver))
+}
+
 /// The drivers that sit on a kernel interface say little when it is missing.
 fn check_interface(side: Side, device: &DevicePlan) -> anyhow::Result<()> {
-    let needs_one = ["net_af_packet", "net_af_xdp"].iter().any(|driver| device.name().starts_with(driver));
-    if let (true, Some(interface)) = (needs_one, device.argument("iface"))
-        && nix::net::if_::if_nametoindex(interface).is_err()
-    {
-        return Err(anyhow!(
-            "ports.{}: interface {interface} does not exist in this network namespace: `ip link` lists those that do",
+    let (true, Some(interface)) = (is_on_an_interface(device), device.argument("iface")) else {
+        return Ok(());
+    };
+    ensure!(
+        nix::net::if_::if_nametoindex(interface).is_ok(),
+        "ports.{}: interface {interface} does not exist in this network namespace: `ip link` lists those that do",
+        side.name()
+    );
+    let merges = Interface::named(interface).and_then(|mut found| found.merges_received_frames());
+    if merges.unwrap_or(false) {
+        warn!(
+            "ports.{}: interface {interface} merges received frames, and those longer than a buffer are cut: `ethtool -K \
+             {interface} gro off lro off`",
             side.name()
-        ));
+        );
     }
+    if device.name().starts_with("net_af_packet") {
+        check_slot(side, device, interface)?;
+    }
+    Ok(())
+}
+
+/// The kernel cuts a frame to the ring's slot, and the driver does not say so.
+fn check_slot(side: Side, device: &DevicePlan, interface: &str) -> anyhow::Result<()> {
+    /// The driver's `framesz` unless given.
+    const SLOT: u32 = 2_048;
+    /// Before the frame in its slot: tpacket2_hdr with sockaddr_ll (52), 16 for the MAC header, aligned to 16.
+    const SLOT_OVERHEAD: u32 = 80;
+    let slot = device.argument("framesz").and_then(|slot| slot.parse().ok()).unwrap_or(SLOT);
+    let mtu = Interface::named(interface)
+        .and_then(|mut found| found.mtu())
+        .with_context(|| format!("ports.{}: interface {interface}", side.name()))?;
+    let needed = mtu + weir_dpdk::FRAME_OVERHEAD + SLOT_OVERHEAD;
+    ensure!(
+        needed <= slot,
+        "ports.{}: frames of interface {interface} (MTU {mtu}) would be cut to its ring's slots of {slot} bytes: \
+         add framesz={1} and a blocksz that is a multiple of it, or lower the MTU",
+        side.name(),
+        needed.next_power_of_two()
+    );
     Ok(())
 }
 
@@ -118,10 +161,31 @@ fn device(plan: &DevicePlan) -> anyhow::Result<Device> {
     Ok(plan.to_string().parse::<Device>()?)
 }
 
-fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Result<([Port; 2], DeviceIo)> {
+fn start_ports(
+    eal: Eal,
+    devices: &[DevicePlan; 2],
+    mtu: Option<u16>,
+    pool: &Pool,
+    completed: &Completed,
+) -> anyhow::Result<([Port; 2], DeviceIo)> {
+    // A frame longer than a buffer comes in several, and leaves the other port so.
+    let chains = mtu.is_some_and(|mtu| u32::from(mtu) + weir_dpdk::FRAME_OVERHEAD > pool.frame_room().into());
+    let config = PortConfig {
+        mtu,
+        offloads: Offloads { rx_scatter: chains, tx_segments: chains },
+        ..PortConfig::default()
+    };
     let open = |side: Side| {
-        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &PortConfig::default(), pool)
+        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &config, pool)
             .with_context(|| side.name())?;
+        ensure!(
+            !chains || port.granted().offloads.tx_segments,
+            "{}: {} does not send a frame that lies in several buffers, as those of ports.mtu = {} do: lower it to {}",
+            side.name(),
+            port.name(),
+            mtu.unwrap_or_default(),
+            u32::from(pool.frame_room()) - weir_dpdk::FRAME_OVERHEAD
+        );
         let queues = port.start().with_context(|| side.name())?;
         let queues = queues.into_iter().next().ok_or_else(|| anyhow!("a started port gave no queue"))?;
         let granted = port.granted();
@@ -137,7 +201,9 @@ fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Resu
     };
     let (inside, inside_queues) = open(Side::Inside)?;
     let (outside, outside_queues) = open(Side::Outside)?;
-    Ok(([inside, outside], DeviceIo::new([inside_queues, outside_queues])))
+    let partial = devices.each_ref().map(is_on_an_interface);
+    let io = DeviceIo::new([inside_queues, outside_queues], partial, Arc::clone(completed));
+    Ok(([inside, outside], io))
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is one thing that moves to the worker's thread")]
@@ -163,22 +229,25 @@ fn start_worker(
 /// Looks after ports and buffers from the control thread.
 struct PortWatch {
     ports: [Port; 2],
-    interfaces: [Option<Interface>; 2],
+    interfaces: [Option<Beneath>; 2],
     pool: Pool,
+    completed: Completed,
+    /// Of frames that were cut.
+    warned: bool,
 }
 
 /// The kernel interface under a virtual device. The driver does not notice when it goes.
-struct Interface {
+struct Beneath {
     name: String,
     index: u32,
 }
 
-impl Interface {
-    fn of(device: &DevicePlan) -> Option<Interface> {
+impl Beneath {
+    fn of(device: &DevicePlan) -> Option<Beneath> {
         let name = device.argument("iface")?.to_owned();
         // A driver that makes its own interface may name one that we cannot look up: then there is nothing to watch.
         let index = nix::net::if_::if_nametoindex(name.as_str()).ok()?;
-        Some(Interface { name, index })
+        Some(Beneath { name, index })
     }
 
     /// Whether it is still the same interface: another of its name is not what the driver's socket is bound to.
@@ -188,9 +257,28 @@ impl Interface {
 }
 
 impl PortWatch {
+    /// Says, once, why frames of a kernel interface have IP lengths that are longer than they are.
+    fn warn_of_cut_frames(&mut self, stats: &[Stat]) {
+        let is_cut = |stat: &&Stat| stat.label == Some(("fault", "ip_length"));
+        let cut = stats.iter().find(is_cut).map_or(0, |stat| stat.value);
+        let mut names = self.interfaces.iter().flatten().map(|interface| interface.name.as_str());
+        if cut > 0
+            && !self.warned
+            && let (Some(name), other) = (names.next(), names.next())
+        {
+            self.warned = true;
+            warn!(
+                "frames arrive whose IP length is longer than they are: most likely longer than a buffer, and cut. Senders \
+                 whose device does segmentation offload make such; on both ends of {name}{}: `ethtool -K DEVICE tso off gso \
+                 off gro off`",
+                other.map_or(String::new(), |other| format!(" and {other}"))
+            );
+        }
+    }
+
     fn look(&mut self, status: &mut Status) {
         for ((port, interface), seen) in self.ports.iter().zip(&self.interfaces).zip(&mut status.ports) {
-            let there = !port.is_removed() && interface.as_ref().is_none_or(Interface::is_there);
+            let there = !port.is_removed() && interface.as_ref().is_none_or(Beneath::is_there);
             let up = there && port.link().is_ok_and(|link| link.up);
             if seen.up && !up {
                 seen.downs += 1;
@@ -209,6 +297,9 @@ impl PortWatch {
                 seen.rx_no_buffer = stats.rx_no_buffer;
                 seen.tx_errors = stats.tx_errors;
             }
+        }
+        for (seen, completed) in status.ports.iter_mut().zip(&*self.completed) {
+            seen.rx_partial_checksums = completed.load(Ordering::Relaxed);
         }
         if let Some(buffers) = &mut status.buffers {
             buffers.in_use = self.pool.in_use();

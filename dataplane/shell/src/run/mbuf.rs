@@ -1,8 +1,11 @@
 //! The one place where the engine's frames are DPDK's mbufs.
 #![allow(unsafe_code, reason = "a promise about layout that only `unsafe` can state")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use weir_dpdk::{Mbuf, QueuePair, Transparent};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
+use weir_engine::wire::complete_checksum;
 
 /// A DPDK buffer as the engine sees it.
 #[repr(transparent)]
@@ -27,15 +30,31 @@ impl Frame for MbufFrame {
     }
 }
 
+/// Partial checksums that were completed, by side. Counted by workers, read by control.
+pub(super) type Completed = Arc<[AtomicU64; 2]>;
+
 /// A worker's queue on each side.
 pub(super) struct DeviceIo {
     queues: [QueuePair; 2],
+    /// Whether the kernel's own frames arrive here, whose checksums may be partial.
+    partial: [bool; 2],
+    completed: Completed,
 }
 
 impl DeviceIo {
-    /// Queues by side.
-    pub(super) fn new(queues: [QueuePair; 2]) -> DeviceIo {
-        DeviceIo { queues }
+    /// Queues by side, and whether their frames come out of this machine's kernel.
+    pub(super) fn new(queues: [QueuePair; 2], partial: [bool; 2], completed: Completed) -> DeviceIo {
+        DeviceIo { queues, partial, completed }
+    }
+
+    #[cold]
+    fn complete(&self, side: Side, arrived: &mut [MbufFrame]) {
+        let mut completed = 0;
+        for frame in arrived {
+            let wire_len = frame.wire_len();
+            completed += u64::from(complete_checksum(frame.bytes_mut(), wire_len));
+        }
+        self.completed[side as usize].fetch_add(completed, Ordering::Relaxed);
     }
 }
 
@@ -44,7 +63,12 @@ impl PacketIo for DeviceIo {
 
     #[inline(always)]
     fn rx(&mut self, side: Side, into: &mut Burst<MbufFrame>) -> usize {
-        self.queues[side as usize].rx.rx(into)
+        let before = into.len();
+        let received = self.queues[side as usize].rx.rx(into);
+        if self.partial[side as usize] {
+            self.complete(side, &mut into[before..]);
+        }
+        received
     }
 
     #[inline(always)]
@@ -52,3 +76,6 @@ impl PacketIo for DeviceIo {
         self.queues[side as usize].tx.tx(from)
     }
 }
+
+#[cfg(test)]
+mod tests;
