@@ -15,7 +15,7 @@ use super::{IpVersion, ethernet};
 ///
 /// `bytes` is the first segment of a frame of `wire_len` bytes; a packet that continues in others is left alone.
 pub fn complete_checksum(bytes: &mut [u8], wire_len: u32) -> bool {
-    let Ok(Located { ip, protocol, at, end }) = ethernet::frame(bytes, wire_len) else { return false };
+    let Ok(Located { ip, protocol, at, end }) = ethernet::locate(bytes, wire_len) else { return false };
     let field = match protocol {
         TCP => at + 16,
         UDP => at + 6,

@@ -1,16 +1,16 @@
 //! IPv4 (RFC 791).
 
-use super::icmp::Quoted;
+use super::owner::Quoted;
 use super::read::{header, span};
 use super::transport::{Ip, Located};
-use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, Untracked};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, Tuple, Untracked};
 
 const HEADER_LEN_MIN: usize = 20;
 /// More-fragments bit and fragment offset: zero only in a packet that is whole.
 const FRAGMENT_MASK: u16 = 0x3fff;
 
 /// Reads the headers of the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
-#[inline]
+#[inline(always)]
 pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Located, Stop> {
     let fixed = header::<HEADER_LEN_MIN>(bytes, at, frame_end, Malformed::Ipv4Short)?;
     if fixed[0] >> 4 != 4 {
@@ -25,14 +25,18 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Locate
         return Err(Malformed::Ipv4TotalLength.into());
     }
     let end = at + total_len;
-    let ip = ip(fixed, at);
     // Options carry nothing that the engine needs, but they must be there.
-    span(bytes, at + HEADER_LEN_MIN, at + header_len, end, Malformed::Ipv4HeaderLength)
-        .map_err(|stop| stop.owned_by(ip.pair(fixed[9])))?;
+    span(bytes, at + HEADER_LEN_MIN, at + header_len, end, Malformed::Ipv4HeaderLength)?;
     if u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK != 0 {
-        return Err(Stop::from(Untracked::Fragment).owned_by(ip.pair(fixed[9])));
+        return Err(Untracked::Fragment.into());
     }
-    Ok(Located { ip, protocol: fixed[9], at: at + header_len, end })
+    Ok(Located { ip: ip(fixed, at), protocol: fixed[9], at: at + header_len, end })
+}
+
+/// The addresses of the packet at `at`, for one of which nothing more can be read.
+pub(super) fn addresses(bytes: &[u8], at: usize) -> Option<Tuple> {
+    let fixed = bytes.get(at..)?.first_chunk()?;
+    Some(ip(fixed, at).pair(fixed[9]))
 }
 
 /// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.

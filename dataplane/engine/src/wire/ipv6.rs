@@ -1,9 +1,9 @@
 //! IPv6 (RFC 8200) and its extension headers.
 
-use super::icmp::Quoted;
+use super::owner::Quoted;
 use super::read::{header, span};
 use super::transport::{Ip, Located};
-use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, Untracked};
+use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, Tuple, Untracked};
 
 const HEADER_LEN: usize = 40;
 
@@ -18,7 +18,7 @@ const DESTINATION: u8 = 60;
 const FRAGMENT_MASK: u16 = 0xfff9;
 
 /// Reads the headers of the IPv6 packet that begins at `at` in a frame that ends at `frame_end`.
-#[inline]
+#[inline(always)]
 pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Located, Stop> {
     let fixed = header::<HEADER_LEN>(bytes, at, frame_end, Malformed::Ipv6Short)?;
     if fixed[0] >> 4 != 6 {
@@ -26,20 +26,22 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Locate
     }
     let payload_len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     let next = fixed[6];
-    let ip = ip(fixed, at);
     if payload_len == 0 {
-        return Err(empty(next).owned_by(ip.pair(next)));
+        return Err(empty(next));
     }
     let end = at + HEADER_LEN + payload_len;
     if end > frame_end {
         return Err(Malformed::Ipv6PayloadLength.into());
     }
-    match skip_extensions(bytes, next, at + HEADER_LEN, end) {
-        Ok((protocol, at)) => Ok(Located { ip, protocol, at, end }),
-        // RFC 8200 section 4.5: the fragments of one packet need not agree on what follows; that they are fragments
-        // is all they share.
-        Err(stop) => Err(stop.owned_by(ip.pair(FRAGMENT))),
-    }
+    let (protocol, transport_at) = skip_extensions(bytes, next, at + HEADER_LEN, end)?;
+    Ok(Located { ip: ip(fixed, at), protocol, at: transport_at, end })
+}
+
+/// The addresses of the packet at `at`, for one of which nothing more can be read. RFC 8200 section 4.5: the fragments
+/// of one packet need not agree on what follows; that they are fragments is all they share.
+pub(super) fn addresses(bytes: &[u8], at: usize) -> Option<Tuple> {
+    let fixed = bytes.get(at..)?.first_chunk()?;
+    Some(ip(fixed, at).pair(FRAGMENT))
 }
 
 /// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.
@@ -51,7 +53,7 @@ pub(super) fn quoted(bytes: &[u8], at: usize, end: usize) -> Result<Quoted, Stop
     let ip = ip(fixed, at);
     Ok(match skip_extensions(bytes, fixed[6], at + HEADER_LEN, end) {
         Ok((protocol, transport_at)) => Quoted { ip, protocol, transport: Some(transport_at) },
-        Err(split @ Stop::Untracked { kind: Untracked::SplitHeaders, .. }) => return Err(split),
+        Err(split @ Stop::Untracked(Untracked::SplitHeaders)) => return Err(split),
         // A fragment, cut short, or a chain too long: the addresses are all there is.
         Err(_) => Quoted { protocol: FRAGMENT, ip, transport: None },
     })

@@ -24,6 +24,7 @@ mod ethernet;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod owner;
 mod read;
 mod tcp;
 mod transport;
@@ -169,10 +170,9 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 /// Never panics, reads no byte outside `bytes`, and takes time bounded by the headers' own limits.
 #[inline]
 pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
-    match ethernet::frame(bytes, wire_len).and_then(|located| transport::read(bytes, &located)) {
+    match ethernet::locate(bytes, wire_len).and_then(|located| transport::read(bytes, &located)) {
         Ok(frame) => Parsed::Tcp(frame),
-        Err(Stop::Quote(quote)) => Parsed::Quote(quote),
-        Err(Stop::Untracked { kind, owner }) => Parsed::Untracked { kind, owner },
+        Err(Stop::Untracked(kind)) => owner::untracked(bytes, wire_len, kind),
         Err(Stop::Malformed(fault)) => Parsed::Malformed(fault),
     }
 }
@@ -180,25 +180,13 @@ pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
 /// Why reading ended before a TCP segment was found.
 #[derive(Clone, Copy, Debug)]
 enum Stop {
-    Quote(Quote),
-    Untracked { kind: Untracked, owner: Option<Tuple> },
+    Untracked(Untracked),
     Malformed(Malformed),
-}
-
-impl Stop {
-    /// This end, and whose the frame is unless that is known already.
-    #[cold]
-    fn owned_by(self, tuple: Tuple) -> Stop {
-        match self {
-            Stop::Untracked { kind, owner: None } => Stop::Untracked { kind, owner: Some(tuple) },
-            known => known,
-        }
-    }
 }
 
 impl From<Untracked> for Stop {
     fn from(kind: Untracked) -> Stop {
-        Stop::Untracked { kind, owner: None }
+        Stop::Untracked(kind)
     }
 }
 impl From<Malformed> for Stop {

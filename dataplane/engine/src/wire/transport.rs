@@ -44,13 +44,13 @@ pub(super) struct Located {
 }
 
 /// Reads the transport header.
-#[inline]
+#[inline(always)]
 pub(super) fn read(bytes: &[u8], located: &Located) -> Result<TcpFrame, Stop> {
     let Located { ref ip, protocol, at, end } = *located;
     if protocol != TCP {
-        return Err(other(bytes, ip, protocol, at, end).owned_by(ip.pair(protocol)));
+        return Err(other(bytes, protocol, at, end));
     }
-    let tcp = tcp::read(bytes, at, end).map_err(|stop| stop.owned_by(ip.pair(protocol)))?;
+    let tcp = tcp::read(bytes, at, end)?;
     // Two tags, 40 bytes, at most eight extensions of 2 KiB and 60 bytes of TCP: far below 65 536.
     Ok(TcpFrame {
         tuple: ip.tuple(tcp.source_port, tcp.destination_port),
@@ -63,22 +63,24 @@ pub(super) fn read(bytes: &[u8], located: &Located) -> Result<TcpFrame, Stop> {
 }
 
 /// Tells UDP, ICMP and neighbour discovery from the rest, and checks that their headers are whole.
-fn other(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -> Stop {
-    match protocol {
-        UDP => udp(bytes, ip, at, end).unwrap_or_else(|stop| stop),
+fn other(bytes: &[u8], protocol: u8, at: usize, end: usize) -> Stop {
+    let kind = match protocol {
+        UDP => udp(bytes, at, end),
         ICMP => icmp::v4(bytes, at, end),
         ICMP6 => icmp::v6(bytes, at, end),
-        _ => Untracked::OtherTransport.into(),
+        _ => Ok(Untracked::OtherTransport),
+    };
+    match kind {
+        Ok(kind) => kind.into(),
+        Err(stop) => stop,
     }
 }
 
-fn udp(bytes: &[u8], ip: &Ip, at: usize, end: usize) -> Result<Stop, Stop> {
+fn udp(bytes: &[u8], at: usize, end: usize) -> Result<Untracked, Stop> {
     let fixed = header::<8>(bytes, at, end, Malformed::UdpShort)?;
     let len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     if len < 8 || at + len > end {
         return Err(Malformed::UdpLength.into());
     }
-    let (source, destination) =
-        (u16::from_be_bytes([fixed[0], fixed[1]]), u16::from_be_bytes([fixed[2], fixed[3]]));
-    Ok(Stop::from(Untracked::Udp).owned_by(ip.tuple(source, destination)))
+    Ok(Untracked::Udp)
 }
