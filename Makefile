@@ -40,7 +40,7 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit loom dpdk build hugepages live
+test: setup lint unit loom fuzz dpdk build hugepages live
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
@@ -54,9 +54,24 @@ lint:
 unit:
 	cargo test --locked
 
+# Writes the corpus of frames anew; a unit test compares it with what is committed.
+.PHONY: corpus
+corpus:
+	/usr/bin/python3 dataplane/engine/corpus/make.py
+
 .PHONY: loom
 loom:
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --test loom_steer --release
+
+# Hostile bytes, the same each time: half a minute. The long run has a seed of the day.
+FUZZ := cargo run --profile fuzz --locked -p weir-fuzz --
+.PHONY: fuzz
+fuzz:
+	$(FUZZ) --seed 1 parser=1000000 worker=20000 tracker=4000 snapshot=50000 onnx=50000 config=30000
+
+.PHONY: fuzz-long
+fuzz-long:
+	$(FUZZ) parser=10000000 worker=170000 tracker=200000 snapshot=400000 onnx=300000 config=300000
 
 .PHONY: dpdk
 dpdk:
@@ -81,6 +96,7 @@ bench-inference: setup
 nightly: test
 	PROPTEST_CASES=20000 cargo test --release --locked -p weir-snapshot -p weir-features -p weir-engine -p weir-trainer
 	LOOM_MAX_PREEMPTIONS=3 $(MAKE) loom
+	$(MAKE) fuzz-long
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --all-features check licenses bans sources
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1 --ignored

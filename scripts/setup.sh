@@ -18,6 +18,7 @@ packages=(
     iputils-ping        # RTT beside the flows
     iperf3              # real TCP
     tshark              # independent check of checksums in captures
+    python3-scapy       # writes the corpus of frames
     curl                # scrapes metrics in tests
 )
 missing=()

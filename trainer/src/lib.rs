@@ -16,7 +16,7 @@ pub mod network;
 pub mod onnx;
 pub mod ort_engine;
 pub mod quantise;
-mod rng;
+pub mod rng;
 pub mod spec;
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,7 @@
 //! What a worker counts, besides how frames end ([`Tally`](crate::verdict::Tally)).
 
+use crate::wire::{Complaint, Malformed, Untracked};
+
 /// Whether a figure only rises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -99,6 +101,23 @@ stats! {
     Counter "spurious_bytes_total" "Payload repeated that need not have been." { spurious_bytes }
     Counter "reordered_total" "Acknowledgements that tell of data overtaking data." { reordered }
     Counter "ecn_echoes_total" "Acknowledgements that echo a congestion mark." { ecn_echoes }
+    Counter "icmp_errors_total" "ICMP errors about TCP or UDP, by what they say." by "kind" {
+        icmp_unreachable "unreachable", icmp_too_big "too_big", icmp_time_exceeded "time_exceeded", icmp_other "other"
+    }
+    Counter "icmp_quotes_total" "The same errors, by how what they quote stands to the flows of the table." by "standing" {
+        icmp_in_flight "in_flight", icmp_not_in_flight "not_in_flight", icmp_unchecked "unchecked",
+        icmp_of_no_flow "no_flow"
+    }
+    Counter "untracked_frames_total" "Well-formed frames that are no TCP segment, by what they are." by "kind" {
+        untracked_arp "arp", untracked_other_ether_type "other_ether_type", untracked_icmp "icmp",
+        untracked_icmp6 "icmp6", untracked_ndp "ndp", untracked_udp "udp",
+        untracked_other_transport "other_transport", untracked_fragment "fragment",
+        untracked_jumbogram "jumbogram", untracked_long_chain "long_chain",
+        untracked_split_headers "split_headers"
+    }
+    Counter "malformed_frames_total" "Malformed frames, by fault." by "fault" {
+        malformed_short "short", malformed_ip_length "ip_length", malformed_header "header"
+    }
     Counter "originated_total" "Frames that Weir made in mode route, by what they say." by "kind" {
         originated_arp_requests "arp_request", originated_arp_replies "arp_reply",
         originated_solicitations "neighbour_solicitation", originated_advertisements "neighbour_advertisement",
@@ -123,6 +142,58 @@ stats! {
     Gauge "backlog_frames" "Frames that wait for their port." { backlog_frames }
     Gauge "steer_lane_frames" "Frames that other workers have passed on and that are not taken yet." { steer_lane_frames }
     Gauge "neighbour_frames" "Frames that wait for their neighbour." { neighbour_frames }
+}
+
+impl WorkerStats {
+    /// Counts a frame that is no TCP segment.
+    pub(crate) fn count_untracked(&mut self, kind: Untracked) {
+        *match kind {
+            Untracked::Arp => &mut self.untracked_arp,
+            Untracked::OtherEtherType => &mut self.untracked_other_ether_type,
+            Untracked::Icmp => &mut self.untracked_icmp,
+            Untracked::Icmp6 => &mut self.untracked_icmp6,
+            Untracked::Ndp => &mut self.untracked_ndp,
+            Untracked::Udp => &mut self.untracked_udp,
+            Untracked::OtherTransport => &mut self.untracked_other_transport,
+            Untracked::Fragment => &mut self.untracked_fragment,
+            Untracked::Jumbogram => &mut self.untracked_jumbogram,
+            Untracked::LongChain => &mut self.untracked_long_chain,
+            Untracked::SplitHeaders => &mut self.untracked_split_headers,
+        } += 1;
+    }
+
+    /// Counts a malformed frame. An IP length that is not the frame's has a counter of its own, because that is how
+    /// frames look that a port has cut to its buffers.
+    pub(crate) fn count_malformed(&mut self, fault: Malformed) {
+        *match fault {
+            Malformed::EthernetShort
+            | Malformed::VlanShort
+            | Malformed::ArpShort
+            | Malformed::Ipv4Short
+            | Malformed::Ipv6Short
+            | Malformed::TcpShort
+            | Malformed::UdpShort
+            | Malformed::IcmpShort => &mut self.malformed_short,
+            Malformed::Ipv4TotalLength | Malformed::Ipv6PayloadLength => &mut self.malformed_ip_length,
+            Malformed::Ipv4Version
+            | Malformed::Ipv4HeaderLength
+            | Malformed::Ipv6Version
+            | Malformed::Ipv6Extension
+            | Malformed::TcpDataOffset
+            | Malformed::TcpOption
+            | Malformed::UdpLength => &mut self.malformed_header,
+        } += 1;
+    }
+
+    /// Counts an ICMP error.
+    pub(crate) fn count_complaint(&mut self, complaint: Complaint) {
+        *match complaint {
+            Complaint::Unreachable => &mut self.icmp_unreachable,
+            Complaint::TooBig => &mut self.icmp_too_big,
+            Complaint::TimeExceeded => &mut self.icmp_time_exceeded,
+            Complaint::Other => &mut self.icmp_other,
+        } += 1;
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,11 @@ impl<F> Steering<F> {
         Steering { index: 0, workers: 1, to: Box::default(), from: Box::default(), first: 0 }
     }
 
+    /// Whether there is no other worker.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.workers == 1
+    }
+
     /// Places for this many workers, joined by lanes of `lane_frames` frames each. All memory is allocated here.
     pub fn mesh(workers: usize, lane_frames: usize) -> Vec<Steering<F>> {
         let mut places: Vec<(Vec<_>, Vec<_>)> = (0..workers).map(|_| (Vec::new(), Vec::new())).collect();

@@ -212,6 +212,11 @@ fn port(page: &mut Page, side: &str, port: &PortStatus) -> Result<(), prometheus
         ),
         ("port_rx_errors_total", "Frames that the device found broken.", port.rx_errors),
         ("port_rx_no_buffer_total", "Frames that found no free buffer.", port.rx_no_buffer),
+        (
+            "port_rx_partial_checksums_total",
+            "Frames that arrived with a partial checksum, which Weir completed.",
+            port.rx_partial_checksums,
+        ),
         ("port_tx_errors_total", "Frames that the device failed to send.", port.tx_errors),
     ];
     for (name, help, value) in counters {
@@ -381,17 +386,8 @@ mod tests {
         ];
         let closed = [
             closed.as_slice(),
-            &[
-                "generation",
-                "precision",
-                "executor",
-                "schema",
-                "checksum",
-                "version",
-                "dpdk",
-                "kind",
-                "reason",
-            ],
+            &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"],
+            &["kind", "reason", "fault", "standing"],
         ]
         .concat();
         for line in example().lines().filter(|line| !line.starts_with('#')) {

@@ -37,6 +37,8 @@ pub struct PortStatus {
     pub rx_errors: u64,
     /// Frames that found no free buffer.
     pub rx_no_buffer: u64,
+    /// Frames that arrived with a partial checksum, which Weir completed.
+    pub rx_partial_checksums: u64,
     /// Frames that the device failed to send.
     pub tx_errors: u64,
 }

@@ -242,7 +242,8 @@ const BROKEN: &[(&str, &str, &str)] = &[
     (
         "held_max = 1024",
         "held_max = 1000000",
-        "conf/x.toml:3:13: eal.memory_mb: expected at least 2631 for engine.held_max = 1000000 frames, found 128",
+        "conf/x.toml:3:13: eal.memory_mb: expected at least 2631 for engine.held_max = 1000000 frames and \
+         buffers of 2048 bytes, found 128",
     ),
     (
         "outside = \"net_null1\"",
@@ -452,6 +453,44 @@ fn each_break_is_named_with_its_place() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
+}
+
+#[test]
+fn an_mtu_is_within_ip_and_sizes_the_buffers() {
+    let mtu = |overrides: &[&str]| plan(GOOD, overrides).map(|plan| (plan.mtu, plan.frame_room()));
+    assert_eq!(mtu(&[]), Ok((None, 2_048)));
+    assert_eq!(mtu(&["ports.mtu=1500"]), Ok((Some(1_500), 2_048)));
+    // A virtual device's buffer holds a whole frame, a NIC's a part of it.
+    let virtual_9000 = ["ports.mtu=9000", "eal.memory_mb=512"];
+    assert_eq!(mtu(&virtual_9000), Ok((Some(9_000), 9_024)));
+    let nics = ["ports.inside=0000:03:00.0", "ports.outside=0000:03:00.1", "ports.mtu=9000"];
+    assert_eq!(mtu(&nics), Ok((Some(9_000), 2_048)));
+    let slots = ["ports.inside=net_af_packet0,iface=a,framesz=16384", "eal.memory_mb=512"];
+    assert_eq!(mtu(&slots), Ok((None, 16_384)));
+
+    for (overrides, expected) in [
+        (
+            &["ports.mtu=67"][..],
+            "--set ports.mtu=67: ports.mtu: expected a whole number from 68 to 65535, found 67",
+        ),
+        (
+            &["ports.mtu=9000"],
+            "conf/x.toml:3:13: eal.memory_mb: expected at least 94 for engine.held_max = 1024 frames and buffers of \
+             9024 bytes, found 64",
+        ),
+        (
+            &["ports.mtu=9000", "ports.inside=net_af_packet0,iface=a"],
+            "--set ports.mtu=9000: ports.mtu: expected none with net_af_packet, which takes its interface's: \
+             `ip link set IFACE mtu 9000`, and a framesz that holds it",
+        ),
+        (
+            &["ports.mtu=9000", "ports.inside=pcap:in=a,out=b", "ports.outside=pcap:in=c,out=d"],
+            "--set ports.mtu=9000: ports.mtu: expected only with devices: a capture holds any frame",
+        ),
+    ] {
+        let low_memory = GOOD.replacen("memory_mb = 128", "memory_mb = 64", 1);
+        assert_eq!(plan(&low_memory, overrides).unwrap_err(), expected);
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@
 mod device;
 mod eal;
 mod error;
+mod interface;
 mod lcore;
 mod log;
 mod mbuf;
@@ -37,10 +38,13 @@ pub mod testing;
 pub use device::Device;
 pub use eal::{Eal, EalConfig, LogLevel};
 pub use error::{DeviceError, EalError, Errno, LaunchError, LogTail, PoolError, PortError};
+pub use interface::Interface;
 pub use lcore::{Lcore, Running};
 pub use mbuf::{Mbuf, NoRoom, Transparent};
 pub use pool::Pool;
-pub use port::{Filter, Granted, Link, Mac, Offloads, Port, PortConfig, PortStats, QueuePair};
+pub use port::{
+    FRAME_OVERHEAD, Filter, Granted, Link, Mac, Offloads, Port, PortConfig, PortStats, QueuePair,
+};
 pub use queue::{RxQueue, TxQueue};
 
 /// The version of the libdpdk that this is built against.

@@ -29,7 +29,7 @@ pub struct PortConfig {
     pub filter: Filter,
     /// Largest IP packet in bytes; `None` leaves what the device has.
     pub mtu: Option<u16>,
-    /// Wanted where the device can.
+    /// Wanted where the device can. Both make a driver slower.
     pub offloads: Offloads,
 }
 
@@ -129,8 +129,8 @@ const SYMMETRIC_KEY: [u8; 64] = {
     key
 };
 
-/// Ethernet header and two VLAN tags: what a frame has beyond its MTU.
-const FRAME_OVERHEAD: u32 = sys::RTE_ETHER_HDR_LEN + 2 * 4;
+/// Ethernet header and two VLAN tags: what a frame has beyond its MTU, in bytes.
+pub const FRAME_OVERHEAD: u32 = sys::RTE_ETHER_HDR_LEN + 2 * 4;
 
 impl Port {
     /// Opens a device and configures it: queues, MTU, offloads. Virtual devices are attached now; their files and

@@ -185,6 +185,11 @@ impl Track {
         span(self.una, self.next)
     }
 
+    /// Whether the byte with this sequence number is outstanding.
+    pub fn is_outstanding(&self, seq: u32) -> bool {
+        seq.wrapping_sub(self.una) < self.outstanding()
+    }
+
     /// A segment from inside departs at `at`.
     #[inline]
     pub fn on_depart(&mut self, mut detail: Option<&mut Detail>, segment: &SegmentInfo, at: Ns) -> Departed {

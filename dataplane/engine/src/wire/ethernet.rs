@@ -1,7 +1,8 @@
 //! Ethernet II, up to two VLAN tags, ARP.
 
 use super::read::{header, span};
-use super::{Malformed, Stop, TcpFrame, Untracked, ipv4, ipv6};
+use super::transport::Located;
+use super::{Malformed, Stop, Tuple, Untracked, ipv4, ipv6};
 
 const ETHERNET_LEN: usize = 14;
 const VLAN_LEN: usize = 4;
@@ -14,11 +15,23 @@ const TYPE_VLAN: u16 = 0x8100;
 const TYPE_IPV6: u16 = 0x86dd;
 const TYPE_SERVICE_VLAN: u16 = 0x88a8;
 
-/// Reads a frame from its first byte.
-#[inline]
-pub(super) fn frame(bytes: &[u8], wire_len: u32) -> Result<TcpFrame, Stop> {
+/// Reads a frame from its first byte up to its transport header.
+#[inline(always)]
+pub(super) fn locate(bytes: &[u8], wire_len: u32) -> Result<Located, Stop> {
     // A port that understates the length of a frame must not make bytes in hand unreadable.
     let end = (wire_len as usize).max(bytes.len());
+    let (ether_type, at) = network(bytes, end)?;
+    match ether_type {
+        TYPE_IPV4 => ipv4::packet(bytes, at, end),
+        TYPE_IPV6 => ipv6::packet(bytes, at, end),
+        TYPE_ARP => Err(arp(bytes, at, end)),
+        _ => Err(Untracked::OtherEtherType.into()),
+    }
+}
+
+/// The Ethernet type behind VLAN tags, and where what it names begins.
+#[inline(always)]
+fn network(bytes: &[u8], end: usize) -> Result<(u16, usize), Stop> {
     let ethernet = header::<ETHERNET_LEN>(bytes, 0, end, Malformed::EthernetShort)?;
     let mut ether_type = u16::from_be_bytes([ethernet[12], ethernet[13]]);
     let mut at = ETHERNET_LEN;
@@ -30,11 +43,15 @@ pub(super) fn frame(bytes: &[u8], wire_len: u32) -> Result<TcpFrame, Stop> {
         ether_type = u16::from_be_bytes([tag[2], tag[3]]);
         at += VLAN_LEN;
     }
-    match ether_type {
-        TYPE_IPV4 => ipv4::packet(bytes, at, end),
-        TYPE_IPV6 => ipv6::packet(bytes, at, end),
-        TYPE_ARP => Err(arp(bytes, at, end)),
-        _ => Err(Untracked::OtherEtherType.into()),
+    Ok((ether_type, at))
+}
+
+/// The addresses of a frame that carries IP of which nothing more can be read.
+pub(super) fn addresses(bytes: &[u8]) -> Option<Tuple> {
+    match network(bytes, bytes.len()) {
+        Ok((TYPE_IPV4, at)) => ipv4::addresses(bytes, at),
+        Ok((TYPE_IPV6, at)) => ipv6::addresses(bytes, at),
+        _ => None,
     }
 }
 

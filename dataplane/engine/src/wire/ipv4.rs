@@ -1,15 +1,17 @@
 //! IPv4 (RFC 791).
 
+use super::owner::Quoted;
 use super::read::{header, span};
-use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Untracked, transport};
+use super::transport::{Ip, Located};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, Tuple, Untracked};
 
 const HEADER_LEN_MIN: usize = 20;
 /// More-fragments bit and fragment offset: zero only in a packet that is whole.
 const FRAGMENT_MASK: u16 = 0x3fff;
 
-/// Reads the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
-#[inline]
-pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFrame, Stop> {
+/// Reads the headers of the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
+#[inline(always)]
+pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Located, Stop> {
     let fixed = header::<HEADER_LEN_MIN>(bytes, at, frame_end, Malformed::Ipv4Short)?;
     if fixed[0] >> 4 != 4 {
         return Err(Malformed::Ipv4Version.into());
@@ -28,14 +30,35 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
     if u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK != 0 {
         return Err(Untracked::Fragment.into());
     }
-    let ip = transport::Ip {
+    Ok(Located { ip: ip(fixed, at), protocol: fixed[9], at: at + header_len, end })
+}
+
+/// The addresses of the packet at `at`, for one of which nothing more can be read.
+pub(super) fn addresses(bytes: &[u8], at: usize) -> Option<Tuple> {
+    let fixed = bytes.get(at..)?.first_chunk()?;
+    Some(ip(fixed, at).pair(fixed[9]))
+}
+
+/// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.
+pub(super) fn quoted(bytes: &[u8], at: usize, end: usize) -> Result<Quoted, Stop> {
+    let fixed = header::<HEADER_LEN_MIN>(bytes, at, end, Malformed::Ipv4Short)?;
+    let header_len = usize::from(fixed[0] & 0x0f) * 4;
+    if fixed[0] >> 4 != 4 || header_len < HEADER_LEN_MIN {
+        return Err(Malformed::Ipv4HeaderLength.into());
+    }
+    let whole = u16::from_be_bytes([fixed[6], fixed[7]]) & FRAGMENT_MASK == 0;
+    Ok(Quoted { ip: ip(fixed, at), protocol: fixed[9], transport: whole.then_some(at + header_len) })
+}
+
+#[inline]
+fn ip(fixed: &[u8; HEADER_LEN_MIN], at: usize) -> Ip {
+    Ip {
         version: IpVersion::V4,
         offset: at,
         ecn: Ecn::from_bits(fixed[1]),
         source: address(&fixed[12..16]),
         destination: address(&fixed[16..20]),
-    };
-    transport::read(bytes, &ip, fixed[9], at + header_len, end)
+    }
 }
 
 fn address(four: &[u8]) -> [u8; 16] {

@@ -1,7 +1,9 @@
 //! IPv6 (RFC 8200) and its extension headers.
 
+use super::owner::Quoted;
 use super::read::{header, span};
-use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, TcpFrame, Untracked, transport};
+use super::transport::{Ip, Located};
+use super::{Ecn, IPV6_EXTENSIONS_MAX, IpVersion, Malformed, Stop, Tuple, Untracked};
 
 const HEADER_LEN: usize = 40;
 
@@ -15,9 +17,9 @@ const DESTINATION: u8 = 60;
 /// Fragment offset and more-fragments bit of a fragment header; the two bits between are reserved.
 const FRAGMENT_MASK: u16 = 0xfff9;
 
-/// Reads the IPv6 packet that begins at `at` in a frame that ends at `frame_end`.
-#[inline]
-pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFrame, Stop> {
+/// Reads the headers of the IPv6 packet that begins at `at` in a frame that ends at `frame_end`.
+#[inline(always)]
+pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<Located, Stop> {
     let fixed = header::<HEADER_LEN>(bytes, at, frame_end, Malformed::Ipv6Short)?;
     if fixed[0] >> 4 != 6 {
         return Err(Malformed::Ipv6Version.into());
@@ -32,7 +34,34 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
         return Err(Malformed::Ipv6PayloadLength.into());
     }
     let (protocol, transport_at) = skip_extensions(bytes, next, at + HEADER_LEN, end)?;
-    let mut ip = transport::Ip {
+    Ok(Located { ip: ip(fixed, at), protocol, at: transport_at, end })
+}
+
+/// The addresses of the packet at `at`, for one of which nothing more can be read. RFC 8200 section 4.5: the fragments
+/// of one packet need not agree on what follows; that they are fragments is all they share.
+pub(super) fn addresses(bytes: &[u8], at: usize) -> Option<Tuple> {
+    let fixed = bytes.get(at..)?.first_chunk()?;
+    Some(ip(fixed, at).pair(FRAGMENT))
+}
+
+/// Reads the packet at `at` that an ICMP error quotes. Only its beginning need be there, up to `end`.
+pub(super) fn quoted(bytes: &[u8], at: usize, end: usize) -> Result<Quoted, Stop> {
+    let fixed = header::<HEADER_LEN>(bytes, at, end, Malformed::Ipv6Short)?;
+    if fixed[0] >> 4 != 6 {
+        return Err(Malformed::Ipv6Version.into());
+    }
+    let ip = ip(fixed, at);
+    Ok(match skip_extensions(bytes, fixed[6], at + HEADER_LEN, end) {
+        Ok((protocol, transport_at)) => Quoted { ip, protocol, transport: Some(transport_at) },
+        Err(split @ Stop::Untracked(Untracked::SplitHeaders)) => return Err(split),
+        // A fragment, cut short, or a chain too long: the addresses are all there is.
+        Err(_) => Quoted { protocol: FRAGMENT, ip, transport: None },
+    })
+}
+
+#[inline]
+fn ip(fixed: &[u8; HEADER_LEN], at: usize) -> Ip {
+    let mut ip = Ip {
         version: IpVersion::V6,
         offset: at,
         // The traffic class straddles the first two bytes; its low two bits, the codepoint, are in the second.
@@ -42,7 +71,7 @@ pub(super) fn packet(bytes: &[u8], at: usize, frame_end: usize) -> Result<TcpFra
     };
     ip.source.copy_from_slice(&fixed[8..24]);
     ip.destination.copy_from_slice(&fixed[24..40]);
-    transport::read(bytes, &ip, protocol, transport_at, end)
+    ip
 }
 
 /// A payload length of zero means a jumbogram when a hop-by-hop header follows (RFC 2675 section 3; Linux "BIG

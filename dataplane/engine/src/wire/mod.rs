@@ -1,7 +1,8 @@
 //! What a frame says: Ethernet, VLAN, IPv4, IPv6 and TCP headers, read once.
 //!
 //! [`parse`] checks every length before it believes it and copies what the engine needs into a small [`Parsed`];
-//! nothing later looks at header bytes again, except [`set_ce`], which rewrites one field in place.
+//! nothing later looks at header bytes again, except [`set_ce`] and [`complete_checksum`], which rewrite one field in
+//! place.
 //!
 //! Three rules decide what a frame is:
 //!
@@ -10,22 +11,29 @@
 //! * Headers are read from the first segment only. Headers that continue in a later one make the frame
 //!   [`Untracked::SplitHeaders`].
 //! * Weir is a transparent wire and judges nobody: checksums are not verified (a port with checksum offload may
-//!   show a partial one), and odd but well-formed frames are [`Untracked`], not [`Malformed`].
+//!   show a partial one, see [`complete_checksum`]), and odd but well-formed frames are [`Untracked`], not [`Malformed`].
 //!
 //! A fragment is never tracked, not even the first one, which does carry a TCP header: its siblings do not, and a
 //! flow that is followed for some of its bytes only is followed wrongly.
+//!
+//! A frame that carries IP also says which worker it belongs to ([`Parsed::owner`]).
 
 pub(crate) mod checksum;
 mod ecn;
 mod ethernet;
+mod icmp;
 mod ipv4;
 mod ipv6;
+mod owner;
+mod partial;
 mod read;
 mod tcp;
 mod transport;
 mod tuple;
 
 pub use ecn::{Ecn, set_ce};
+pub use icmp::{Complaint, Quote};
+pub use partial::complete_checksum;
 pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
 pub use tuple::{Endpoint, IpVersion, Tuple};
 
@@ -34,10 +42,36 @@ pub use tuple::{Endpoint, IpVersion, Tuple};
 pub enum Parsed {
     /// A whole TCP segment: the engine tracks its flow.
     Tcp(TcpFrame),
+    /// An ICMP error about a TCP segment that it quotes.
+    Quote(Quote),
     /// Well formed as far as Weir reads, but of no flow that it tracks.
-    Untracked(Untracked),
+    Untracked {
+        /// What it is.
+        kind: Untracked,
+        /// See [`Parsed::owner`].
+        owner: Option<Tuple>,
+    },
     /// A header contradicts itself or the frame's length, or is cut short.
     Malformed(Malformed),
+}
+
+impl Parsed {
+    /// What decides which worker the frame belongs to: workers agree on the [hash](crate::hash::FlowHasher::hash) of
+    /// this tuple, which is the same for both directions. `None` where nothing does, and the worker that received
+    /// the frame keeps it: without IP there is no flow, and a malformed frame is only passed on.
+    ///
+    /// TCP and UDP: their own tuple. An ICMP error: the quoted packet's, so that it meets the flow that it is about.
+    /// A fragment, and whatever has no ports, or none that can be read: the addresses alone, with the protocol's
+    /// number in the place of both ports. All fragments of one packet therefore have one owner.
+    #[inline]
+    pub fn owner(&self) -> Option<&Tuple> {
+        match self {
+            Parsed::Tcp(tcp) => Some(&tcp.tuple),
+            Parsed::Quote(quote) => Some(&quote.tuple),
+            Parsed::Untracked { owner, .. } => owner.as_ref(),
+            Parsed::Malformed(_) => None,
+        }
+    }
 }
 
 // A burst of them lies in the worker's first-level cache beside the frames' headers: two lines each.
@@ -68,9 +102,9 @@ pub enum Untracked {
     Arp,
     /// An Ethernet type that Weir does not read, a third VLAN tag, or an IEEE 802.3 length field.
     OtherEtherType,
-    /// ICMP for IPv4.
+    /// ICMP for IPv4, unless it quotes a TCP segment.
     Icmp,
-    /// ICMPv6, except neighbour discovery.
+    /// ICMPv6, except neighbour discovery, unless it quotes a TCP segment.
     Icmp6,
     /// Neighbour discovery: ICMPv6 types 133 to 137 (RFC 4861).
     Ndp,
@@ -137,9 +171,9 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 /// Never panics, reads no byte outside `bytes`, and takes time bounded by the headers' own limits.
 #[inline]
 pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
-    match ethernet::frame(bytes, wire_len) {
+    match ethernet::locate(bytes, wire_len).and_then(|located| transport::read(bytes, &located)) {
         Ok(frame) => Parsed::Tcp(frame),
-        Err(Stop::Untracked(kind)) => Parsed::Untracked(kind),
+        Err(Stop::Untracked(kind)) => owner::untracked(bytes, wire_len, kind),
         Err(Stop::Malformed(fault)) => Parsed::Malformed(fault),
     }
 }

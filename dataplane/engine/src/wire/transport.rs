@@ -1,11 +1,11 @@
 //! What follows the IP header: TCP is read, the rest is told apart.
 
 use super::read::header;
-use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Tuple, Untracked, tcp};
+use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, TcpFrame, Tuple, Untracked, icmp, tcp};
 
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
 const ICMP6: u8 = 58;
 
 /// What the IP header said.
@@ -17,21 +17,43 @@ pub(super) struct Ip {
     pub(super) destination: [u8; 16],
 }
 
-/// Reads the transport header at `at` of a packet that ends at `end`.
-#[inline]
-pub(super) fn read(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -> Result<TcpFrame, Stop> {
+impl Ip {
+    #[inline]
+    pub(super) fn tuple(&self, source_port: u16, destination_port: u16) -> Tuple {
+        Tuple {
+            source: Endpoint { address: self.source, port: source_port },
+            destination: Endpoint { address: self.destination, port: destination_port },
+            version: self.version,
+        }
+    }
+
+    /// The owner of a packet whose ports nobody can read: the protocol stands for both.
+    pub(super) fn pair(&self, protocol: u8) -> Tuple {
+        self.tuple(protocol.into(), protocol.into())
+    }
+}
+
+/// Where an IP packet's transport header is.
+pub(super) struct Located {
+    pub(super) ip: Ip,
+    pub(super) protocol: u8,
+    /// Where the header begins.
+    pub(super) at: usize,
+    /// Where the packet ends.
+    pub(super) end: usize,
+}
+
+/// Reads the transport header.
+#[inline(always)]
+pub(super) fn read(bytes: &[u8], located: &Located) -> Result<TcpFrame, Stop> {
+    let Located { ref ip, protocol, at, end } = *located;
     if protocol != TCP {
         return Err(other(bytes, protocol, at, end));
     }
     let tcp = tcp::read(bytes, at, end)?;
-    let tuple = Tuple {
-        source: Endpoint { address: ip.source, port: tcp.source_port },
-        destination: Endpoint { address: ip.destination, port: tcp.destination_port },
-        version: ip.version,
-    };
     // Two tags, 40 bytes, at most eight extensions of 2 KiB and 60 bytes of TCP: far below 65 536.
     Ok(TcpFrame {
-        tuple,
+        tuple: ip.tuple(tcp.source_port, tcp.destination_port),
         ip_offset: ip.offset as u16,
         tcp_offset: at as u16,
         payload_offset: tcp.payload_at as u16,
@@ -44,11 +66,8 @@ pub(super) fn read(bytes: &[u8], ip: &Ip, protocol: u8, at: usize, end: usize) -
 fn other(bytes: &[u8], protocol: u8, at: usize, end: usize) -> Stop {
     let kind = match protocol {
         UDP => udp(bytes, at, end),
-        ICMP => header::<8>(bytes, at, end, Malformed::IcmpShort).map(|_| Untracked::Icmp),
-        ICMP6 => header::<4>(bytes, at, end, Malformed::IcmpShort).map(|message| match message[0] {
-            133..=137 => Untracked::Ndp,
-            _ => Untracked::Icmp6,
-        }),
+        ICMP => icmp::v4(bytes, at, end),
+        ICMP6 => icmp::v6(bytes, at, end),
         _ => Ok(Untracked::OtherTransport),
     };
     match kind {

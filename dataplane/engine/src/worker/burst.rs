@@ -12,14 +12,15 @@ use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Parsed, TcpFrame};
+use crate::wire::{self, Parsed, Quote, TcpFrame};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
     parsed: ArrayVec<Parsed, BURST>,
-    /// The hash that says whose each frame is, and where its flow lies in the tables; zero where it has none.
+    /// The hash that says whose each frame is, and where the flow of a TCP segment, or of what an ICMP error quotes, lies
+    /// in the tables; zero where it has none.
     hashes: ArrayVec<u64, BURST>,
     /// A bit per frame: it arrived on the outside.
     outside: u32,
@@ -132,13 +133,15 @@ impl<F: Frame> Arrivals<F> {
 }
 
 impl<F: Frame> Core<F> {
-    /// What decides whose a frame is: the flow hash of its tuple. `None` where it has none, and the worker that received
-    /// the frame keeps it.
+    /// What decides whose a frame is: the hash of the tuple that names its owner. `None` where it has none, and the worker
+    /// that received the frame keeps it. A worker alone asks only for what its flow table is asked for.
     #[inline]
     fn owner_hash(&self, parsed: &Parsed) -> Option<u64> {
         match parsed {
             Parsed::Tcp(tcp) => Some(self.hasher.hash(&tcp.tuple)),
-            Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+            Parsed::Quote(quote) => Some(self.hasher.hash(&quote.tuple)),
+            _ if self.steering.is_alone() => None,
+            other => other.owner().map(|owner| self.hasher.hash(owner)),
         }
     }
 
@@ -206,13 +209,45 @@ impl<F: Frame> Core<F> {
         models: &ModelSet,
     ) -> Option<(F, Verdict)> {
         match parsed {
-            Parsed::Untracked(_) => Some((frame, Verdict::Untracked)),
-            Parsed::Malformed(_) => Some((frame, Verdict::Malformed)),
+            Parsed::Quote(quote) => {
+                self.heed(side, quote, hash);
+                Some((frame, Verdict::Untracked))
+            }
+            Parsed::Untracked { kind, .. } => {
+                self.stats.count_untracked(*kind);
+                Some((frame, Verdict::Untracked))
+            }
+            Parsed::Malformed(fault) => {
+                self.stats.count_malformed(*fault);
+                Some((frame, Verdict::Malformed))
+            }
             Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
                 Ok(Some(id)) => self.follow_tracked(side, frame, (id, hash, hop), tcp, models),
                 Ok(None) => Some((frame, Verdict::Untracked)),
                 Err(verdict) => Some((frame, verdict)),
             },
+        }
+    }
+
+    /// Counts what an ICMP error from `side` says, and how far it may be believed: anybody can write one, but who is
+    /// not on the path cannot know which numbers are in flight (RFC 5927 section 4.1). None changes a flow: their
+    /// receiver acts on them, and what it does then is seen.
+    fn heed(&mut self, side: Side, quote: &Quote, hash: u64) {
+        let stats = &mut self.stats;
+        stats.count_complaint(quote.complaint);
+        // What an error quotes went the other way.
+        let flow = quote.seq.and_then(|seq| {
+            let entry = self.flows.get(self.flows.find(hash, &quote.tuple.outbound(side.other()))?)?;
+            Some((seq, entry))
+        });
+        match (flow, side) {
+            (None, _) => stats.icmp_of_no_flow += 1,
+            // Of the data from outside no window is kept.
+            (Some(_), Side::Inside) => stats.icmp_unchecked += 1,
+            (Some((seq, entry)), Side::Outside) if entry.track.is_outstanding(seq) => {
+                stats.icmp_in_flight += 1
+            }
+            (Some(_), Side::Outside) => stats.icmp_not_in_flight += 1,
         }
     }
 

@@ -43,6 +43,8 @@ fn what_is_no_tracked_tcp_passes_untouched() {
     assert_eq!(out, [arp, cut]);
     assert_eq!(ended(&world, Verdict::Untracked), 2);
     assert_eq!((ended(&world, Verdict::Malformed), ended(&world, Verdict::Empty)), (1, 1));
+    let stats = world.worker.stats();
+    assert_eq!((stats.untracked_arp, stats.malformed_short), (1, 1));
     let tally = world.worker.tally();
     assert_eq!((tally.received, tally.sent), ([1, 3], [2, 1]));
     assert_eq!(tally.received_bytes, [1_066, 63]);

@@ -12,6 +12,7 @@ mod control;
 mod fleet;
 mod floods;
 mod frames;
+mod icmp;
 mod networks;
 mod policy;
 mod rates;

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// One step into a configuration: a key of a table, or an index of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,10 +83,9 @@ impl fmt::Display for Place {
 }
 
 /// A configuration that Weir refuses. Its text is one line: place, key, what was expected and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{file}: cannot read: {reason}")]
     Unreadable {
         /// The file as the user named it.
         file: String,
@@ -94,7 +93,6 @@ pub enum ConfigError {
         reason: String,
     },
     /// The text is not TOML.
-    #[error("{place}: not valid TOML: {reason}")]
     Syntax {
         /// Where parsing stopped.
         place: Place,
@@ -102,7 +100,6 @@ pub enum ConfigError {
         reason: String,
     },
     /// An override is not of the form `key=value`, or names no place in a configuration.
-    #[error("--set {text}: {reason}")]
     Override {
         /// The override as given.
         text: String,
@@ -110,7 +107,6 @@ pub enum ConfigError {
         reason: String,
     },
     /// A value is missing, unknown, of the wrong kind or out of bounds, or contradicts another.
-    #[error("{place}: {key}: {reason}")]
     Value {
         /// Where the value, or the table that lacks it, stands.
         place: Place,
@@ -121,6 +117,28 @@ pub enum ConfigError {
     },
 }
 
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            ConfigError::Unreadable { file, reason } => format!("{file}: cannot read: {reason}"),
+            ConfigError::Syntax { place, reason } => format!("{place}: not valid TOML: {reason}"),
+            ConfigError::Override { text, reason } => format!("--set {text}: {reason}"),
+            ConfigError::Value { place, key, reason } => format!("{place}: {key}: {reason}"),
+        };
+        // Keys, overrides and file names may hold anything: it is shown, and stays one line.
+        for character in text.chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +148,13 @@ mod tests {
         for text in ["pacing.rate_min", "model[0].inputs[2].clip[1]", "x"] {
             assert_eq!(KeyPath::parse(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_it_quotes() {
+        let place = Place::Override("a\nb=1".to_owned());
+        let error = ConfigError::Value { place, key: KeyPath::parse("a\r\nb"), reason: "\t".to_owned() };
+        assert_eq!(error.to_string(), r"--set a\nb=1: a\r\nb: \t");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Plan {
     pub cores: CorePlan,
     /// Where frames come from and go to.
     pub ports: PortsPlan,
+    /// Largest IP packet of both ports; `None` leaves what the devices have.
+    pub mtu: Option<u16>,
     /// In mode `route`, by side: its Ethernet address is to be the port's; `engine` has zeros until the port is known.
     pub mac_of_port: [bool; 2],
     /// What each worker is told.
@@ -95,6 +97,24 @@ impl Plan {
     pub(super) fn check_beside(started: Option<&Plan>, source: &Source) -> Result<Plan, ConfigError> {
         let file: File = source.fill()?;
         let ports = PortsPlan::check(&file.ports, source)?;
+        let mtu = match (&file.ports.mtu, &ports) {
+            (Some(mtu), PortsPlan::Devices(devices))
+                if devices.iter().any(|device| device.name().starts_with("net_af_packet")) =>
+            {
+                let reason = format!(
+                    "expected none with net_af_packet, which takes its interface's: `ip link set IFACE mtu {}`, and \
+                     a framesz that holds it",
+                    mtu.get()
+                );
+                return Err(source.error("ports.mtu", reason));
+            }
+            (Some(_), PortsPlan::Captures(_)) => {
+                return Err(
+                    source.error("ports.mtu", "expected only with devices: a capture holds any frame")
+                );
+            }
+            (mtu, _) => mtu.as_ref().map(|mtu| mtu.get() as u16),
+        };
         let cores = match ports {
             PortsPlan::Devices(_) => {
                 let allowed = match started {
@@ -148,7 +168,7 @@ impl Plan {
         let eal = EalPlan { hugepages: file.eal.hugepages, memory_mb: file.eal.memory_mb.get_u32() };
         if let PortsPlan::Devices(devices) = &ports {
             check_queues(devices, cores.workers.len(), source)?;
-            check_memory(&eal, &engine, cores.workers.len(), source)?;
+            check_memory(&eal, &engine, cores.workers.len(), frame_room(devices, mtu), source)?;
         }
         let metrics = match &file.metrics {
             Some(keys) => Some(check_listen(&keys.listen, source)?),
@@ -164,6 +184,7 @@ impl Plan {
             eal,
             cores,
             ports,
+            mtu,
             mac_of_port,
             engine,
             drain_max,
@@ -180,6 +201,15 @@ impl Plan {
         u32::try_from(buffers(&self.engine, self.cores.workers.len())).unwrap_or(u32::MAX)
     }
 
+    /// Bytes of frame that a buffer holds. Drivers of NICs spread a longer frame over several; those of virtual
+    /// devices do not, so a buffer there holds a whole frame.
+    pub fn frame_room(&self) -> u32 {
+        match &self.ports {
+            PortsPlan::Devices(devices) => frame_room(devices, self.mtu),
+            PortsPlan::Captures(_) => FRAME_ROOM,
+        }
+    }
+
     /// Where in the configuration a model stands.
     pub fn model_key(index: usize, key: &str) -> String {
         format!("model[{index}].{key}")
@@ -189,8 +219,12 @@ impl Plan {
 /// Buffers that a worker's rings, caches, backlogs and bursts occupy besides the frames that its wheel holds: 1 024
 /// descriptors in each of four queues make half of it.
 const BUFFERS_BESIDES_HELD: u64 = 8_192;
-/// A buffer's room for a frame of 1 518 bytes with its headroom and mbuf, rounded up to what DPDK takes for it.
-const BUFFER_BYTES: u64 = 2_432;
+/// Bytes of frame that a buffer holds at least: an ordinary frame whole, and a jumbo frame's first part.
+const FRAME_ROOM: u32 = 2_048;
+/// What a buffer has besides: headroom, mbuf, and what DPDK rounds up to.
+const BUFFER_OVERHEAD: u64 = 384;
+/// Ethernet header and two VLAN tags.
+const FRAME_OVERHEAD: u32 = 22;
 
 /// Frame buffers for this many workers. Each may hold `held_max`, and have a full lane from each other one.
 fn buffers(engine: &EngineConfig, workers: usize) -> u64 {
@@ -198,18 +232,33 @@ fn buffers(engine: &EngineConfig, workers: usize) -> u64 {
     workers as u64 * (u64::from(engine.held_max) + BUFFERS_BESIDES_HELD + lanes)
 }
 
+fn frame_room(devices: &[Device; 2], mtu: Option<u16>) -> u32 {
+    let room = |device: &Device| match device {
+        Device::Pci(_) => FRAME_ROOM,
+        Device::Virtual(_) => {
+            // Net_af_packet wants buffers as large as its ring's slots, whatever the MTU.
+            let slot = device.argument("framesz").and_then(|slot| slot.parse().ok()).unwrap_or(0);
+            FRAME_ROOM.max(slot).max(mtu.map_or(0, |mtu| u32::from(mtu) + FRAME_OVERHEAD))
+        }
+    };
+    let [inside, outside] = devices;
+    room(inside).max(room(outside)).next_multiple_of(64)
+}
+
 fn check_memory(
     eal: &EalPlan,
     engine: &EngineConfig,
     workers: usize,
+    frame_room: u32,
     source: &Source,
 ) -> Result<(), ConfigError> {
     // An eighth for rings, queues and DPDK's own books.
-    let needed_mb = (buffers(engine, workers) * BUFFER_BYTES * 9 / 8).div_ceil(1 << 20);
+    let needed_mb =
+        (buffers(engine, workers) * (u64::from(frame_room) + BUFFER_OVERHEAD) * 9 / 8).div_ceil(1 << 20);
     if needed_mb > u64::from(eal.memory_mb) {
         let each = if workers == 1 { String::new() } else { format!(" on each of {workers} workers") };
         let reason = format!(
-            "expected at least {needed_mb} for engine.held_max = {} frames{each}, found {}",
+            "expected at least {needed_mb} for engine.held_max = {} frames{each} and buffers of {frame_room} bytes, found {}",
             engine.held_max, eal.memory_mb
         );
         return Err(source.error("eal.memory_mb", reason));

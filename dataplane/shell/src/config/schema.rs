@@ -61,6 +61,9 @@ pub(crate) struct PortKeys {
     pub(crate) mode: Mode,
     pub(crate) inside: String,
     pub(crate) outside: String,
+    /// Of both ports: a wire that takes longer frames on one side than on the other would lose them without a word.
+    /// From IPv4's smallest to what one IP packet can be.
+    pub(crate) mtu: Option<Whole<68, 65_535>>,
 }
 
 /// How frames cross.

@@ -9,18 +9,21 @@ use crate::board::{BoardWriter, board};
 use crate::calendar::unix_seconds;
 use crate::config::{Device as DevicePlan, Plan};
 use crate::control::protocol::ConfigReport;
-use crate::report::WORDS;
-use crate::run::mbuf::{DeviceIo, MbufFrame};
+use crate::report::{Report, WORDS};
+use crate::run::mbuf::{Completed, DeviceIo, MbufFrame};
 use crate::status::{BufferStatus, PortStatus, Shared, Status};
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::{info, warn};
 use weir_cpu::TscClock;
-use weir_dpdk::{Device, Eal, EalConfig, Filter, Lcore, LogLevel, Pool, Port, PortConfig, Running};
+use weir_dpdk::{
+    Device, Eal, EalConfig, Filter, Interface, Lcore, LogLevel, Offloads, Pool, Port, PortConfig, Running,
+};
 use weir_engine::config::EngineConfig;
+use weir_engine::counters::Stat;
 use weir_engine::io::Side;
 use weir_engine::steer::{LANE_FRAMES, Steering};
 use weir_engine::time::Ns;
@@ -28,8 +31,6 @@ use weir_engine::worker::Worker;
 
 /// Free buffers that a core keeps for itself; DPDK's examples use about this many.
 const POOL_CACHE: u32 = 256;
-/// Bytes of frame that a buffer holds: 1 518 and a jumbo's first part.
-pub(super) const FRAME_ROOM: u16 = 2_048;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 
@@ -50,9 +51,13 @@ pub(super) fn run(
     }
     let (eal, lcores) = start_eal(plan, devices)?;
     let buffers = plan.buffers();
-    let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
+    let frame_room = u16::try_from(plan.frame_room()).with_context(|| {
+        format!("no buffer holds {} bytes: lower ports.mtu or framesz", plan.frame_room())
+    })?;
+    let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, frame_room)?;
+    let completed = Completed::default();
     let mut engine = plan.engine.clone();
-    let (ports, queues) = start_ports(eal, plan, devices, lcores.len(), &pool, &mut engine)?;
+    let (ports, queues) = start_ports(eal, plan, devices, &pool, &completed, &mut engine)?;
 
     let (boards, board_readers) = lcores.iter().map(|_| board()).unzip();
     let started = unix_seconds();
@@ -85,11 +90,13 @@ pub(super) fn run(
     control.serve(plan.metrics)?;
     let over = Arc::new(AtomicBool::new(false));
     let running = start_workers(plan, &engine, lcores, queues, clock, boards, &over, prepared.ends)?;
-    let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
+    let interfaces = devices.each_ref().map(Beneath::of);
+    let mut watch = PortWatch { ports, interfaces, pool, completed, warned: false };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
     // A worker ends before it is told to only if it panics; the others then drain as in any stop.
     while !signals.stop.load(Ordering::Relaxed) && !running.iter().any(Running::is_finished) {
         control.tick(|status| watch.look(status));
+        watch.warn_of_cut_frames(&control.shared().reports());
     }
     control.shared().update(|status| status.stopping = true);
     info!(
@@ -110,17 +117,53 @@ pub(super) fn run(
     Ok(outcomes)
 }
 
+/// Whether the driver sits on a kernel interface that is there already.
+fn is_on_an_interface(device: &DevicePlan) -> bool {
+    ["net_af_packet", "net_af_xdp"].iter().any(|driver| device.name().starts_with(driver))
+}
+
 /// The drivers that sit on a kernel interface say little when it is missing.
 fn check_interface(side: Side, device: &DevicePlan) -> anyhow::Result<()> {
-    let needs_one = ["net_af_packet", "net_af_xdp"].iter().any(|driver| device.name().starts_with(driver));
-    if let (true, Some(interface)) = (needs_one, device.argument("iface"))
-        && nix::net::if_::if_nametoindex(interface).is_err()
-    {
-        return Err(anyhow!(
-            "ports.{}: interface {interface} does not exist in this network namespace: `ip link` lists those that do",
+    let (true, Some(interface)) = (is_on_an_interface(device), device.argument("iface")) else {
+        return Ok(());
+    };
+    ensure!(
+        nix::net::if_::if_nametoindex(interface).is_ok(),
+        "ports.{}: interface {interface} does not exist in this network namespace: `ip link` lists those that do",
+        side.name()
+    );
+    let merges = Interface::named(interface).and_then(|mut found| found.merges_received_frames());
+    if merges.unwrap_or(false) {
+        warn!(
+            "ports.{}: interface {interface} merges received frames, and those longer than a buffer are cut: `ethtool -K \
+             {interface} gro off lro off`",
             side.name()
-        ));
+        );
     }
+    if device.name().starts_with("net_af_packet") {
+        check_slot(side, device, interface)?;
+    }
+    Ok(())
+}
+
+/// The kernel cuts a frame to the ring's slot, and the driver does not say so.
+fn check_slot(side: Side, device: &DevicePlan, interface: &str) -> anyhow::Result<()> {
+    /// The driver's `framesz` unless given.
+    const SLOT: u32 = 2_048;
+    /// Before the frame in its slot: tpacket2_hdr with sockaddr_ll (52), 16 for the MAC header, aligned to 16.
+    const SLOT_OVERHEAD: u32 = 80;
+    let slot = device.argument("framesz").and_then(|slot| slot.parse().ok()).unwrap_or(SLOT);
+    let mtu = Interface::named(interface)
+        .and_then(|mut found| found.mtu())
+        .with_context(|| format!("ports.{}: interface {interface}", side.name()))?;
+    let needed = mtu + weir_dpdk::FRAME_OVERHEAD + SLOT_OVERHEAD;
+    ensure!(
+        needed <= slot,
+        "ports.{}: frames of interface {interface} (MTU {mtu}) would be cut to its ring's slots of {slot} bytes: \
+         add framesz={1} and a blocksz that is a multiple of it, or lower the MTU",
+        side.name(),
+        needed.next_power_of_two()
+    );
     Ok(())
 }
 
@@ -154,18 +197,34 @@ fn start_ports(
     eal: Eal,
     plan: &Plan,
     devices: &[DevicePlan; 2],
-    workers: usize,
     pool: &Pool,
+    completed: &Completed,
     engine: &mut EngineConfig,
 ) -> anyhow::Result<([Port; 2], Vec<DeviceIo>)> {
-    let workers = u16::try_from(workers).unwrap_or(u16::MAX);
+    let workers = u16::try_from(plan.cores.workers.len()).unwrap_or(u16::MAX);
+    let mtu = plan.mtu;
+    // A frame longer than a buffer comes in several, and leaves the other port so.
+    let chains = mtu.is_some_and(|mtu| u32::from(mtu) + weir_dpdk::FRAME_OVERHEAD > pool.frame_room().into());
     let mut open = |side: Side| {
         let mac_of_port = plan.mac_of_port[side as usize];
-        // A port filters for its own address only.
-        let filter = if mac_of_port { Filter::OwnAndGroups } else { Filter::Open };
-        let config = PortConfig { workers, filter, ..PortConfig::default() };
+        let config = PortConfig {
+            workers,
+            // A port filters for its own address only.
+            filter: if mac_of_port { Filter::OwnAndGroups } else { Filter::Open },
+            mtu,
+            offloads: Offloads { rx_scatter: chains, tx_segments: chains },
+            ..PortConfig::default()
+        };
         let mut port = Port::configure(eal, &device(&devices[side as usize])?, &config, pool)
             .with_context(|| side.name())?;
+        ensure!(
+            !chains || port.granted().offloads.tx_segments,
+            "{}: {} does not send a frame that lies in several buffers, as those of ports.mtu = {} do: lower it to {}",
+            side.name(),
+            port.name(),
+            mtu.unwrap_or_default(),
+            u32::from(pool.frame_room()) - weir_dpdk::FRAME_OVERHEAD
+        );
         let granted = port.granted();
         if let Some(route) = &mut engine.route {
             let interface = &mut route.sides[side as usize];
@@ -203,8 +262,9 @@ fn start_ports(
     };
     let (inside, inside_queues) = open(Side::Inside)?;
     let (outside, outside_queues) = open(Side::Outside)?;
+    let partial = devices.each_ref().map(is_on_an_interface);
     let queues = inside_queues.into_iter().zip(outside_queues);
-    let io = |(inside, outside)| DeviceIo::new([inside, outside], *pool);
+    let io = |(inside, outside)| DeviceIo::new([inside, outside], *pool, partial, Arc::clone(completed));
     Ok(([inside, outside], queues.map(io).collect()))
 }
 
@@ -243,22 +303,25 @@ fn start_workers(
 /// Looks after ports and buffers from the control thread.
 struct PortWatch {
     ports: [Port; 2],
-    interfaces: [Option<Interface>; 2],
+    interfaces: [Option<Beneath>; 2],
     pool: Pool,
+    completed: Completed,
+    /// Of frames that were cut.
+    warned: bool,
 }
 
 /// The kernel interface under a virtual device. The driver does not notice when it goes.
-struct Interface {
+struct Beneath {
     name: String,
     index: u32,
 }
 
-impl Interface {
-    fn of(device: &DevicePlan) -> Option<Interface> {
+impl Beneath {
+    fn of(device: &DevicePlan) -> Option<Beneath> {
         let name = device.argument("iface")?.to_owned();
         // A driver that makes its own interface may name one that we cannot look up: then there is nothing to watch.
         let index = nix::net::if_::if_nametoindex(name.as_str()).ok()?;
-        Some(Interface { name, index })
+        Some(Beneath { name, index })
     }
 
     /// Whether it is still the same interface: another of its name is not what the driver's socket is bound to.
@@ -268,9 +331,29 @@ impl Interface {
 }
 
 impl PortWatch {
+    /// Says, once, why frames of a kernel interface have IP lengths that are longer than they are.
+    fn warn_of_cut_frames(&mut self, reports: &[Report]) {
+        let is_cut = |stat: &&Stat| stat.label == Some(("fault", "ip_length"));
+        let cut: u64 =
+            reports.iter().flat_map(|report| &report.stats).filter(is_cut).map(|stat| stat.value).sum();
+        let mut names = self.interfaces.iter().flatten().map(|interface| interface.name.as_str());
+        if cut > 0
+            && !self.warned
+            && let (Some(name), other) = (names.next(), names.next())
+        {
+            self.warned = true;
+            warn!(
+                "frames arrive whose IP length is longer than they are: most likely longer than a buffer, and cut. Senders \
+                 whose device does segmentation offload make such; on both ends of {name}{}: `ethtool -K DEVICE tso off gso \
+                 off gro off`",
+                other.map_or(String::new(), |other| format!(" and {other}"))
+            );
+        }
+    }
+
     fn look(&mut self, status: &mut Status) {
         for ((port, interface), seen) in self.ports.iter().zip(&self.interfaces).zip(&mut status.ports) {
-            let there = !port.is_removed() && interface.as_ref().is_none_or(Interface::is_there);
+            let there = !port.is_removed() && interface.as_ref().is_none_or(Beneath::is_there);
             let up = there && port.link().is_ok_and(|link| link.up);
             if seen.up && !up {
                 seen.downs += 1;
@@ -289,6 +372,9 @@ impl PortWatch {
                 seen.rx_no_buffer = stats.rx_no_buffer;
                 seen.tx_errors = stats.tx_errors;
             }
+        }
+        for (seen, completed) in status.ports.iter_mut().zip(&*self.completed) {
+            seen.rx_partial_checksums = completed.load(Ordering::Relaxed);
         }
         if let Some(buffers) = &mut status.buffers {
             buffers.in_use = self.pool.in_use();

@@ -1,8 +1,11 @@
 //! The one place where the engine's frames are DPDK's mbufs.
 #![allow(unsafe_code, reason = "a promise about layout that only `unsafe` can state")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use weir_dpdk::{Mbuf, Pool, QueuePair, Transparent};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
+use weir_engine::wire::complete_checksum;
 
 /// A DPDK buffer as the engine sees it.
 #[repr(transparent)]
@@ -27,19 +30,42 @@ impl Frame for MbufFrame {
     }
 }
 
-/// No frame that Weir makes is longer: a part of one that came in a buffer.
-const MADE_MAX: usize = super::device::FRAME_ROOM as usize;
+/// No frame that Weir makes is longer: a part of a packet for the largest MTU that mode `route` knows, 9 216, and its
+/// Ethernet header.
+const MADE_MAX: usize = 9_216 + 14;
+
+/// Partial checksums that were completed, by side. Counted by workers, read by control.
+pub(super) type Completed = Arc<[AtomicU64; 2]>;
 
 /// A worker's queue on each side.
 pub(super) struct DeviceIo {
     queues: [QueuePair; 2],
     pool: Pool,
+    /// Whether the kernel's own frames arrive here, whose checksums may be partial.
+    partial: [bool; 2],
+    completed: Completed,
 }
 
 impl DeviceIo {
-    /// Queues by side, and where buffers for Weir's own frames come from.
-    pub(super) fn new(queues: [QueuePair; 2], pool: Pool) -> DeviceIo {
-        DeviceIo { queues, pool }
+    /// Queues by side, where buffers for Weir's own frames come from, and whether frames come out of this machine's
+    /// kernel, by side.
+    pub(super) fn new(
+        queues: [QueuePair; 2],
+        pool: Pool,
+        partial: [bool; 2],
+        completed: Completed,
+    ) -> DeviceIo {
+        DeviceIo { queues, pool, partial, completed }
+    }
+
+    #[cold]
+    fn complete(&self, side: Side, arrived: &mut [MbufFrame]) {
+        let mut completed = 0;
+        for frame in arrived {
+            let wire_len = frame.wire_len();
+            completed += u64::from(complete_checksum(frame.bytes_mut(), wire_len));
+        }
+        self.completed[side as usize].fetch_add(completed, Ordering::Relaxed);
     }
 }
 
@@ -48,7 +74,12 @@ impl PacketIo for DeviceIo {
 
     #[inline(always)]
     fn rx(&mut self, side: Side, into: &mut Burst<MbufFrame>) -> usize {
-        self.queues[side as usize].rx(into)
+        let before = into.len();
+        let received = self.queues[side as usize].rx(into);
+        if self.partial[side as usize] {
+            self.complete(side, &mut into[before..]);
+        }
+        received
     }
 
     #[inline(always)]
@@ -63,3 +94,6 @@ impl PacketIo for DeviceIo {
         Some(MbufFrame(mbuf))
     }
 }
+
+#[cfg(test)]
+mod tests;

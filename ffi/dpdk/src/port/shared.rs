@@ -106,7 +106,7 @@ impl Shared {
             rx_queues: info.max_rx_queues,
             tx_queues: info.max_tx_queues,
             mtu_min: info.min_mtu,
-            mtu_max: info.max_mtu,
+            mtu_max: info.max_mtu.min(longest_packet(&info)),
             offloads: Offloads {
                 rx_scatter: info.rx_offload_capa & sys::WEIR_RX_OFFLOAD_SCATTER != 0,
                 tx_segments: info.tx_offload_capa & sys::WEIR_TX_OFFLOAD_MULTI_SEGS != 0,
@@ -220,6 +220,15 @@ impl Drop for Shared {
             OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
         });
     }
+}
+
+/// The longest IP packet in the longest frame that the device takes. As DPDK reckons: what a frame has beyond its packet
+/// is the difference of the two limits, where both are given, else an Ethernet header and FCS.
+fn longest_packet(info: &sys::rte_eth_dev_info) -> u16 {
+    let (frame, mtu) = (info.max_rx_pktlen, u32::from(info.max_mtu));
+    let both = info.max_mtu != u16::MAX && frame > mtu;
+    let overhead = if both { frame - mtu } else { sys::RTE_ETHER_HDR_LEN + sys::RTE_ETHER_CRC_LEN };
+    u16::try_from(frame.saturating_sub(overhead)).unwrap_or(u16::MAX)
 }
 
 /// The port of `device`. PCI devices that EAL was told of have theirs since its start; others are attached.

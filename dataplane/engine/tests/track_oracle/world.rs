@@ -1,8 +1,9 @@
-//! The tracker against a world that knows everything: a sender that repeats at will, a network that loses and
-//! duplicates, a receiver with an unbounded memory. Delays are constant and every arrival is acknowledged at once,
-//! so each true round trip takes exactly [`ROUND_TRIP`], whatever was lost.
+//! A world that knows everything: a sender that repeats at will, a network that loses and duplicates, a receiver with
+//! an unbounded memory. Delays are constant and every arrival is acknowledged at once, so each true round trip takes
+//! exactly [`ROUND_TRIP`], whatever was lost.
+//!
+//! The fuzzer plays in the same world.
 
-use proptest::prelude::*;
 use std::collections::{BTreeSet, VecDeque};
 use weir_engine::time::Ns;
 use weir_engine::track::{Detail, SegmentInfo, Track};
@@ -17,7 +18,7 @@ const UNIT: u32 = 4;
 
 /// What the sender does next.
 #[derive(Clone, Copy, Debug)]
-enum Send {
+pub(crate) enum Send {
     /// New bytes, so many units.
     New { units: u8, lost: bool },
     /// Bytes from before: how far back from the newest, and how many units.
@@ -28,24 +29,17 @@ enum Send {
     Wait { ns: u16 },
 }
 
-fn send() -> impl Strategy<Value = Send> {
-    let lost = prop::bool::weighted(0.15);
-    prop_oneof![
-        8 => (1..6u8, lost).prop_map(|(units, lost)| Send::New { units, lost }),
-        2 => (1..60u16, 1..6u8, lost).prop_map(|(back, units, lost)| Send::Again { back, units, lost }),
-        1 => (1..3u8).prop_map(|units| Send::Around { units }),
-        3 => (0..30_000u16).prop_map(|ns| Send::Wait { ns }),
-    ]
-}
-
 /// How a run is set up.
 #[derive(Clone, Copy, Debug)]
-struct World {
-    origin: u32,
-    sack: bool,
-    timestamps: bool,
-    detail: bool,
-    gaps: bool,
+pub(crate) struct World {
+    /// The first sequence number.
+    pub(crate) origin: u32,
+    pub(crate) sack: bool,
+    pub(crate) timestamps: bool,
+    /// Whether the flow has a scoreboard.
+    pub(crate) detail: bool,
+    /// Whether bytes may pass Weir by.
+    pub(crate) gaps: bool,
 }
 
 /// An acknowledgement on its way to Weir: what it says, and what the receiver had when it said so.
@@ -110,7 +104,10 @@ impl Receiver {
 
 /// Plays the sends and then repeats everything until all has arrived. Checks every answer of the tracker against
 /// what the world knows.
-fn play(world: World, sends: &[Send]) -> Result<(), TestCaseError> {
+///
+/// # Panics
+/// When they disagree.
+pub(crate) fn play(world: World, sends: &[Send]) {
     let mut run = Run {
         world,
         track: Track::new(world.origin),
@@ -125,12 +122,12 @@ fn play(world: World, sends: &[Send]) -> Result<(), TestCaseError> {
     };
     for send in sends {
         match *send {
-            Send::New { units, lost } => run.segment(run.next, u32::from(units) * UNIT, lost)?,
+            Send::New { units, lost } => run.segment(run.next, u32::from(units) * UNIT, lost),
             Send::Again { back, units, lost } => {
                 let back = u32::from(back) * UNIT;
                 if back <= run.next {
                     let len = (u32::from(units) * UNIT).min(back);
-                    run.segment(run.next - back, len, lost)?;
+                    run.segment(run.next - back, len, lost);
                 }
             }
             Send::Around { units } if world.gaps => {
@@ -142,23 +139,22 @@ fn play(world: World, sends: &[Send]) -> Result<(), TestCaseError> {
             Send::Wait { ns } => run.now += u64::from(ns),
         }
         run.now += 700;
-        run.deliver_replies()?;
+        run.deliver_replies();
     }
     // The last byte makes the receiver speak even if all else arrived, and leaves no gap at the end.
-    run.segment(run.next, UNIT, false)?;
+    run.segment(run.next, UNIT, false);
     for start in (0..run.next).step_by(UNIT as usize) {
         if !run.receiver.have.contains(&start) {
-            run.segment(start, UNIT, false)?;
+            run.segment(start, UNIT, false);
             run.now += 700;
         }
     }
     run.now += 10 * ROUND_TRIP;
-    run.deliver_replies()?;
-    prop_assert_eq!(run.track.outstanding(), 0);
+    run.deliver_replies();
+    assert_eq!(run.track.outstanding(), 0);
     if !world.gaps {
-        prop_assert_eq!(run.delivered as usize, run.departed.len(), "in the end every byte was told once");
+        assert_eq!(run.delivered as usize, run.departed.len(), "in the end every byte was told once");
     }
-    Ok(())
 }
 
 struct Run {
@@ -178,7 +174,7 @@ struct Run {
 
 impl Run {
     /// A segment departs; unless lost, it arrives, and its acknowledgement is on its way.
-    fn segment(&mut self, start: u32, len: u32, lost: bool) -> Result<(), TestCaseError> {
+    fn segment(&mut self, start: u32, len: u32, lost: bool) {
         let timestamp = (self.now / TICK) as u32;
         let info = SegmentInfo {
             seq: self.world.origin.wrapping_add(start),
@@ -191,10 +187,10 @@ impl Run {
         self.departed.extend(start..start + len);
         self.next = self.next.max(start + len);
         let departed = self.track.on_depart(self.detail.as_mut(), &info, Ns(self.now));
-        prop_assert!(!departed.restarted);
+        assert!(!departed.restarted);
         if !self.world.gaps && len > 1 {
-            prop_assert_eq!(departed.new_bytes as usize, self.departed.len() - before);
-            prop_assert_eq!(departed.new_bytes + departed.retransmitted_bytes, len);
+            assert_eq!(departed.new_bytes as usize, self.departed.len() - before);
+            assert_eq!(departed.new_bytes + departed.retransmitted_bytes, len);
         }
         if !lost {
             let arrives = self.now + ROUND_TRIP;
@@ -206,16 +202,15 @@ impl Run {
                 arrives,
             ));
         }
-        Ok(())
     }
 
-    fn deliver_replies(&mut self) -> Result<(), TestCaseError> {
+    fn deliver_replies(&mut self) {
         while self.replies.front().is_some_and(|reply| reply.arrives <= self.now) {
             let Some(reply) = self.replies.pop_front() else { break };
             let acked = self.track.on_ack(self.detail.as_mut(), &reply.segment, Ns(reply.arrives));
             // A gap at the end: Weir cannot know yet of bytes that passed it by.
             if acked.unseen {
-                prop_assert!(self.world.gaps);
+                assert!(self.world.gaps);
                 continue;
             }
             self.known.extend(self.departed.range(..reply.below));
@@ -227,75 +222,13 @@ impl Run {
             if self.world.gaps {
                 continue;
             }
-            prop_assert!(acked.rtt_ns.is_none_or(|rtt| rtt == ROUND_TRIP), "{:?}", acked.rtt_ns);
+            assert!(acked.rtt_ns.is_none_or(|rtt| rtt == ROUND_TRIP), "{:?}", acked.rtt_ns);
             // The scoreboard is bounded, so it may tell late, never early and never twice.
-            prop_assert!(self.delivered <= self.known.len() as u64);
+            assert!(self.delivered <= self.known.len() as u64);
             let runs = reply.blocks.len();
             let is_exact = self.world.detail && self.world.sack && runs < 3;
             if is_exact || !self.world.sack {
-                prop_assert_eq!(self.delivered, self.known.len() as u64);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn world() -> impl Strategy<Value = World> {
-    let origin = prop_oneof![any::<u32>(), Just(u32::MAX - 300), Just(0x7fff_ffff - 300)];
-    (origin, any::<[bool; 4]>()).prop_map(|(origin, [sack, timestamps, detail, gaps])| World {
-        origin,
-        sack,
-        timestamps,
-        detail,
-        gaps,
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn delivery_and_round_trips_agree_with_the_world(world in world(), sends in prop::collection::vec(send(), 0..150)) {
-        play(world, &sends)?;
-    }
-
-    /// Anything at all: nothing panics or overflows, and no more is outstanding than a window.
-    #[test]
-    fn any_trace_is_survived(
-        steps in prop::collection::vec(
-            (any::<bool>(), any::<u32>(), any::<u16>(), any::<u8>(), any::<[u32; 4]>(), any::<u8>()),
-            0..200,
-        ),
-        near in any::<bool>(),
-        mut detail in prop::option::of(Just(Detail::EMPTY)),
-    ) {
-        let mut track = Track::new(u32::MAX - 5_000);
-        let bend = |number: u32| if near { (u32::MAX - 10_000).wrapping_add(number % 20_000) } else { number };
-        for (at, (departs, seq, len, flags, numbers, choice)) in steps.into_iter().enumerate() {
-            let detail = detail.as_mut();
-            if departs {
-                let info = SegmentInfo {
-                    seq: bend(seq),
-                    timestamp: numbers[0] % 8,
-                    payload_len: len,
-                    flags: Flags(flags),
-                    timestamped: choice & 2 == 0,
-                };
-                let departed = track.on_depart(detail, &info, Ns(at as u64));
-                prop_assert!(departed.new_bytes + departed.retransmitted_bytes <= u32::from(len));
-            } else {
-                let mut segment = Segment {
-                    ack: bend(seq),
-                    window: len,
-                    flags: Flags(flags),
-                    timestamps: (choice & 2 == 0).then_some(Timestamps { value: 0, echo: numbers[0] % 8 }),
-                    ..Segment::default()
-                };
-                segment.sack.push(SackBlock { start: bend(numbers[0]), end: bend(numbers[1]) });
-                segment.sack.push(SackBlock { start: bend(numbers[2]), end: bend(numbers[3]) });
-                let outstanding = track.outstanding();
-                let acked = track.on_ack(detail, &segment, Ns(at as u64));
-                prop_assert!(acked.delivered_bytes <= outstanding);
+                assert_eq!(self.delivered, self.known.len() as u64);
             }
         }
     }
