@@ -1,5 +1,5 @@
 //! Safe wrappers for what the packet path asks of the processor itself: prefetch hints, the time-stamp counter,
-//! the spin hint, and on which core a thread runs. No DPDK.
+//! the spin hint, and on which core a thread runs; and for a keyed hash over a burst. No DPDK.
 //!
 //! On x86-64 these are single instructions. Elsewhere prefetch does nothing and the counter is the kernel's
 //! `CLOCK_MONOTONIC_RAW`, so the crates above build and are right, only slower.
@@ -8,6 +8,7 @@
 mod affinity;
 mod model;
 mod prefetch;
+mod siphash;
 mod tsc;
 
 pub use affinity::{CpuError, allowed_cpus, current_cpu, pin_current_thread};
@@ -15,6 +16,7 @@ pub use model::cpu_model;
 pub use prefetch::{
     CACHE_LINE, prefetch_element_read, prefetch_element_write, prefetch_read, prefetch_write,
 };
+pub use siphash::{TwoWords, siphash13_two_words};
 pub use tsc::{Calibration, TscClock, TscError, TscSource, tsc};
 
 /// Tells the core that the caller polls: it may give way to its sibling thread and leave the loop with less

@@ -19,6 +19,7 @@ mod ecn;
 mod ethernet;
 mod ipv4;
 mod ipv6;
+mod plain;
 mod read;
 mod tcp;
 mod transport;
@@ -136,6 +137,15 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 /// Never panics, reads no byte outside `bytes`, and takes time bounded by the headers' own limits.
 #[inline]
 pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
+    match plain::tcp(bytes, wire_len) {
+        Some(frame) => Parsed::Tcp(frame),
+        None => parse_any(bytes, wire_len),
+    }
+}
+
+/// As [`parse`], without its short cut for common frames; the same for every frame.
+#[inline(never)]
+pub fn parse_any(bytes: &[u8], wire_len: u32) -> Parsed {
     match ethernet::frame(bytes, wire_len) {
         Ok(frame) => Parsed::Tcp(frame),
         Err(Stop::Untracked(kind)) => Parsed::Untracked(kind),

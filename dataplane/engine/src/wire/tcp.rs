@@ -245,7 +245,7 @@ fn read_option(kind: u8, body: &[u8], segment: &mut Segment) {
 }
 
 impl Timestamps {
-    fn read(bytes: &[u8; 8]) -> Timestamps {
+    pub(super) fn read(bytes: &[u8; 8]) -> Timestamps {
         let [a, b, c, d, e, f, g, h] = *bytes;
         Timestamps { value: u32::from_be_bytes([a, b, c, d]), echo: u32::from_be_bytes([e, f, g, h]) }
     }

@@ -53,13 +53,13 @@ impl<F: Frame> Arrivals<F> {
     /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
     /// waited for.
     fn hash(&mut self, core: &Core<F>) {
-        for parsed in &self.parsed {
-            let hash = match parsed {
-                Parsed::Tcp(tcp) => core.hasher.hash(&tcp.tuple),
-                Parsed::Untracked(_) | Parsed::Malformed(_) => 0,
-            };
-            core.flows.prefetch(hash);
-            self.hashes.push(hash);
+        let tuples = self.parsed.iter().map(|parsed| match parsed {
+            Parsed::Tcp(tcp) => Some(&tcp.tuple),
+            Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+        });
+        core.hasher.hash_burst(tuples, &mut self.hashes);
+        for hash in &self.hashes {
+            core.flows.prefetch(*hash);
         }
         for hash in &self.hashes {
             core.flows.prefetch_entry(*hash);
