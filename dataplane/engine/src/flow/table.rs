@@ -118,12 +118,18 @@ impl<E: Default> Table<E> {
     /// The flow with this key. `hash` must be the flow hash of `key`.
     #[inline]
     pub fn find(&self, hash: u64, key: &Tuple) -> Option<FlowId> {
+        self.find_by(hash, |tenant| tenant == key)
+    }
+
+    /// The flow whose key is the one that `is_key` accepts. `hash` must be that key's flow hash.
+    #[inline]
+    pub fn find_by(&self, hash: u64, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
         let first = self.first_bucket(hash);
-        self.find_in(first, hash, key).or_else(|| {
+        self.find_in(first, hash, &is_key).or_else(|| {
             if self.buckets[first].sent_away == 0 {
                 return None;
             }
-            self.find_in(self.second_bucket(hash), hash, key)
+            self.find_in(self.second_bucket(hash), hash, &is_key)
         })
     }
 
@@ -197,6 +203,9 @@ impl<E: Default> Table<E> {
                 gone(id, entry);
             }
         }
+        for next in self.cursor..self.cursor + slots {
+            weir_cpu::prefetch_element_read(&self.slots, next);
+        }
     }
 
     #[inline]
@@ -215,13 +224,13 @@ impl<E: Default> Table<E> {
     }
 
     #[inline]
-    fn find_in(&self, bucket: usize, hash: u64, key: &Tuple) -> Option<FlowId> {
+    fn find_in(&self, bucket: usize, hash: u64, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
         let bucket = &self.buckets[bucket];
         let mut found = matches(&bucket.signatures, signature_of(hash));
         while found != 0 {
             let slot = bucket.slots[found.trailing_zeros() as usize];
             let tenant = &self.slots[slot as usize];
-            if tenant.hash == hash && tenant.key == *key {
+            if tenant.hash == hash && is_key(&tenant.key) {
                 return Some(FlowId { slot, generation: tenant.generation });
             }
             found &= found - 1;

@@ -132,6 +132,12 @@ impl<F: Frame> Pacing<F> {
         PacedId::new(index)
     }
 
+    /// Asks for the memory of a paced flow, for a burst whose frames will need it.
+    #[inline]
+    pub fn prefetch(&self, id: PacedId) {
+        weir_cpu::prefetch_element_write(&self.flows, id.index());
+    }
+
     /// Whether the flow holds frames.
     pub fn holds(&self, id: PacedId) -> bool {
         matches!(self.flows.get(id.index()), Some(Some(flow)) if !flow.queue.is_empty())

@@ -4,7 +4,7 @@
 //! Says exactly what the general parser says of such a frame, or nothing: then the general parser is asked. Every
 //! field is at a place that is known beforehand, so there is one length check and no loop.
 
-use super::{Ecn, Endpoint, Flags, IpVersion, Segment, TcpFrame, Timestamps, Tuple};
+use super::{Ecn, Endpoint, Flags, IpVersion, Parsed, Segment, TcpFrame, Timestamps, Tuple};
 
 const ETHERNET_LEN: usize = 14;
 const IPV4_LEN: usize = 20;
@@ -21,9 +21,14 @@ const TCP: u8 = 6;
 /// More-fragments bit and fragment offset.
 const FRAGMENT_MASK: u16 = 0x3fff;
 
-/// Reads a common frame; `None` for any other.
+/// Reads a common frame into `parsed`. Any other leaves it as it is, and gives `false`.
 #[inline(always)]
-pub(super) fn tcp(bytes: &[u8], wire_len: u32) -> Option<TcpFrame> {
+pub(super) fn tcp(bytes: &[u8], wire_len: u32, parsed: &mut Parsed) -> bool {
+    read(bytes, wire_len, parsed).is_some()
+}
+
+#[inline(always)]
+fn read(bytes: &[u8], wire_len: u32, parsed: &mut Parsed) -> Option<()> {
     let end = (wire_len as usize).max(bytes.len());
     let headers = bytes.first_chunk::<{ ETHERNET_LEN + IPV4_LEN + TCP_LEN }>()?;
     if headers[12..15] == IPV4 {
@@ -36,7 +41,7 @@ pub(super) fn tcp(bytes: &[u8], wire_len: u32) -> Option<TcpFrame> {
         source[..4].copy_from_slice(&headers[26..30]);
         destination[..4].copy_from_slice(&headers[30..34]);
         let ip = Ip { version: IpVersion::V4, ecn: Ecn::from_bits(headers[15]), source, destination };
-        return segment::<{ ETHERNET_LEN + IPV4_LEN }>(bytes, &ip, ip_len.checked_sub(IPV4_LEN)?);
+        return segment::<{ ETHERNET_LEN + IPV4_LEN }>(bytes, &ip, ip_len.checked_sub(IPV4_LEN)?, parsed);
     }
     if headers[12..14] == IPV6 && headers[14] >> 4 == 6 && headers[20] == TCP {
         let len = usize::from(u16::from_be_bytes([headers[18], headers[19]]));
@@ -49,7 +54,7 @@ pub(super) fn tcp(bytes: &[u8], wire_len: u32) -> Option<TcpFrame> {
             source: *headers[22..].first_chunk()?,
             destination: *headers[38..].first_chunk()?,
         };
-        return segment::<{ ETHERNET_LEN + IPV6_LEN }>(bytes, &ip, len);
+        return segment::<{ ETHERNET_LEN + IPV6_LEN }>(bytes, &ip, len, parsed);
     }
     None
 }
@@ -63,7 +68,7 @@ struct Ip {
 
 /// The TCP segment of `len` bytes at `AT`.
 #[inline(always)]
-fn segment<const AT: usize>(bytes: &[u8], ip: &Ip, len: usize) -> Option<TcpFrame> {
+fn segment<const AT: usize>(bytes: &[u8], ip: &Ip, len: usize, parsed: &mut Parsed) -> Option<()> {
     let fixed = bytes.get(AT..)?.first_chunk::<TCP_LEN>()?;
     let (header_len, timestamps) = match fixed[12] >> 4 {
         5 => (TCP_LEN, None),
@@ -79,7 +84,7 @@ fn segment<const AT: usize>(bytes: &[u8], ip: &Ip, len: usize) -> Option<TcpFram
     };
     // An IP length is 16 bits.
     let payload_len = len.checked_sub(header_len)? as u16;
-    Some(TcpFrame {
+    *parsed = Parsed::Tcp(TcpFrame {
         tuple: Tuple {
             source: Endpoint { address: ip.source, port: u16::from_be_bytes([fixed[0], fixed[1]]) },
             destination: Endpoint { address: ip.destination, port: u16::from_be_bytes([fixed[2], fixed[3]]) },
@@ -98,5 +103,6 @@ fn segment<const AT: usize>(bytes: &[u8], ip: &Ip, len: usize) -> Option<TcpFram
             timestamps,
             ..Segment::default()
         },
-    })
+    });
+    Some(())
 }

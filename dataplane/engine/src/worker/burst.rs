@@ -10,20 +10,28 @@ use crate::pace::{Offer, Pacing};
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Parsed, TcpFrame};
+use crate::wire::{self, Parsed, TcpFrame, Untracked};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
-    parsed: ArrayVec<Parsed, BURST>,
+    /// As many as there are frames count.
+    parsed: Box<[Parsed; BURST]>,
     /// Flow hashes of the TCP frames; zero for others.
     hashes: ArrayVec<u64, BURST>,
+    /// Flows that were known before the burst.
+    flows: ArrayVec<Option<FlowId>, BURST>,
 }
 
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
-        Arrivals { frames: Burst::new(), parsed: ArrayVec::new(), hashes: ArrayVec::new() }
+        Arrivals {
+            frames: Burst::new(),
+            parsed: Box::new([Parsed::Untracked(Untracked::OtherEtherType); BURST]),
+            hashes: ArrayVec::new(),
+            flows: ArrayVec::new(),
+        }
     }
 
     /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog.
@@ -37,23 +45,25 @@ impl<F: Frame> Arrivals<F> {
         io.rx(side, &mut self.frames);
         let received = self.frames.len();
         core.tally.received[side as usize] += received as u64;
-        for frame in &self.frames {
+        for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
             core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
-            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
+            wire::parse_into(frame.bytes(), frame.wire_len(), parsed);
         }
         self.hash(core);
-        for ((frame, parsed), hash) in self.frames.drain(..).zip(&self.parsed).zip(&self.hashes) {
-            core.handle(side, frame, parsed, *hash, models);
+        self.look_up(side, core);
+        let known = self.hashes.iter().zip(&self.flows);
+        for ((frame, parsed), (hash, flow)) in self.frames.drain(..).zip(self.parsed.iter()).zip(known) {
+            core.handle(side, frame, parsed, *hash, *flow, models);
         }
-        self.parsed.clear();
         self.hashes.clear();
+        self.flows.clear();
         received
     }
 
     /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
     /// waited for.
     fn hash(&mut self, core: &Core<F>) {
-        let tuples = self.parsed.iter().map(|parsed| match parsed {
+        let tuples = self.parsed[..self.frames.len()].iter().map(|parsed| match parsed {
             Parsed::Tcp(tcp) => Some(&tcp.tuple),
             Parsed::Untracked(_) | Parsed::Malformed(_) => None,
         });
@@ -65,10 +75,34 @@ impl<F: Frame> Arrivals<F> {
             core.flows.prefetch_entry(*hash);
         }
     }
+
+    /// Finds the flows, and asks for the memory of the paced ones.
+    fn look_up(&mut self, side: Side, core: &Core<F>) {
+        for (parsed, hash) in self.parsed.iter().zip(&self.hashes) {
+            let flow = match parsed {
+                Parsed::Tcp(tcp) => core.flows.find_by(*hash, |key| tcp.tuple.is_outbound(side, key)),
+                Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+            };
+            if let Some(pacing) = &core.pacing
+                && let Some(paced) = flow.and_then(|flow| core.flows.get(flow)?.paced)
+            {
+                pacing.prefetch(paced);
+            }
+            self.flows.push(flow);
+        }
+    }
 }
 
 impl<F: Frame> Core<F> {
-    fn handle(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
+    fn handle(
+        &mut self,
+        side: Side,
+        frame: F,
+        parsed: &Parsed,
+        hash: u64,
+        known: Option<FlowId>,
+        models: &ModelSet,
+    ) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
             return;
@@ -76,7 +110,7 @@ impl<F: Frame> Core<F> {
         match parsed {
             Parsed::Untracked(_) => self.forward(side, frame, Verdict::Untracked),
             Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
-            Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
+            Parsed::Tcp(tcp) => match known.map_or_else(|| self.find_or_establish(side, hash, tcp), |id| Ok(Some(id))) {
                 Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
                 Ok(None) => self.forward(side, frame, Verdict::Untracked),
                 Err(verdict) => self.forward(side, frame, verdict),
@@ -84,7 +118,8 @@ impl<F: Frame> Core<F> {
         }
     }
 
-    /// The flow of a TCP frame: known, established by this very frame, or none yet. The verdict on the frame when
+    /// The flow of a TCP frame that was not known when the burst began: established by an earlier frame of it, by this
+    /// very one, or not yet. The verdict on the frame when
     /// there is no room for it.
     fn find_or_establish(
         &mut self,
