@@ -17,6 +17,7 @@ pub mod hash;
 pub mod io;
 pub mod models;
 pub mod pace;
+pub mod probe;
 pub mod rule;
 pub mod sampler;
 pub mod time;

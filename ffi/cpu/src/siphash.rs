@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn a_lane_does_not_depend_on_its_neighbours() {
         let key = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
-        let messages: Vec<TwoWords> = (0..37u64).map(|i| [i.wrapping_mul(0x9e37_79b9_7f4a_7c15), i << 56]).collect();
+        let messages: Vec<TwoWords> =
+            (0..37u64).map(|i| [i.wrapping_mul(0x9e37_79b9_7f4a_7c15), i << 56]).collect();
         let mut together = vec![0; messages.len()];
         siphash13_two_words(key, &messages, &mut together);
         for (message, hash) in messages.iter().zip(&together) {

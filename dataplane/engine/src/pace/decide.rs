@@ -9,6 +9,7 @@ use crate::flow::{FlowEntry, Table};
 use crate::guard::Limit;
 use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
+use crate::probe::Probe;
 use crate::rule::Evidence;
 use crate::sampler::Sample;
 use crate::time::{BitsPerSec, Ns};
@@ -22,19 +23,6 @@ use weir_snapshot::Scratch;
 const ENDS_PER_TURN: usize = 32;
 /// An interval that lacks an RTT sample is looked at again after this fraction of its age.
 const WAIT_FRACTION: u64 = 4;
-
-/// Watches inference from outside, for a caller that has a clock. Every method does nothing by default.
-pub trait Probe {
-    /// Inputs are about to be gathered and quantised, and a network run.
-    fn inference_begin(&mut self) {}
-    /// The network has been run over this many rows, and its actions are about to be applied.
-    fn inference_end(&mut self, rows: usize) {
-        let _ = rows;
-    }
-}
-
-/// Watches nothing.
-impl Probe for () {}
 
 /// Flows whose interval ended this turn and whose network has yet to speak: one group per live weight set.
 #[derive(Debug)]

@@ -22,8 +22,6 @@ mod held;
 mod pacer;
 mod settings;
 
-pub use decide::Probe;
-
 use crate::config::{EngineConfig, PacingConfig};
 use crate::counters::WorkerStats;
 use crate::flow::{FlowId, PacedId};

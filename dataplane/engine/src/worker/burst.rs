@@ -7,6 +7,7 @@ use crate::flow::{FlowEntry, FlowId};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
+use crate::probe::{Probe, Stage};
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
@@ -41,20 +42,28 @@ impl<F: Frame> Arrivals<F> {
         io: &mut Io,
         core: &mut Core<F>,
         models: &ModelSet,
+        probe: &mut impl Probe,
     ) -> usize {
         io.rx(side, &mut self.frames);
+        probe.stage(Stage::Receive);
         let received = self.frames.len();
         core.tally.received[side as usize] += received as u64;
         for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
             core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
             wire::parse_into(frame.bytes(), frame.wire_len(), parsed);
         }
+        probe.stage(Stage::Parse);
         self.hash(core);
         self.look_up(side, core);
+        probe.stage(Stage::LookUp);
         let known = self.hashes.iter().zip(&self.flows);
         for ((frame, parsed), (hash, flow)) in self.frames.drain(..).zip(self.parsed.iter()).zip(known) {
             core.handle(side, frame, parsed, *hash, *flow, models);
         }
+        probe.stage(match side {
+            Side::Inside => Stage::Pace,
+            Side::Outside => Stage::Acknowledge,
+        });
         self.hashes.clear();
         self.flows.clear();
         received
@@ -110,11 +119,13 @@ impl<F: Frame> Core<F> {
         match parsed {
             Parsed::Untracked(_) => self.forward(side, frame, Verdict::Untracked),
             Parsed::Malformed(_) => self.forward(side, frame, Verdict::Malformed),
-            Parsed::Tcp(tcp) => match known.map_or_else(|| self.find_or_establish(side, hash, tcp), |id| Ok(Some(id))) {
-                Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
-                Ok(None) => self.forward(side, frame, Verdict::Untracked),
-                Err(verdict) => self.forward(side, frame, verdict),
-            },
+            Parsed::Tcp(tcp) => {
+                match known.map_or_else(|| self.find_or_establish(side, hash, tcp), |id| Ok(Some(id))) {
+                    Ok(Some(id)) => self.handle_tracked(side, frame, id, hash, tcp, models),
+                    Ok(None) => self.forward(side, frame, Verdict::Untracked),
+                    Err(verdict) => self.forward(side, frame, verdict),
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 mod backlog;
 mod burst;
 
-pub use crate::pace::Probe;
+pub use crate::probe::{Probe, Stage};
 
 use crate::config::EngineConfig;
 use crate::counters::WorkerStats;
@@ -108,7 +108,7 @@ impl<F: Frame> Worker<F> {
         self.turn_probed(now, io, models, &mut ())
     }
 
-    /// As [`turn`](Worker::turn), and tells `probe` when inference begins and ends.
+    /// As [`turn`](Worker::turn), and tells `probe` how it goes on.
     pub fn turn_probed<Io: PacketIo<Frame = F>>(
         &mut self,
         now: Ns,
@@ -121,23 +121,28 @@ impl<F: Frame> Worker<F> {
         let intervals_before = core.stats.intervals;
         let set = models.borrow();
         core.release();
+        probe.stage(Stage::Release);
         let mut received = 0;
         // Acknowledgements first: what they say is known when the data behind them is paced.
         for side in [Side::Outside, Side::Inside] {
-            received += self.arrivals.receive(side, io, core, set);
+            received += self.arrivals.receive(side, io, core, set, probe);
         }
         if let Some(pacing) = &mut core.pacing {
             pacing.end_intervals(core.now, &core.flows, set, &mut core.stats, probe);
         }
+        probe.stage(Stage::Decide);
         let seen = self.models_seen.replace(models.version());
         // The set that the worker starts with is no swap.
         core.stats.swaps_seen += u64::from(seen.is_some() && seen != self.models_seen);
         let sent = core.send(io);
+        probe.stage(Stage::Send);
         core.sweep();
         self.flush_samples();
         models.quiesce();
         let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
-        self.core.report(received, sent, busy)
+        let report = self.core.report(received, sent, busy);
+        probe.stage(Stage::Keep);
+        report
     }
 
     /// One iteration of a stop: receives nothing, lets what is held leave in its time. Over when the report says that

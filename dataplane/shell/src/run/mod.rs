@@ -13,6 +13,8 @@ mod models;
 #[cfg(feature = "dpdk")]
 mod poll;
 mod replay;
+#[cfg(feature = "dpdk")]
+mod stages;
 
 use crate::config::{self, PortsPlan};
 use crate::models::build_all;
