@@ -11,7 +11,7 @@ mod table;
 
 pub use entry::{FlowEntry, PacedId};
 pub use half_open::{HalfOpen, Seed};
-pub use table::{FlowId, Full, Table};
+pub use table::{FlowId, Full, Hint, Table};
 
 /// The signature of a hash in a bucket: its upper 16 bits, which choose no bucket. Zero is kept for "empty".
 #[inline]

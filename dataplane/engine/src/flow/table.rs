@@ -25,6 +25,10 @@ pub struct FlowId {
     generation: u32,
 }
 
+/// Where an entry most likely is.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint(u32);
+
 /// The table has no room for a new flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -105,25 +109,39 @@ impl<E: Default> Table<E> {
         weir_cpu::prefetch_element_read(&self.buckets, self.first_bucket(hash));
     }
 
-    /// Second pass: reads that bucket and asks for the entry that `hash` most likely means.
+    /// Second pass: reads that bucket and asks for the entry that `hash` most likely means. Gives a hint for
+    /// [`find_by`](Table::find_by).
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
+    pub fn prefetch_entry(&self, hash: u64) -> Hint {
         let bucket = &self.buckets[self.first_bucket(hash)];
         let found = matches(&bucket.signatures, signature_of(hash));
-        if let Some(&slot) = bucket.slots.get(found.trailing_zeros() as usize) {
-            weir_cpu::prefetch_element_write(&self.slots, slot as usize);
-        }
+        // A mask of nothing points behind the ways: slot 0 then, which is as wrong as any.
+        let slot = bucket.slots.get(found.trailing_zeros() as usize).copied().unwrap_or_default();
+        weir_cpu::prefetch_element_write(&self.slots, slot as usize);
+        Hint(slot)
     }
 
     /// The flow with this key. `hash` must be the flow hash of `key`.
     #[inline]
     pub fn find(&self, hash: u64, key: &Tuple) -> Option<FlowId> {
-        self.find_by(hash, |tenant| tenant == key)
+        self.find_slowly(hash, |tenant| tenant == key)
     }
 
-    /// The flow whose key is the one that `is_key` accepts. `hash` must be that key's flow hash.
+    /// The flow whose key is the one that `is_key` accepts. `hash` must be that key's flow hash, `hint` what the second
+    /// pass said of it.
     #[inline]
-    pub fn find_by(&self, hash: u64, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
+    pub fn find_by(&self, hash: u64, hint: Hint, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
+        if let Some(tenant) = self.slots.get(hint.0 as usize)
+            && tenant.hash == hash
+            && !tenant.generation.is_multiple_of(2)
+            && is_key(&tenant.key)
+        {
+            return Some(FlowId { slot: hint.0, generation: tenant.generation });
+        }
+        self.find_slowly(hash, is_key)
+    }
+
+    fn find_slowly(&self, hash: u64, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
         let first = self.first_bucket(hash);
         self.find_in(first, hash, &is_key).or_else(|| {
             if self.buckets[first].sent_away == 0 {

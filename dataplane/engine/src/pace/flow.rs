@@ -33,6 +33,7 @@ pub(super) enum Governor {
 
 /// One paced flow: its interval, its governor, its clock, and the queue of what it holds.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct PacedFlow {
     pub(super) detail: Detail,
     pub(super) governor: Governor,

@@ -100,6 +100,10 @@ impl SackBlocks {
     /// Forty bytes of options hold no more.
     pub const MAX: usize = 4;
 
+    /// None.
+    pub const NONE: SackBlocks =
+        SackBlocks { blocks: [SackBlock { start: 0, end: 0 }; SackBlocks::MAX], len: 0 };
+
     /// The blocks, in order.
     #[inline]
     pub fn as_slice(&self) -> &[SackBlock] {

@@ -3,7 +3,7 @@
 use super::Core;
 use super::backlog::Backlog;
 use crate::counters::WorkerStats;
-use crate::flow::{FlowEntry, FlowId};
+use crate::flow::{FlowEntry, FlowId, Hint};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
@@ -21,6 +21,8 @@ pub(super) struct Arrivals<F> {
     parsed: Box<[Parsed; BURST]>,
     /// Flow hashes of the TCP frames; zero for others.
     hashes: ArrayVec<u64, BURST>,
+    /// Where their flows most likely are.
+    hints: ArrayVec<Hint, BURST>,
     /// Flows that were known before the burst.
     flows: ArrayVec<Option<FlowId>, BURST>,
 }
@@ -31,6 +33,7 @@ impl<F: Frame> Arrivals<F> {
             frames: Burst::new(),
             parsed: Box::new([Parsed::Untracked(Untracked::OtherEtherType); BURST]),
             hashes: ArrayVec::new(),
+            hints: ArrayVec::new(),
             flows: ArrayVec::new(),
         }
     }
@@ -48,10 +51,12 @@ impl<F: Frame> Arrivals<F> {
         probe.stage(Stage::Receive);
         let received = self.frames.len();
         core.tally.received[side as usize] += received as u64;
+        let mut bytes = 0;
         for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
-            core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
+            bytes += u64::from(frame.wire_len());
             wire::parse_into(frame.bytes(), frame.wire_len(), parsed);
         }
+        core.tally.received_bytes[side as usize] += bytes;
         probe.stage(Stage::Parse);
         self.hash(core);
         self.look_up(side, core);
@@ -80,16 +85,14 @@ impl<F: Frame> Arrivals<F> {
         for hash in &self.hashes {
             core.flows.prefetch(*hash);
         }
-        for hash in &self.hashes {
-            core.flows.prefetch_entry(*hash);
-        }
+        self.hints.extend(self.hashes.iter().map(|hash| core.flows.prefetch_entry(*hash)));
     }
 
     /// Finds the flows, and asks for the memory of the paced ones.
     fn look_up(&mut self, side: Side, core: &Core<F>) {
-        for (parsed, hash) in self.parsed.iter().zip(&self.hashes) {
+        for ((parsed, hash), hint) in self.parsed.iter().zip(&self.hashes).zip(self.hints.drain(..)) {
             let flow = match parsed {
-                Parsed::Tcp(tcp) => core.flows.find_by(*hash, |key| tcp.tuple.is_outbound(side, key)),
+                Parsed::Tcp(tcp) => core.flows.find_by(*hash, hint, |key| tcp.tuple.is_outbound(side, key)),
                 Parsed::Untracked(_) | Parsed::Malformed(_) => None,
             };
             if let Some(pacing) = &core.pacing
@@ -243,8 +246,10 @@ fn acknowledge<F: Frame>(
         _ => entry.track.on_ack(None, &tcp.segment, now),
     };
     let Acked { lost_bytes, spurious_bytes, ece, reordered, .. } = acked;
-    stats.lost_bytes += u64::from(lost_bytes);
-    stats.spurious_bytes += u64::from(spurious_bytes);
-    stats.reordered += u64::from(reordered);
-    stats.ecn_echoes += u64::from(ece);
+    if lost_bytes | spurious_bytes != 0 || ece || reordered {
+        stats.lost_bytes += u64::from(lost_bytes);
+        stats.spurious_bytes += u64::from(spurious_bytes);
+        stats.reordered += u64::from(reordered);
+        stats.ecn_echoes += u64::from(ece);
+    }
 }

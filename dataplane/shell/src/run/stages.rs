@@ -6,6 +6,8 @@ use weir_engine::worker::{Probe, Stage};
 /// One turn in so many is timed stage by stage: thirteen readings of the counter are 2 ns a frame of a full turn, and
 /// one turn in 64 tells as much as all.
 const SAMPLED_EVERY: u32 = 64;
+/// A step of this many ticks, some 100 us, is an interruption: that turn tells nothing about stages.
+const INTERRUPTED: u64 = 1 << 18;
 /// Readings for the cost of one: the least of so many is without interruption.
 const CALIBRATION: usize = 1_000;
 
@@ -20,6 +22,8 @@ pub(super) struct StageClock {
     inference_began: u64,
     /// What one reading costs, in ticks.
     own: u64,
+    /// Of the turn under way.
+    present: [u64; Stage::COUNT],
     turn: u32,
     timing: bool,
     last: u64,
@@ -36,6 +40,7 @@ impl StageClock {
             inference: 0,
             inference_began: 0,
             own: own.0,
+            present: [0; Stage::COUNT],
             turn: 0,
             timing: false,
             last: 0,
@@ -47,14 +52,18 @@ impl StageClock {
         self.turn = self.turn.wrapping_add(1);
         self.timing = self.turn.is_multiple_of(SAMPLED_EVERY);
         if self.timing {
+            self.present = [0; Stage::COUNT];
             self.last = tsc();
         }
     }
 
     /// It has ended, with so many frames received.
     pub(super) fn end_turn(&mut self, received: usize) {
-        if self.timing {
+        if self.timing && self.present.iter().all(|ticks| *ticks < INTERRUPTED) {
             self.frames += received as u64;
+            for (sum, ticks) in self.stages.iter_mut().zip(self.present) {
+                *sum += ticks;
+            }
         }
     }
 }
@@ -65,7 +74,7 @@ impl Probe for StageClock {
         if self.timing {
             let now = tsc();
             let spent = now.saturating_sub(self.last).saturating_sub(self.own);
-            self.stages[stage as usize] += spent;
+            self.present[stage as usize] += spent;
             self.last = now;
         }
     }
