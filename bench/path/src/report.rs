@@ -79,6 +79,12 @@ impl Report<'_> {
             self.group(&mut text, group);
         }
         self.slopes(&mut text);
+        put!(
+            text,
+            "\nbytes a flow: {} tracked, {} more while paced",
+            weir_engine::flow::FLOW_BYTES,
+            weir_engine::pace::PACED_FLOW_BYTES
+        );
         for fault in self.faults() {
             put!(text, "FAULT: {fault}");
         }

@@ -64,18 +64,16 @@ impl FlowHasher {
         tuples: impl Iterator<Item = Option<&'a Tuple>> + Clone,
         hashes: &mut ArrayVec<u64, BURST>,
     ) {
-        let mut messages = [weir_cpu::TwoWords::default(); BURST];
-        let mut count = 0;
-        let mut odd = false;
-        for (message, tuple) in messages.iter_mut().zip(tuples.clone()) {
+        let mut messages = weir_cpu::TwoWords::<BURST>::default();
+        let (mut count, mut odd) = (0, false);
+        for ((first, last), tuple) in messages.first.iter_mut().zip(&mut messages.last).zip(tuples.clone()) {
             match tuple {
-                Some(tuple) if tuple.version == IpVersion::V4 => *message = ipv4_message(tuple),
+                Some(tuple) if tuple.version == IpVersion::V4 => [*first, *last] = ipv4_message(tuple),
                 _ => odd = true,
             }
             count += 1;
         }
-        let mut together = [0; BURST];
-        weir_cpu::siphash13_two_words(self.key, &messages[..count], &mut together);
+        let together = weir_cpu::siphash13_two_words(self.key, &messages);
         hashes.extend(together.into_iter().take(count));
         if odd {
             for (hash, tuple) in hashes.iter_mut().zip(tuples) {
@@ -90,7 +88,7 @@ impl FlowHasher {
 
 /// What [`FlowHasher::hash`] hashes for IPv4, as two words: endpoints of 48 bits, the lesser first, in network order.
 #[inline]
-fn ipv4_message(tuple: &Tuple) -> weir_cpu::TwoWords {
+fn ipv4_message(tuple: &Tuple) -> [u64; 2] {
     const LEN: u64 = 12;
     let end = |end: &Endpoint| {
         let [a, b, c, d, ..] = end.address;

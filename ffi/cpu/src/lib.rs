@@ -1,17 +1,20 @@
 //! Safe wrappers for what the packet path asks of the processor itself: prefetch hints, the time-stamp counter,
-//! the spin hint, and on which core a thread runs; and for a keyed hash over a burst. No DPDK.
+//! the spin hint, and on which core a thread runs; and a keyed hash and a search over several values
+//! at once. No DPDK.
 //!
 //! On x86-64 these are single instructions. Elsewhere prefetch does nothing and the counter is the kernel's
 //! `CLOCK_MONOTONIC_RAW`, so the crates above build and are right, only slower.
 #![allow(unsafe_code, reason = "intrinsics: each call states why it cannot harm")]
 
 mod affinity;
+mod lanes;
 mod model;
 mod prefetch;
 mod siphash;
 mod tsc;
 
 pub use affinity::{CpuError, allowed_cpus, current_cpu, pin_current_thread};
+pub use lanes::equal_lanes;
 pub use model::cpu_model;
 pub use prefetch::{
     CACHE_LINE, prefetch_element_read, prefetch_element_write, prefetch_read, prefetch_write,

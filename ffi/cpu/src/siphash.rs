@@ -4,48 +4,55 @@
 /// Messages hashed side by side.
 const LANES: usize = 8;
 
-/// A message of 8 to 15 bytes as SipHash takes it: the first eight, then the rest with the length in the top byte, each
-/// as a little-endian word.
-pub type TwoWords = [u64; 2];
+/// Messages of 8 to 15 bytes as SipHash takes them, column by column: the first eight bytes, then the rest with the
+/// length in the top byte, each as a little-endian word.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct TwoWords<const N: usize> {
+    /// First words.
+    pub first: [u64; N],
+    /// Last words.
+    pub last: [u64; N],
+}
 
-/// Hashes `messages` under `key`, each into its place in `hashes`; what is longer of the two is left alone beyond the
-/// other's end. The same on every processor.
-pub fn siphash13_two_words(key: [u64; 2], messages: &[TwoWords], hashes: &mut [u64]) {
-    for (messages, hashes) in messages.chunks(LANES).zip(hashes.chunks_mut(LANES)) {
-        let (mut first, mut last) = ([0; LANES], [0; LANES]);
-        for ((first, last), message) in first.iter_mut().zip(&mut last).zip(messages) {
-            [*first, *last] = *message;
-        }
-        let mut out = [0; LANES];
-        lanes(key, &first, &last, &mut out);
-        for (hash, out) in hashes.iter_mut().zip(out) {
-            *hash = out;
-        }
+impl<const N: usize> Default for TwoWords<N> {
+    fn default() -> TwoWords<N> {
+        TwoWords { first: [0; N], last: [0; N] }
     }
 }
 
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-fn lanes(key: [u64; 2], first: &[u64; LANES], last: &[u64; LANES], out: &mut [u64; LANES]) {
-    #[target_feature(enable = "avx512f,avx512vl")]
-    fn wide(key: [u64; 2], first: &[u64; LANES], last: &[u64; LANES], out: &mut [u64; LANES]) {
-        portable(key, first, last, out);
-    }
+/// The hashes of `N` messages under `key`, the same on every processor. `N` is a multiple of 8.
+#[inline]
+pub fn siphash13_two_words<const N: usize>(key: [u64; 2], messages: &TwoWords<N>) -> [u64; N] {
+    const { assert!(N.is_multiple_of(LANES)) };
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
         // SAFETY: the processor has what the function is compiled for.
-        unsafe { wide(key, first, last, out) }
-    } else {
-        portable(key, first, last, out);
+        return unsafe { wide(key, messages) };
     }
+    portable(key, messages)
 }
 
-#[cfg(any(not(target_arch = "x86_64"), miri))]
-fn lanes(key: [u64; 2], first: &[u64; LANES], last: &[u64; LANES], out: &mut [u64; LANES]) {
-    portable(key, first, last, out);
+/// As [`portable`], compiled for wide registers and their rotation.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn wide<const N: usize>(key: [u64; 2], messages: &TwoWords<N>) -> [u64; N] {
+    portable(key, messages)
 }
 
 /// Written lane by lane so that the compiler makes vectors of it.
 #[inline(always)]
-fn portable(key: [u64; 2], first: &[u64; LANES], last: &[u64; LANES], out: &mut [u64; LANES]) {
+fn portable<const N: usize>(key: [u64; 2], messages: &TwoWords<N>) -> [u64; N] {
+    let mut hashes = [0; N];
+    let (first, last) = (messages.first.as_chunks().0, messages.last.as_chunks().0);
+    for ((out, first), last) in hashes.as_chunks_mut().0.iter_mut().zip(first).zip(last) {
+        *out = lanes(key, first, last);
+    }
+    hashes
+}
+
+#[inline(always)]
+fn lanes(key: [u64; 2], first: &[u64; LANES], last: &[u64; LANES]) -> [u64; LANES] {
     let mut v = [
         [key[0] ^ 0x736f_6d65_7073_6575; LANES],
         [key[1] ^ 0x646f_7261_6e64_6f6d; LANES],
@@ -61,9 +68,11 @@ fn portable(key: [u64; 2], first: &[u64; LANES], last: &[u64; LANES], out: &mut 
     for _ in 0..3 {
         round(&mut v);
     }
-    for (lane, out) in out.iter_mut().enumerate() {
-        *out = v[0][lane] ^ v[1][lane] ^ v[2][lane] ^ v[3][lane];
+    let [mut hashes, v1, v2, v3] = v;
+    for others in [v1, v2, v3] {
+        each(&mut hashes, &others, |hash, v| hash ^ v);
     }
+    hashes
 }
 
 #[inline(always)]
@@ -92,22 +101,24 @@ fn round([v0, v1, v2, v3]: &mut [[u64; LANES]; 4]) {
 mod tests {
     use super::*;
 
-    /// The engine holds the values against the crate `siphasher`; here, that every lane is alike.
+    /// The engine holds the values against the crate `siphasher`; here: that every lane is alike, whatever stands beside
+    /// it, and that wide registers change nothing.
     #[test]
     fn a_lane_does_not_depend_on_its_neighbours() {
         let key = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
-        let messages: Vec<TwoWords> =
-            (0..37u64).map(|i| [i.wrapping_mul(0x9e37_79b9_7f4a_7c15), i << 56]).collect();
-        let mut together = vec![0; messages.len()];
-        siphash13_two_words(key, &messages, &mut together);
-        for (message, hash) in messages.iter().zip(&together) {
-            let mut alone = [0];
-            siphash13_two_words(key, core::slice::from_ref(message), &mut alone);
-            assert_eq!(alone[0], *hash);
+        let mut together = TwoWords::<32>::default();
+        for (lane, (first, last)) in (0u64..).zip(together.first.iter_mut().zip(&mut together.last)) {
+            (*first, *last) = (lane.wrapping_mul(0x9e37_79b9_7f4a_7c15), lane << 56);
         }
-        let mut distinct = together.clone();
+        let hashes = siphash13_two_words(key, &together);
+        assert_eq!(hashes, portable(key, &together));
+        for lane in 0..32 {
+            let alone = TwoWords { first: [together.first[lane]; 8], last: [together.last[lane]; 8] };
+            assert_eq!(siphash13_two_words(key, &alone), [hashes[lane]; 8]);
+        }
+        let mut distinct = hashes.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
-        assert_eq!(distinct.len(), together.len());
+        assert_eq!(distinct.len(), hashes.len());
     }
 }

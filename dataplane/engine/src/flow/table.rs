@@ -15,6 +15,9 @@
 use super::{FlowEntry, WAYS, matches, signature_of};
 use crate::wire::Tuple;
 
+/// Bytes of a tracked flow, its share of the index aside.
+pub const FLOW_BYTES: usize = size_of::<Slot<FlowEntry>>();
+
 /// Ways per entry that the table makes, in quarters: 5/4, so at most four fifths are in use.
 const WAYS_PER_ENTRY_Q2: usize = 5;
 
@@ -63,7 +66,7 @@ struct Slot<E> {
 }
 
 // DESIGN: a tracked flow costs at most 128 bytes, and a bucket is one line.
-const _: () = assert!(size_of::<Slot<FlowEntry>>() == 128);
+const _: () = assert!(FLOW_BYTES == 128);
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 /// Flows by tuple, with an `E` each.

@@ -22,6 +22,8 @@ mod held;
 mod pacer;
 mod settings;
 
+pub use flow::PACED_FLOW_BYTES;
+
 use crate::config::{EngineConfig, PacingConfig};
 use crate::counters::WorkerStats;
 use crate::flow::{FlowId, PacedId};

@@ -106,3 +106,76 @@ fn segment<const AT: usize>(bytes: &[u8], ip: &Ip, len: usize, parsed: &mut Pars
     });
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::{Parsed, Untracked, parse, parse_any};
+    use proptest::prelude::*;
+
+    /// A common frame: which IP, whether with timestamps, how much payload, how much Ethernet padding.
+    fn common(v6: bool, timestamps: bool, payload: u16, padding: usize) -> Vec<u8> {
+        let tcp_len = 20 + if timestamps { 12 } else { 0 } + payload;
+        let mut frame = vec![2; 12];
+        if v6 {
+            frame.extend([0x86, 0xdd, 0x60, 0x20, 0, 0]);
+            frame.extend(tcp_len.to_be_bytes());
+            frame.extend([6, 64]);
+            frame.extend(1..=32);
+        } else {
+            frame.extend([0x08, 0, 0x45, 2]);
+            frame.extend((20 + tcp_len).to_be_bytes());
+            frame.extend([7, 7, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        }
+        frame.extend([0x12, 0x34, 0x01, 0xbb, 1, 2, 3, 4, 5, 6, 7, 8, if timestamps { 0x80 } else { 0x50 }, 0x18]);
+        frame.extend([0xff, 0, 0, 0, 0, 0]);
+        if timestamps {
+            frame.extend([1, 1, 8, 10, 1, 0, 0, 0, 2, 0, 0, 9]);
+        }
+        frame.resize(frame.len() + usize::from(payload) + padding, 0xaa);
+        frame
+    }
+
+    #[test]
+    fn common_frames_take_the_short_cut() {
+        for (v6, timestamps, payload, padding) in
+            [(false, false, 0, 6), (false, true, 1_448, 0), (true, false, 0, 0), (true, true, 9, 2)]
+        {
+            let frame = common(v6, timestamps, payload, padding);
+            let mut parsed = Parsed::Untracked(Untracked::OtherEtherType);
+            assert!(super::tcp(&frame, frame.len() as u32, &mut parsed));
+            let Parsed::Tcp(tcp) = parsed else { panic!("{parsed:?}") };
+            assert_eq!((tcp.segment.payload_len, tcp.segment.timestamps.is_some()), (payload, timestamps));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Bytes that both readings look at, changed, cut or left alone; most of what comes out is still nearly common.
+        #[test]
+        fn the_short_cut_says_what_the_general_parser_says(
+            (v6, timestamps): (bool, bool),
+            payload in 0..40u16,
+            padding in 0..8usize,
+            changes in prop::collection::vec((0..90usize, any::<u8>()), 0..3),
+            cut in prop::option::of(0..100usize),
+            beyond in 0..3_000u32,
+        ) {
+            let mut frame = common(v6, timestamps, payload, padding);
+            for (at, value) in changes {
+                if let Some(byte) = frame.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            frame.truncate(cut.unwrap_or(usize::MAX));
+            for wire_len in [frame.len() as u32, frame.len() as u32 + beyond, beyond] {
+                prop_assert_eq!(parse(&frame, wire_len), parse_any(&frame, wire_len));
+            }
+        }
+
+        #[test]
+        fn and_so_it_does_of_random_bytes(frame in prop::collection::vec(any::<u8>(), 0..120), wire_len in 0..200u32) {
+            prop_assert_eq!(parse(&frame, wire_len), parse_any(&frame, wire_len));
+        }
+    }
+}
