@@ -24,6 +24,9 @@ const STAGES: [(&str, &str, RGBColor); 9] = [
     ("keep", "sweep, counters", RGBColor(0x80, 0x60, 0xa0)),
 ];
 
+/// Room for the peers' names behind the bars, in bars.
+const LABELS: f64 = 0.75;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// Draws nanoseconds by stage for the first group's Weirs, with the peers as lines.
@@ -49,7 +52,7 @@ fn draw(path: &Path, paint: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<()> 
 
 fn paint_stages(root: &Area<'_>, group: &[&Outcome]) -> Result<()> {
     let bars: Vec<&&Outcome> = group.iter().filter(|outcome| outcome.subject.is_weir()).collect();
-    let peers: Vec<&&Outcome> = group.iter().filter(|outcome| !outcome.subject.is_weir()).collect();
+    let mut peers: Vec<&&Outcome> = group.iter().filter(|outcome| !outcome.subject.is_weir()).collect();
     let top = group.iter().map(|outcome| outcome.ns()).fold(10.0, f64::max) * 1.12;
     let (chart_area, legend) = root.split_horizontally(SIZE.0 - 190);
     let mut chart = ChartBuilder::on(&chart_area)
@@ -57,10 +60,11 @@ fn paint_stages(root: &Area<'_>, group: &[&Outcome]) -> Result<()> {
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(48)
-        .build_cartesian_2d(0.0..bars.len().max(1) as f64, 0.0..top)?;
+        .build_cartesian_2d(0.0..bars.len() as f64 + LABELS, 0.0..top)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
         .x_labels(0)
         .y_desc("ns of processor time per transmitted frame")
         .label_style((FONT, 13))
@@ -96,15 +100,21 @@ fn paint_stages(root: &Area<'_>, group: &[&Outcome]) -> Result<()> {
         let name = Text::new(outcome.subject.name(), (middle, 0.0), centred.clone());
         chart.draw_series([name])?;
     }
+    peers.sort_by(|a, b| a.ns().total_cmp(&b.ns()));
+    let mut free = 0.0;
     for peer in peers {
-        let height = peer.ns();
-        chart.draw_series([PathElement::new(
-            [(0.0, height), (bars.len() as f64, height)],
-            DARK.stroke_width(1),
+        let (height, end) = (peer.ns(), bars.len() as f64);
+        chart
+            .draw_series([PathElement::new([(0.0, height), (end, height)], DARK.mix(0.6).stroke_width(1))])?;
+        // Names of peers that cost nearly the same stand above each other.
+        let at = height.max(free);
+        free = at + top / 30.0;
+        let style = (FONT, 13).into_font().color(&DARK).pos(Pos::new(HPos::Left, VPos::Center));
+        chart.draw_series([Text::new(
+            format!("{} {height:.1}", peer.subject.name()),
+            (end + 0.02, at),
+            style,
         )])?;
-        let label = format!("{} {height:.1}", peer.subject.name());
-        let style = (FONT, 12).into_font().color(&DARK).pos(Pos::new(HPos::Left, VPos::Bottom));
-        chart.draw_series([Text::new(label, (0.01, height), style)])?;
     }
     for (row, (name, colour)) in STAGES
         .iter()

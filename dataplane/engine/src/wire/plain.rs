@@ -126,7 +126,22 @@ mod tests {
             frame.extend((20 + tcp_len).to_be_bytes());
             frame.extend([7, 7, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
         }
-        frame.extend([0x12, 0x34, 0x01, 0xbb, 1, 2, 3, 4, 5, 6, 7, 8, if timestamps { 0x80 } else { 0x50 }, 0x18]);
+        frame.extend([
+            0x12,
+            0x34,
+            0x01,
+            0xbb,
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+            8,
+            if timestamps { 0x80 } else { 0x50 },
+            0x18,
+        ]);
         frame.extend([0xff, 0, 0, 0, 0, 0]);
         if timestamps {
             frame.extend([1, 1, 8, 10, 1, 0, 0, 0, 2, 0, 0, 9]);
