@@ -31,9 +31,9 @@ pub(crate) struct Args {
     /// The program under test, built with DPDK.
     #[arg(long, default_value = "target/release/weir")]
     weir: PathBuf,
-    /// The trained model that Weir runs.
-    #[arg(long, default_value = "conf/models/aurora.onnx")]
-    model: PathBuf,
+    /// The configuration whose pacing and model Weir runs; rates are the bench's.
+    #[arg(long, default_value = "conf/demo.toml")]
+    demo: PathBuf,
     /// Where table, JSON and figures go.
     #[arg(long, default_value = "out/bench")]
     out: PathBuf,
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 
 /// Whether every check held.
 fn run(args: &Args) -> Result<bool> {
-    for needed in [&args.weir, &args.model, &args.peers.join("l3fwd"), &args.peers.join("libweirgen.so")] {
+    for needed in [&args.weir, &args.demo, &args.peers.join("l3fwd"), &args.peers.join("libweirgen.so")] {
         needed
             .metadata()
             .with_context(|| format!("{} is missing: run `make bench-path`", needed.display()))?;

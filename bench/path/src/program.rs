@@ -151,6 +151,12 @@ fn weir(
     fs::write(&config, configuration(args, subject, traffic, ports)?)?;
     let mut command = Command::new(&args.weir);
     command.arg("run").arg(&config);
+    if subject != Subject::Forward {
+        let floor = FLOOR_BPS / u64::from(traffic.flows);
+        for (key, rate) in [("rate_min", floor), ("rate_start", floor), ("rate_max", 10 * FLOOR_BPS)] {
+            command.arg("--set").arg(format!("pacing.{key}={rate}bps"));
+        }
+    }
     // It lets no plugin be named; loaded beforehand the driver is there when EAL looks.
     command.env("LD_PRELOAD", fs::canonicalize(args.peers.join("libweirgen.so"))?);
     // Tables on huge pages: transparent ones, which glibc asks for when told so.
@@ -160,7 +166,6 @@ fn weir(
 
 fn configuration(args: &Args, subject: Subject, traffic: &Traffic, ports: &[String; 2]) -> Result<String> {
     let flows_max = traffic.flows + traffic.flows / 8 + 1_024;
-    let floor = FLOOR_BPS / u64::from(traffic.flows);
     let mut text = format!(
         r#"[eal]
 hugepages = true
@@ -188,42 +193,29 @@ listen = "{LISTEN}"
         outside = ports[1],
     );
     if subject != Subject::Forward {
-        let _ = write!(
-            text,
-            r#"[pacing]
-rule = "bbr_lite"
-{model}
-rate_min = "{floor}bps"
-rate_max = "100Gbps"
-rate_start = "{floor}bps"
-control_share = 0.02
-sample_share = 0.1
-mark_delay = "10ms"
-delay_max = "100ms"
-flow_held_bytes_max = "1MiB"
-pin = "interval"
-"#,
-            model = if subject == Subject::Model { "model = \"aurora\"" } else { "" },
-        );
+        text.push_str(&pacing(args, subject)?);
     }
-    if subject == Subject::Model {
-        let file = fs::canonicalize(&args.model)?;
-        let _ = write!(
-            text,
-            r#"[[model]]
-name = "aurora"
-function = "pacing"
-file = "{}"
-precision = "8bit"
-history = 10
-inputs = [
-  {{ feature = "sent_latency_inflation", scale = 1.0, offset = 0.0, clip = [-1.0, 1.0] }},
-  {{ feature = "latency_ratio", scale = 1.0, offset = 0.0, clip = [1.0, 5.0] }},
-  {{ feature = "send_ratio", scale = 1.0, offset = 0.0, clip = [0.0, 4.0] }},
-]
-"#,
-            file.display()
-        );
+    Ok(text)
+}
+
+/// The sections `[pacing]` and `[[model]]` of the demo's configuration, without the model for a run under the rule.
+fn pacing(args: &Args, subject: Subject) -> Result<String> {
+    let demo =
+        fs::read_to_string(&args.demo).with_context(|| format!("cannot read {}", args.demo.display()))?;
+    let folder = fs::canonicalize(&args.demo)?.parent().map(Path::to_owned).unwrap_or_default();
+    let mut section = "";
+    let mut text = String::new();
+    for line in demo.lines() {
+        if line.starts_with('[') {
+            section = line.split(']').next().unwrap_or("");
+        }
+        let of_model = section == "[[model" || line.starts_with("model =");
+        if (section == "[pacing" || of_model) && (subject == Subject::Model || !of_model) {
+            let line = line.replace("\"models/", &format!("\"{}/models/", folder.display()));
+            text.push_str(&line);
+            text.push('\n');
+        }
     }
+    anyhow::ensure!(text.contains("[pacing]"), "{} has no section [pacing]", args.demo.display());
     Ok(text)
 }

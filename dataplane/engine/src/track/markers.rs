@@ -95,7 +95,8 @@ impl Markers {
         if good == 0 {
             return None;
         }
-        let rtt = |slot: usize| if good & (1 << slot) != 0 { self.left_at[slot].until(at) } else { Ns::NEVER };
+        let rtt =
+            |slot: usize| if good & (1 << slot) != 0 { self.left_at[slot].until(at) } else { Ns::NEVER };
         Some((0..MARKERS).map(rtt).fold(Ns::NEVER, Ns::min))
     }
 }
