@@ -56,7 +56,7 @@ unit:
 
 .PHONY: loom
 loom:
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --release
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --test loom_steer --release
 
 .PHONY: dpdk
 dpdk:

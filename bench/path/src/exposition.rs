@@ -37,9 +37,10 @@ impl Scrape {
         self.0.iter().filter(|(sample, _)| of_name(sample)).map(|(_, value)| value).sum()
     }
 
-    /// Received + originated - verdicts - held: 0 where the books balance.
+    /// What came in, less what is accounted for: 0 where the books balance.
     pub(crate) fn missing(&self) -> f64 {
-        let come = self.sum("received_frames_total", "") + self.sum("originated_frames_total", "");
-        come - self.sum("verdicts_total", "") - self.sum("held_frames", "")
+        let of = |names: [&str; 3]| names.iter().map(|name| self.sum(name, "")).sum::<f64>();
+        of(["received_frames_total", "originated_frames_total", "steered_in_frames_total"])
+            - of(["verdicts_total", "held_frames", "steered_out_frames_total"])
     }
 }

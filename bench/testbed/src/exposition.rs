@@ -28,6 +28,14 @@ impl Scrape {
         Ok(scrape)
     }
 
+    /// What of it bears the label `key` with this value.
+    #[must_use]
+    pub fn only(&self, key: &str, value: &str) -> Scrape {
+        let bears = |sample: &&Sample| sample.labels.iter().any(|(k, v)| k == key && v == value);
+        let of = |samples: &Vec<Sample>| samples.iter().filter(bears).cloned().collect::<Vec<_>>();
+        Scrape(self.0.iter().map(|(name, samples)| (name.clone(), of(samples))).collect())
+    }
+
     /// The sum over all samples of `name`.
     ///
     /// # Errors

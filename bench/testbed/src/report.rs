@@ -135,10 +135,7 @@ fn counters(text: &mut String, trials: &[(&Trial, &Counters)]) {
         (counters.account.received + counters.account.originated).to_string()
     });
     row("accounted for (verdicts + held)", &|counters| counters.account.accounted().to_string());
-    row("missing", &|counters| {
-        let account = &counters.account;
-        (i128::from(account.received + account.originated) - i128::from(account.accounted())).to_string()
-    });
+    row("missing", &|counters| counters.account.missing().to_string());
 }
 
 /// Whether the model beats forwarding only; `None` if one of them did not run.

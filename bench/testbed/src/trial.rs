@@ -201,10 +201,10 @@ fn scrape(bed: &Bed, weir: &mut Option<Weir>) -> Result<Option<Counters>> {
     let (Some(weir), Some(netns)) = (weir, &bed.weir) else { return Ok(None) };
     let counters = Counters::of(&weir.scrape(netns)?)?;
     let account = &counters.account;
-    if !account.balanced() {
+    if !counters.balanced() {
         let (received, originated) = (account.received, account.originated);
         bail!(
-            "received {received} + originated {originated}, but {} accounted for: {account:?}",
+            "received {received} + originated {originated}, but {} accounted for: {counters:?}",
             account.accounted()
         );
     }

@@ -37,6 +37,10 @@ pub struct Account {
     pub received: u64,
     /// Frames that Weir made.
     pub originated: u64,
+    /// Frames that workers passed on to the workers whose they are.
+    pub steered_out: u64,
+    /// Frames that those have taken.
+    pub steered_in: u64,
     /// Frames inside at that moment.
     pub held: u64,
     /// Frames that ended, by verdict.
@@ -44,28 +48,49 @@ pub struct Account {
 }
 
 impl Account {
+    /// Picks it out of a scrape.
+    fn of(scrape: &Scrape) -> Result<Account> {
+        let whole = |name: &str| scrape.sum(name).map(|value| value as u64);
+        Ok(Account {
+            received: whole("weir_received_frames_total")?,
+            originated: whole("weir_originated_frames_total")?,
+            steered_out: whole("weir_steered_out_frames_total")?,
+            steered_in: whole("weir_steered_in_frames_total")?,
+            held: whole("weir_held_frames")?,
+            verdicts: whole_by(scrape, "weir_verdicts_total", "verdict")?,
+        })
+    }
+
     /// Frames whose whereabouts are known.
     pub fn accounted(&self) -> u64 {
         self.verdicts.values().sum::<u64>() + self.held
     }
 
+    /// Frames whose whereabouts are not known. A frame between two workers is in neither's books.
+    pub fn missing(&self) -> i128 {
+        i128::from(self.received + self.originated + self.steered_in)
+            - i128::from(self.accounted() + self.steered_out)
+    }
+
     /// Whether no frame is missing.
     pub fn balanced(&self) -> bool {
-        self.received + self.originated == self.accounted()
+        self.missing() == 0
     }
 
     /// Frames that Weir dropped on purpose or because a port was full.
     pub fn dropped(&self) -> u64 {
         let of = |verdict: &str| self.verdicts.get(verdict).copied().unwrap_or(0);
-        of("pace_full") + of("tx_full") + of("empty") + of("undrained")
+        of("pace_full") + of("tx_full") + of("empty") + of("undrained") + of("steer_full")
     }
 }
 
 /// Everything taken from one scrape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counters {
-    /// Frames.
+    /// Frames, over all workers.
     pub account: Account,
+    /// The same for each worker.
+    pub workers: Vec<Account>,
     /// Pacing decisions by what made them.
     pub decisions: BTreeMap<String, u64>,
     /// Evaluations of the network.
@@ -77,30 +102,36 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Whether no frame is missing, in all and with each worker.
+    pub fn balanced(&self) -> bool {
+        self.account.balanced() && self.workers.iter().all(Account::balanced)
+    }
+
     /// Picks what the demo reports out of a scrape.
     ///
     /// # Errors
     /// A metric is missing.
     pub fn of(scrape: &Scrape) -> Result<Counters> {
         let whole = |name: &str| scrape.sum(name).map(|value| value as u64);
-        let by = |name: &str, label: &str| -> Result<BTreeMap<String, u64>> {
-            Ok(scrape.by(name, label)?.into_iter().map(|(key, value)| (key, value as u64)).collect())
-        };
+        let workers: Vec<String> = scrape.by("weir_turns_total", "worker")?.into_keys().collect();
         let inferences = whole("weir_inferences_total")?;
         let seconds = scrape.sum("weir_inference_seconds_total")?;
         Ok(Counters {
-            account: Account {
-                received: whole("weir_received_frames_total")?,
-                originated: whole("weir_originated_frames_total")?,
-                held: whole("weir_held_frames")?,
-                verdicts: by("weir_verdicts_total", "verdict")?,
-            },
-            decisions: by("weir_pacing_decisions_total", "source")?,
+            account: Account::of(scrape)?,
+            workers: workers
+                .iter()
+                .map(|worker| Account::of(&scrape.only("worker", worker)))
+                .collect::<Result<_>>()?,
+            decisions: whole_by(scrape, "weir_pacing_decisions_total", "source")?,
             inferences,
             inference_ns: (inferences > 0).then(|| seconds * 1e9 / inferences as f64),
             marks: whole("weir_ecn_marks_total")?,
         })
     }
+}
+
+fn whole_by(scrape: &Scrape, name: &str, label: &str) -> Result<BTreeMap<String, u64>> {
+    Ok(scrape.by(name, label)?.into_iter().map(|(key, value)| (key, value as u64)).collect())
 }
 
 /// The `weir` to test: what `WEIR_BIN` names, else the one beside this program or its folder's parent.
@@ -199,7 +230,10 @@ mod tests {
     #[test]
     fn a_missing_frame_shows() {
         let verdicts = [("paced".to_owned(), 7), ("pace_full".to_owned(), 2)].into();
-        let mut account = Account { received: 10, originated: 0, held: 1, verdicts };
+        let mut account = Account { received: 10, held: 1, verdicts, ..Account::default() };
+        assert!(account.balanced());
+        // One more, on its way from a worker to another.
+        (account.received, account.steered_out) = (11, 1);
         assert!(account.balanced());
         assert_eq!(account.dropped(), 2);
         account.received += 1;

@@ -104,6 +104,7 @@ stats! {
     Gauge "flows_paced" "Flows with a pacing state." { paced_flows }
     Gauge "held_frames" "Frames that wait for their time." { held_frames }
     Gauge "backlog_frames" "Frames that wait for their port." { backlog_frames }
+    Gauge "steer_lane_frames" "Frames that other workers have passed on and that are not taken yet." { steer_lane_frames }
 }
 
 #[cfg(test)]

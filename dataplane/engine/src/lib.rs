@@ -20,6 +20,7 @@ pub mod pace;
 pub mod probe;
 pub mod rule;
 pub mod sampler;
+pub mod steer;
 pub mod time;
 pub mod track;
 pub mod verdict;

@@ -44,6 +44,8 @@ pub enum Draw {
     Control = 1,
     /// Whether its intervals become samples.
     Sample = 2,
+    /// Where in its cycle the flow's rule begins.
+    Phase = 3,
 }
 
 impl Draw {

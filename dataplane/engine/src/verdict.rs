@@ -1,11 +1,17 @@
 //! How a frame ended. Each frame that the engine received ends in exactly one [`Verdict`], and each verdict has
-//! one counter, so that at the end of any turn
+//! one counter, so that at the end of any turn of any worker
 //!
 //! ```text
-//! received + originated = sum over verdicts + held
+//! received + originated + steered in = sum over verdicts + held + steered out
 //! ```
 //!
-//! holds exactly ([`Tally::balanced`]).
+//! holds exactly ([`Tally::balanced`]). Steered frames are those that one worker received and another owns; the owner
+//! counts their verdict. A frame within a lane between two workers is out of the one's books and not yet in the
+//! other's: it is the difference of the sums of steered out and steered in. Summed over workers the equation holds
+//! too, and does so at every moment at which each worker's part is of the end of *one* of its turns, even though no
+//! two parts are of the same moment: it is a sum of equations. That is what a scrape asserts.
+
+use std::ops::AddAssign;
 
 /// The closed list of ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +37,8 @@ pub enum Verdict {
     Empty,
     /// Dropped: still held when the appliance stopped and the time to drain ran out.
     Undrained,
+    /// Dropped: its flow belongs to another worker, and the bounded lane to that one was full.
+    SteerFull,
 }
 
 impl Verdict {
@@ -38,7 +46,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 9] = [
+    pub const ALL: [Verdict; 10] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -48,6 +56,7 @@ impl Verdict {
         Verdict::TxFull,
         Verdict::Empty,
         Verdict::Undrained,
+        Verdict::SteerFull,
     ];
 
     /// Name as in metrics, status and logs.
@@ -62,6 +71,7 @@ impl Verdict {
             Verdict::TxFull => "tx_full",
             Verdict::Empty => "empty",
             Verdict::Undrained => "undrained",
+            Verdict::SteerFull => "steer_full",
         }
     }
 
@@ -91,6 +101,10 @@ pub struct Tally {
     pub sent_bytes: [u64; 2],
     /// Frames that Weir itself made.
     pub originated: u64,
+    /// Frames that another worker received, and that belong to this one.
+    pub steered_in: u64,
+    /// Frames that this worker received, and passed on to the one to which they belong.
+    pub steered_out: u64,
     /// Frames that ended, by verdict.
     pub ended: [u64; Verdict::COUNT],
     /// Frames inside the engine now: on the wheel or in a transmit backlog.
@@ -105,7 +119,24 @@ impl Tally {
 
     /// Whether every frame is accounted for.
     pub fn balanced(&self) -> bool {
-        self.received[0] + self.received[1] + self.originated == self.ended.iter().sum::<u64>() + self.held
+        self.received[0] + self.received[1] + self.originated + self.steered_in
+            == self.ended.iter().sum::<u64>() + self.held + self.steered_out
+    }
+}
+
+impl AddAssign<&Tally> for Tally {
+    fn add_assign(&mut self, other: &Tally) {
+        let add =
+            |sums: &mut [u64], more: &[u64]| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        add(&mut self.received, &other.received);
+        add(&mut self.received_bytes, &other.received_bytes);
+        add(&mut self.sent, &other.sent);
+        add(&mut self.sent_bytes, &other.sent_bytes);
+        add(&mut self.ended, &other.ended);
+        self.originated += other.originated;
+        self.steered_in += other.steered_in;
+        self.steered_out += other.steered_out;
+        self.held += other.held;
     }
 }
 
@@ -126,5 +157,21 @@ mod tests {
         assert!(!tally.balanced());
         tally.end(Verdict::Untracked);
         assert!(tally.balanced());
+    }
+
+    #[test]
+    fn a_steered_frame_changes_books_and_the_sum_holds_while_it_is_between_two() {
+        let mut gave = Tally { received: [3, 1], steered_out: 1, ..Tally::default() };
+        assert!(!gave.balanced());
+        gave.ended[Verdict::Forwarded as usize] = 3;
+        let mut took = Tally::default();
+        // Within the lane, then on the other's wheel.
+        for arrived in [0, 1] {
+            (took.steered_in, took.held) = (arrived, arrived);
+            let mut sum = gave;
+            sum += &took;
+            assert!(gave.balanced() && took.balanced() && sum.balanced());
+            assert_eq!(sum.steered_out - sum.steered_in, 1 - arrived);
+        }
     }
 }

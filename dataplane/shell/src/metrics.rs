@@ -3,8 +3,13 @@
 //! Every scrape builds its page from one consistent [`Report`] per worker, so that in any scrape
 //!
 //! ```text
-//! sum weir_received_frames_total + weir_originated_frames_total = sum weir_verdicts_total + sum weir_held_frames
+//!   weir_received_frames_total + weir_originated_frames_total + weir_steered_in_frames_total
+//! = weir_verdicts_total + weir_held_frames + weir_steered_out_frames_total
 //! ```
+//!
+//! holds over each worker's series, and therefore over all of them, although no two workers' reports are of the same
+//! moment. The last of each line differ in sum by the frames that are between two workers (or seem to be: a report may be
+//! older than the other's).
 //!
 //! No label has values that traffic can make: none is per flow, address or port number.
 
@@ -87,12 +92,22 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
             page.counter(name, help, &[("worker", worker), ("side", side.name())], value)?;
         }
     }
-    page.counter(
-        "originated_frames_total",
-        "Frames that Weir made.",
-        &[("worker", worker)],
-        tally.originated,
-    )?;
+    let by_worker = [
+        ("originated_frames_total", "Frames that Weir made.", tally.originated),
+        (
+            "steered_in_frames_total",
+            "Frames of the worker's own flows that another worker received.",
+            tally.steered_in,
+        ),
+        (
+            "steered_out_frames_total",
+            "Frames of another worker's flows that this one received and passed on.",
+            tally.steered_out,
+        ),
+    ];
+    for (name, help, value) in by_worker {
+        page.counter(name, help, &[("worker", worker)], value)?;
+    }
     for verdict in Verdict::ALL {
         let labels = [("worker", worker), ("verdict", verdict.name())];
         let ended = tally.ended[verdict as usize];

@@ -38,7 +38,7 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     match &plan.ports {
         PortsPlan::Devices([inside, outside]) => {
             println!("ports: inside {}, outside {}", inside.name(), outside.name());
-            println!("cores: control {}, worker {}", plan.cores.control, plan.cores.worker);
+            println!("cores: {}", plan.cores);
             let pages = if plan.eal.hugepages { "hugepages" } else { "ordinary pages" };
             println!("memory: {} MB of {pages}, {} frame buffers", plan.eal.memory_mb, plan.buffers());
         }

@@ -8,8 +8,8 @@ use weir_engine::worker::Stage;
 
 /// Counters of the engine besides its tally.
 const STATS: usize = size_of::<WorkerStats>() / size_of::<u64>();
-/// Received and sent frames and bytes by side; originated; held; verdicts.
-const TALLY: usize = 4 * 2 + 2 + Verdict::COUNT;
+/// Received and sent frames and bytes by side; originated; steered in and out; held; verdicts.
+const TALLY: usize = 4 * 2 + 4 + Verdict::COUNT;
 const LOOP: usize = 6 + Stage::COUNT;
 /// Words of a report.
 pub const WORDS: usize = TALLY + STATS + LOOP;
@@ -58,8 +58,7 @@ pub fn pack(tally: &Tally, stats: &WorkerStats, cycles: &LoopCycles) -> [u64; WO
         .iter()
         .copied()
         .for_each(&mut put);
-    put(tally.originated);
-    put(tally.held);
+    [tally.originated, tally.steered_in, tally.steered_out, tally.held].into_iter().for_each(&mut put);
     tally.ended.into_iter().for_each(&mut put);
     stats.each(|stat| put(stat.value));
     [cycles.busy, cycles.idle, cycles.inference].into_iter().for_each(&mut put);
@@ -75,7 +74,7 @@ impl Report {
         let mut take = || next.next().unwrap_or(0);
         let mut pair = || array::from_fn(|_| take());
         let (received, received_bytes, sent, sent_bytes) = (pair(), pair(), pair(), pair());
-        let (originated, held) = (take(), take());
+        let (originated, steered_in, steered_out, held) = (take(), take(), take(), take());
         let ended = array::from_fn(|_| take());
         let mut stats = Vec::with_capacity(STATS);
         WorkerStats::default().each(|stat| stats.push(Stat { value: take(), ..stat }));
@@ -89,7 +88,17 @@ impl Report {
             lag_max: take(),
         };
         Report {
-            tally: Tally { received, received_bytes, sent, sent_bytes, originated, ended, held },
+            tally: Tally {
+                received,
+                received_bytes,
+                sent,
+                sent_bytes,
+                originated,
+                steered_in,
+                steered_out,
+                ended,
+                held,
+            },
             stats,
             cycles,
         }

@@ -84,24 +84,29 @@ pub struct Status {
 #[derive(Clone)]
 pub struct Shared {
     status: Arc<Mutex<Status>>,
-    heartbeat: Arc<Mutex<Heartbeat>>,
-    board: BoardReader<WORDS>,
+    /// By worker index.
+    heartbeats: Arc<Mutex<Vec<Heartbeat>>>,
+    /// By worker index.
+    boards: Arc<[BoardReader<WORDS>]>,
     tsc_hz: u64,
 }
 
-/// When the worker was last seen to publish.
+/// When a worker was last seen to publish.
 struct Heartbeat {
     publication: u64,
     seen: Instant,
 }
 
 impl Shared {
-    /// Around one worker's board.
-    pub fn new(status: Status, board: BoardReader<WORDS>, tsc_hz: u64) -> Shared {
+    /// Around each worker's board, by worker index.
+    pub fn new(status: Status, boards: Vec<BoardReader<WORDS>>, tsc_hz: u64) -> Shared {
+        let seen = Instant::now();
         Shared {
             status: Arc::new(Mutex::new(status)),
-            heartbeat: Arc::new(Mutex::new(Heartbeat { publication: 0, seen: Instant::now() })),
-            board,
+            heartbeats: Arc::new(Mutex::new(
+                boards.iter().map(|_| Heartbeat { publication: 0, seen }).collect(),
+            )),
+            boards: boards.into(),
             tsc_hz,
         }
     }
@@ -116,28 +121,35 @@ impl Shared {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The worker's counters of one moment.
-    pub fn report(&self) -> Report {
-        Report::unpack(&self.board.read().0)
+    /// Each worker's counters of one moment, which need not be another worker's.
+    pub fn reports(&self) -> Vec<Report> {
+        self.boards.iter().map(|board| Report::unpack(&board.read().0)).collect()
     }
 
-    /// How long ago the worker's last publication was first seen. To be called every now and then: control does.
-    pub fn silence(&self) -> Duration {
-        let publication = self.board.read().1;
-        let mut heartbeat = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner);
-        if heartbeat.publication != publication {
-            *heartbeat = Heartbeat { publication, seen: Instant::now() };
-        }
-        heartbeat.seen.elapsed()
+    /// How long ago each worker's last publication was first seen. To be called every now and then: control does.
+    pub fn silences(&self) -> Vec<Duration> {
+        let mut heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = |(heartbeat, board): (&mut Heartbeat, &BoardReader<WORDS>)| {
+            let publication = board.read().1;
+            if heartbeat.publication != publication {
+                *heartbeat = Heartbeat { publication, seen: Instant::now() };
+            }
+            heartbeat.seen.elapsed()
+        };
+        heartbeats.iter_mut().zip(self.boards.iter()).map(look).collect()
     }
 
     /// Why Weir is not alive; empty when it is.
     fn ailments(&self) -> String {
-        let silence = self.silence();
-        if silence < HEARTBEAT_MAX {
-            return String::new();
+        let mut text = String::new();
+        for (worker, silence) in self.silences().iter().enumerate() {
+            if *silence >= HEARTBEAT_MAX {
+                // Writing to a String cannot fail.
+                let _ =
+                    writeln!(text, "worker {worker} has finished no turn for {:.1} s", silence.as_secs_f64());
+            }
         }
-        format!("worker 0 has finished no turn for {:.1} s\n", silence.as_secs_f64())
+        text
     }
 
     /// Why Weir is not ready; empty when it is.
@@ -168,7 +180,7 @@ impl Shared {
             "/metrics" => {
                 let status = self.status();
                 let view = View {
-                    reports: &[self.report()],
+                    reports: &self.reports(),
                     tsc_hz: self.tsc_hz,
                     ready: self.hindrances(&status).is_empty(),
                     status: &status,

@@ -219,7 +219,17 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "workers = [0, 0]",
         "conf/x.toml:7:15: cores.workers[1]: expected each core once, found 0 twice",
     ),
-    ("workers = [0]", "workers = []", "conf/x.toml:7:1: cores.workers: expected one core, found none"),
+    (
+        "workers = [0]",
+        "workers = []",
+        "conf/x.toml:7:1: cores.workers: expected at least one core, found none",
+    ),
+    (
+        "inside = \"net_null0\"",
+        "inside = \"net_af_packet0,iface=eth1,qpairs=0\"",
+        "conf/x.toml:12:10: ports.inside: expected qpairs=1 among the arguments of net_af_packet0: 1 in cores.workers need a \
+         transmit queue each; found 0",
+    ),
     (
         "held_max = 1024",
         "held_max = 1000000",

@@ -48,14 +48,15 @@ struct Weir {
     log: std::thread::JoinHandle<String>,
 }
 
-/// Starts it and waits until it says where it serves.
-fn start() -> Weir {
+/// Starts it with one key overridden, or none, and waits until it says where it serves.
+fn start(overrides: &[&str]) -> Weir {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("null.toml");
     std::fs::write(&file, CONFIG).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
         .arg("run")
         .arg(&file)
+        .args(overrides.iter().flat_map(|assignment| ["--set", assignment]))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -100,15 +101,30 @@ fn signal(child: &Child, signal: &str) {
 
 #[test]
 fn it_forwards_accounts_for_every_frame_and_stops_cleanly() {
-    let mut weir = start();
+    forwards(start(&[]), 1);
+}
+
+#[test]
+fn so_do_two_workers() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    if cores < 2 {
+        let required = std::env::var_os("WEIR_REQUIRE_ALL").is_some_and(|value| value == "1");
+        assert!(!required, "two workers need two cores");
+        eprintln!("SKIPPED so_do_two_workers: it needs two cores");
+        return;
+    }
+    forwards(start(&["cores.workers=[0, 1]", "eal.memory_mb=128"]), 2);
+}
+
+fn forwards(mut weir: Weir, workers: usize) {
     let began = Instant::now();
     let mut last = 0.0;
     while began.elapsed() < Duration::from_secs(1) {
         let sums = scrape(&weir.address);
         let received = sums["weir_received_frames_total"] + sums["weir_originated_frames_total"];
         assert_eq!(
-            received,
-            sums["weir_verdicts_total"] + sums["weir_held_frames"],
+            received + sums["weir_steered_in_frames_total"],
+            sums["weir_verdicts_total"] + sums["weir_held_frames"] + sums["weir_steered_out_frames_total"],
             "a scrape does not balance"
         );
         assert!(received >= last);
@@ -121,6 +137,11 @@ fn it_forwards_accounts_for_every_frame_and_stops_cleanly() {
     let sums = scrape(&weir.address);
     assert!(sums["weir_worker_cycles_total"] > 0.0 && sums["weir_buffers"] > 0.0);
     assert_eq!(sums["weir_port_up"], 2.0);
+    let page = get(&weir.address, "/metrics");
+    for worker in 0..=workers {
+        let turns = format!("weir_turns_total{{worker=\"{worker}\"}} ");
+        assert_eq!(page.contains(&turns), worker < workers, "{page}");
+    }
 
     signal(&weir.child, "-TERM");
     let status = weir.child.wait().unwrap();
@@ -134,13 +155,13 @@ fn it_forwards_accounts_for_every_frame_and_stops_cleanly() {
 #[test]
 fn after_kill_9_it_works_at_once() {
     for _ in 0..2 {
-        let mut weir = start();
+        let mut weir = start(&[]);
         assert!(get(&weir.address, "/readyz").contains("HTTP/1.1"));
         weir.child.kill().unwrap();
         weir.child.wait().unwrap();
         weir.log.join().unwrap();
     }
-    let mut weir = start();
+    let mut weir = start(&[]);
     let began = Instant::now();
     while !get(&weir.address, "/readyz").starts_with("HTTP/1.1 200 ") {
         assert!(began.elapsed() < Duration::from_secs(5), "not ready");

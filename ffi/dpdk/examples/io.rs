@@ -125,8 +125,8 @@ fn forward(mut queues: Vec<QueuePair>, progress: &Progress) -> nix::Result<Repor
     let (wall, cpu) = (Instant::now(), thread_time()?);
     while !progress.stop.load(Ordering::Relaxed) {
         for from in 0..2 {
-            received += queues[from].rx.rx(&mut burst) as u64;
-            queues[1 - from].tx.tx(&mut burst);
+            received += queues[from].rx(&mut burst) as u64;
+            queues[1 - from].tx(&mut burst);
             dropped += burst.len() as u64;
             burst.clear();
         }

@@ -161,15 +161,15 @@ pub enum PortError {
         /// The port.
         port: String,
     },
-    /// More queues than the device has.
+    /// The device has not a transmit queue for each worker, or none to receive.
     #[error(
-        "port `{port}` has {rx_max} receive and {tx_max} transmit queues, {wanted} of each are wanted (one per worker \
-         core): use fewer worker cores or give the device more queues"
+        "port `{port}` has {rx_max} receive and {tx_max} transmit queues, and each of {wanted} worker cores needs a transmit \
+         queue of its own: use fewer worker cores or give the device more queues"
     )]
-    TooManyQueues {
+    TooFewQueues {
         /// The port.
         port: String,
-        /// Queue pairs wanted.
+        /// Workers.
         wanted: u16,
         /// The device's limit.
         rx_max: u16,

@@ -22,8 +22,8 @@ fn a_worker_forwards_and_gives_back_its_result_its_panic_and_its_core() {
         let mut burst: ArrayVec<Mbuf, 32> = ArrayVec::new();
         let mut sent = 0;
         while sent < 3200 {
-            queues.rx.rx(&mut burst);
-            sent += queues.tx.tx(&mut burst);
+            queues.rx(&mut burst);
+            sent += queues.tx(&mut burst);
         }
         (sent, weir_cpu::current_cpu().unwrap(), weir_cpu::allowed_cpus().unwrap())
     });

@@ -58,9 +58,9 @@ fn a_device_opened_twice() {
 
 #[test]
 fn more_queues_than_the_device_has() {
-    let config = PortConfig { queues: 1000, ..small() };
+    let config = PortConfig { workers: 2000, ..small() };
     let error = configure("net_ring0", &config, &pool("queues")).unwrap_err();
-    let PortError::TooManyQueues { wanted: 1000, rx_max, tx_max, .. } = error else { panic!("{error}") };
+    let PortError::TooFewQueues { wanted: 2000, rx_max, tx_max, .. } = error else { panic!("{error}") };
     assert!(rx_max < 1000 && tx_max < 1000);
 }
 

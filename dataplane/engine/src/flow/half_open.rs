@@ -3,11 +3,18 @@
 //! An 8-way table that never refuses: a newcomer to a full bucket takes the place of the one that was silent
 //! longest. It may forget, because a flow that was forgotten is adopted later, mid-stream.
 //!
+//! Only a frame from inside makes an entry. Whoever sends from outside can forge any number of tuples at no cost, and
+//! leaves no trace here until a workload answers: a flood of SYNs to a closed port or of ACKs to anything, never.
+//!
 //! A connection is established
 //! * when one side answers the other's SYN-ACK with its number: only who received it can, so a flood of forged SYNs
 //!   gets no further, although the inside host answers each; or
-//! * when both sides have sent an ordinary segment (ACK, neither SYN nor RST): Weir came up under traffic, or
-//!   had forgotten the handshake. A stray ACK from outside is answered by a reset, which ends the matter.
+//! * when both sides have sent an ordinary segment (ACK, neither SYN nor RST), the inside first: Weir came up under
+//!   traffic, or had forgotten the handshake. A stray ACK from outside is answered by a reset, which ends the matter.
+//!
+//! Under a flood that workloads do answer (SYNs to an open port), entries make way within `capacity / answers a second`.
+//! A new connection whose round trip is longer is not recognised while that lasts: it is forwarded unpaced, as
+//! `untracked`. What is established is in the other table, which no flood reaches.
 
 use super::{WAYS, matches, signature_of};
 use crate::io::Side;
@@ -117,7 +124,11 @@ impl HalfOpen {
         if !flags.has(Flags::SYN) && !flags.has(Flags::ACK) {
             return None;
         }
-        let pending = self.find_or_add(hash, key, now);
+        let pending = match (self.find(hash, key, now), from) {
+            (Some(pending), _) => pending,
+            (None, Side::Inside) => self.add(hash, key, now),
+            (None, Side::Outside) => return None,
+        };
         let (this, other) = (from as usize, from.other() as usize);
         let control = u32::from(flags.has(Flags::SYN)) + u32::from(flags.has(Flags::FIN));
         let after = segment.seq.wrapping_add(u32::from(segment.payload_len)).wrapping_add(control);
@@ -189,19 +200,23 @@ impl HalfOpen {
         None
     }
 
-    fn find_or_add(&mut self, hash: u64, key: &Tuple, now: Ns) -> &mut Pending {
+    /// The entry, touched.
+    fn find(&mut self, hash: u64, key: &Tuple, now: Ns) -> Option<&mut Pending> {
+        let bucket = self.bucket_of(hash);
+        let way = self.way_of(bucket, hash, key)?;
+        self.buckets[bucket].touched[way] = ticks(now);
+        Some(&mut self.pending[bucket][way])
+    }
+
+    /// An entry for a flow that has none.
+    fn add(&mut self, hash: u64, key: &Tuple, now: Ns) -> &mut Pending {
         let (bucket, now) = (self.bucket_of(hash), ticks(now));
-        let way = match self.way_of(bucket, hash, key) {
-            Some(way) => way,
-            None => {
-                let way = self.take_way(bucket, now);
-                self.buckets[bucket].signatures[way] = signature_of(hash);
-                self.pending[bucket][way] = Pending { key: *key, ..Pending::default() };
-                way
-            }
-        };
+        let way = self.take_way(bucket, now);
+        self.buckets[bucket].signatures[way] = signature_of(hash);
         self.buckets[bucket].touched[way] = now;
-        &mut self.pending[bucket][way]
+        let pending = &mut self.pending[bucket][way];
+        *pending = Pending { key: *key, ..Pending::default() };
+        pending
     }
 
     /// A free way, or the one that was silent longest.

@@ -138,7 +138,7 @@ impl<F: Frame> Pacing<F> {
             self.batch.groups[group].push(Waiting { index, app_limited_at });
         } else {
             if matches!(flow.governor, Governor::Model { .. }) {
-                settings.govern_by_rule(flow, index, now);
+                settings.govern_by_rule(flow, now);
             }
             decide_by_rule(settings, flow, &ended, stats);
             settings.begin_interval(&mut self.interval_ends, index, flow, now);

@@ -60,7 +60,7 @@ pub(super) struct PacedFlow {
     pub(super) flags: FlowFlags,
 }
 
-/// The yes-or-no facts of a paced flow, one bit each.
+/// The yes-or-no facts of a paced flow, one bit each, and in the upper three bits where in its cycle its rule begins.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FlowFlags(u8);
 
@@ -81,6 +81,17 @@ impl FlowFlags {
     }
     pub(super) fn set(&mut self, flag: FlowFlags, on: bool) {
         self.0 = if on { self.0 | flag.0 } else { self.0 & !flag.0 };
+    }
+
+    const PHASE_SHIFT: u32 = 5;
+
+    /// Where in its cycle the flow's rule begins, 0 to 7.
+    pub(super) fn phase(self) -> u8 {
+        self.0 >> FlowFlags::PHASE_SHIFT
+    }
+    pub(super) fn set_phase(&mut self, phase: u8) {
+        let others = self.0 & ((1 << FlowFlags::PHASE_SHIFT) - 1);
+        self.0 = others | phase << FlowFlags::PHASE_SHIFT;
     }
 }
 

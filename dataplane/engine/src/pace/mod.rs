@@ -29,7 +29,8 @@ use crate::counters::WorkerStats;
 use crate::flow::{FlowId, PacedId};
 use crate::io::Frame;
 use crate::models::ModelSet;
-use crate::sampler::Sample;
+use crate::rule::BbrLite;
+use crate::sampler::{Draw, Sample};
 use crate::time::Ns;
 use crate::track::{Acked, Departed, Detail, SegmentInfo};
 use crate::wheel::{SLOT, Wheel};
@@ -127,7 +128,9 @@ impl<F: Frame> Pacing<F> {
         let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
         flow.flags.set(FlowFlags::CONTROL, self.settings.is_control(hash));
         flow.flags.set(FlowFlags::SAMPLED, self.settings.is_sampled(hash));
-        self.settings.govern_by_rule(&mut flow, index, now);
+        // By the hash and not by the place in the slab: the same flow decides the same wherever it lies.
+        flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
+        self.settings.govern_by_rule(&mut flow, now);
         *self.flows.get_mut(index as usize)? = Some(flow);
         PacedId::new(index)
     }
@@ -257,7 +260,7 @@ impl<F: Frame> Pacing<F> {
             // Another connection: what was learnt about the last one's path is not its own.
             flow.base = RttBase::default();
             flow.pacer.set_rate(self.settings.rate_start);
-            self.settings.govern_by_rule(flow, id.index() as u32, now);
+            self.settings.govern_by_rule(flow, now);
         }
         let sent = departed.new_bytes + departed.retransmitted_bytes;
         if sent == 0 {

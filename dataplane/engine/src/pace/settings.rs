@@ -57,8 +57,8 @@ impl Settings {
         self.model && !self.is_control(hash) && Draw::Sample.hits(hash, self.sample_share)
     }
 
-    /// Gives the flow in place `index` to the configured rule.
-    pub(super) fn govern_by_rule(&self, flow: &mut PacedFlow, index: u32, now: Ns) {
+    /// Gives the flow to the configured rule.
+    pub(super) fn govern_by_rule(&self, flow: &mut PacedFlow, now: Ns) {
         flow.generation = 0;
         match self.rule {
             PacingRule::None => {
@@ -70,7 +70,7 @@ impl Settings {
                 flow.pacer.set_rate(self.guard.rate(rate).0);
             }
             PacingRule::BbrLite => {
-                flow.governor = Governor::Bbr(BbrLite::new(now, u64::from(index)));
+                flow.governor = Governor::Bbr(BbrLite::new(now, u64::from(flow.flags.phase())));
             }
         }
     }

@@ -119,6 +119,9 @@ impl Clock {
 }
 
 impl BbrLite {
+    /// Places in the cycle at which a flow may begin.
+    pub const PHASES: u64 = 6;
+
     /// A flow about which nothing is known at `now`. `seed` chooses where in the cycle it begins to cruise, so that
     /// flows with different seeds do not all probe at once; never at 0.75, as in Linux.
     pub fn new(now: Ns, seed: u64) -> BbrLite {
@@ -127,7 +130,7 @@ impl BbrLite {
             rates: [0; RATE_WINDOW_ROUNDS],
             max_rate: 0,
             oldest: 0,
-            cycle: 2 + (seed % 6) as u8,
+            cycle: 2 + (seed % BbrLite::PHASES) as u8,
             state: State::Startup,
             rounds_in_state: 0,
             filled: false,

@@ -8,10 +8,11 @@ use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
 use crate::probe::{Probe, Stage};
+use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Parsed, TcpFrame, Untracked};
+use crate::wire::{self, Parsed, TcpFrame, Tuple, Untracked};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
@@ -19,13 +20,19 @@ pub(super) struct Arrivals<F> {
     frames: Burst<F>,
     /// As many as there are frames count.
     parsed: Box<[Parsed; BURST]>,
-    /// Flow hashes of the TCP frames; zero for others.
+    /// The hash that says whose each frame is, and where its flow lies in the tables; zero where it has none.
     hashes: ArrayVec<u64, BURST>,
     /// Where their flows most likely are.
     hints: ArrayVec<Hint, BURST>,
     /// Flows that were known before the burst.
     flows: ArrayVec<Option<FlowId>, BURST>,
+    /// A bit per frame: it arrived on the outside.
+    outside: u32,
+    /// A bit per frame: it belongs to another worker.
+    foreign: u32,
 }
+
+const _: () = assert!(BURST <= u32::BITS as usize);
 
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
@@ -35,10 +42,13 @@ impl<F: Frame> Arrivals<F> {
             hashes: ArrayVec::new(),
             hints: ArrayVec::new(),
             flows: ArrayVec::new(),
+            outside: 0,
+            foreign: 0,
         }
     }
 
-    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog.
+    /// Takes a burst from `side` and brings each of its frames to an end, or onto the wheel, or into a backlog, or on
+    /// its way to the worker whose it is.
     pub(super) fn receive<Io: PacketIo<Frame = F>>(
         &mut self,
         side: Side,
@@ -58,39 +68,79 @@ impl<F: Frame> Arrivals<F> {
         }
         core.tally.received_bytes[side as usize] += bytes;
         probe.stage(Stage::Parse);
+        self.outside = if side == Side::Outside { u32::MAX } else { 0 };
         self.hash(core);
-        self.look_up(side, core);
-        probe.stage(Stage::LookUp);
-        let known = self.hashes.iter().zip(&self.flows);
-        for ((frame, parsed), (hash, flow)) in self.frames.drain(..).zip(self.parsed.iter()).zip(known) {
-            core.handle(side, frame, parsed, *hash, *flow, models);
-        }
+        self.handle(core, models, probe);
         probe.stage(match side {
             Side::Inside => Stage::Pace,
             Side::Outside => Stage::Acknowledge,
         });
-        self.hashes.clear();
-        self.flows.clear();
         received
     }
 
-    /// Hashes the TCP frames, and asks for the memory that their look-ups will read, all of it before the first is
-    /// waited for.
-    fn hash(&mut self, core: &Core<F>) {
-        let tuples = self.parsed[..self.frames.len()].iter().map(|parsed| match parsed {
-            Parsed::Tcp(tcp) => Some(&tcp.tuple),
-            Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+    /// Takes up to a burst that other workers have passed on, and does the same with it.
+    pub(super) fn take_steered(
+        &mut self,
+        core: &mut Core<F>,
+        models: &ModelSet,
+        probe: &mut impl Probe,
+    ) -> usize {
+        (self.outside, self.foreign) = (0, 0);
+        let taken = core.steering.take(BURST, |Steered { frame, hash, side }| {
+            self.outside |= (side as u32) << self.frames.len();
+            self.frames.push(frame);
+            self.hashes.push(hash);
         });
-        core.hasher.hash_burst(tuples, &mut self.hashes);
-        for hash in &self.hashes {
+        core.tally.steered_in += taken as u64;
+        for ((frame, hash), parsed) in self.frames.iter().zip(&self.hashes).zip(self.parsed.iter_mut()) {
             core.flows.prefetch(*hash);
+            wire::parse_into(frame.bytes(), frame.wire_len(), parsed);
         }
+        probe.stage(Stage::Parse);
+        self.handle(core, models, probe);
+        probe.stage(Stage::Pace);
+        taken
+    }
+
+    /// Hashes the frames that have an owner, and asks for the memory that the look-ups of this worker's own will read,
+    /// all of it before the first is waited for.
+    fn hash(&mut self, core: &Core<F>) {
+        let tuples = self.parsed[..self.frames.len()].iter().map(owner);
+        core.hasher.hash_burst(tuples.clone(), &mut self.hashes);
+        self.foreign = 0;
+        for (at, (tuple, hash)) in tuples.zip(&self.hashes).enumerate() {
+            let elsewhere = tuple.is_some() && core.steering.elsewhere(*hash).is_some();
+            self.foreign |= u32::from(elsewhere) << at;
+            if !elsewhere {
+                core.flows.prefetch(*hash);
+            }
+        }
+    }
+
+    fn handle(&mut self, core: &mut Core<F>, models: &ModelSet, probe: &mut impl Probe) {
         self.hints.extend(self.hashes.iter().map(|hash| core.flows.prefetch_entry(*hash)));
+        self.look_up(core);
+        probe.stage(Stage::LookUp);
+        let (outside, foreign) = (self.outside, self.foreign);
+        let known = self.hashes.iter().zip(&self.flows);
+        let frames = self.frames.drain(..).zip(self.parsed.iter()).zip(known);
+        for (at, ((frame, parsed), (&hash, flow))) in frames.enumerate() {
+            let side = side_of(outside, at);
+            if foreign >> at & 1 == 0 {
+                core.handle(side, frame, parsed, hash, *flow, models);
+            } else {
+                core.steer(Steered { frame, hash, side });
+            }
+        }
+        self.hashes.clear();
+        self.flows.clear();
     }
 
     /// Finds the flows, and asks for the memory of the paced ones.
-    fn look_up(&mut self, side: Side, core: &Core<F>) {
-        for ((parsed, hash), hint) in self.parsed.iter().zip(&self.hashes).zip(self.hints.drain(..)) {
+    fn look_up(&mut self, core: &Core<F>) {
+        let hints = self.hints.drain(..);
+        for (at, ((parsed, hash), hint)) in self.parsed.iter().zip(&self.hashes).zip(hints).enumerate() {
+            let side = side_of(self.outside, at);
             let flow = match parsed {
                 Parsed::Tcp(tcp) => core.flows.find_by(*hash, hint, |key| tcp.tuple.is_outbound(side, key)),
                 Parsed::Untracked(_) | Parsed::Malformed(_) => None,
@@ -105,7 +155,34 @@ impl<F: Frame> Arrivals<F> {
     }
 }
 
+/// Where frame `at` of a burst arrived.
+#[inline]
+fn side_of(outside: u32, at: usize) -> Side {
+    if outside >> at & 1 == 0 { Side::Inside } else { Side::Outside }
+}
+
+/// What decides whose a frame is: workers agree on the hash of this tuple. `None` where nothing does, and the worker that
+/// received the frame keeps it.
+#[inline]
+fn owner(parsed: &Parsed) -> Option<&Tuple> {
+    match parsed {
+        Parsed::Tcp(tcp) => Some(&tcp.tuple),
+        Parsed::Untracked(_) | Parsed::Malformed(_) => None,
+    }
+}
+
 impl<F: Frame> Core<F> {
+    /// Passes a frame on to its owner, which will count how it ends; ends it here where the lane is full.
+    fn steer(&mut self, steered: Steered<F>) {
+        match self.steering.pass(steered) {
+            Ok(()) => self.tally.steered_out += 1,
+            Err(steered) => {
+                drop(steered);
+                self.tally.end(Verdict::SteerFull);
+            }
+        }
+    }
+
     fn handle(
         &mut self,
         side: Side,

@@ -1,8 +1,9 @@
 //! One core's loop body.
 //!
 //! ```text
-//! turn:  release due frames -> for each side: receive, parse, look up, track, pace, queue -> end intervals, decide
-//!        -> send -> forget a few silent flows -> report the quiescent state
+//! turn:  release due frames -> from other workers, then from each side: receive, parse, pass on what is another
+//!        worker's, look up, track, pace, queue -> end intervals, decide -> send -> forget a few silent flows
+//!        -> report the quiescent state
 //! ```
 //!
 //! Each step of a burst runs over all its frames before the next begins, so that the cache misses of one frame's
@@ -17,10 +18,11 @@ use crate::config::EngineConfig;
 use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, HalfOpen, PacedId, Table};
 use crate::hash::FlowHasher;
-use crate::io::{Frame, PacketIo, Side};
+use crate::io::{BURST, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::Pacing;
 use crate::sampler::Sample;
+use crate::steer::Steering;
 use crate::time::Ns;
 use crate::verdict::{Tally, Verdict};
 use arrayvec::ArrayVec;
@@ -35,13 +37,16 @@ const DEPARTURES_PER_TURN: usize = 64;
 const FLOWS_SWEPT_PER_TURN: usize = 2;
 /// Buckets of half-open connections likewise.
 const HALF_OPEN_SWEPT_PER_TURN: usize = 1;
+/// Bursts taken per turn from other workers, at most. Two would do when all pass on half of what they receive; more let a
+/// worker catch up. With two from the ports and what is released, all of a turn fits into a side's backlog.
+const STEERED_BURSTS_PER_TURN: usize = 4;
 /// How long a sample may wait for its batch to fill.
 const SAMPLE_WAIT_MAX: Ns = Ns::from_millis(50);
 
 /// What one turn did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TurnReport {
-    /// Frames received.
+    /// Frames received, from the ports and from other workers.
     pub received: usize,
     /// Frames sent.
     pub sent: usize,
@@ -52,12 +57,16 @@ pub struct TurnReport {
     /// When something may leave or be decided next without a new frame; a turn before that has nothing to do but
     /// receive. `None` when there is nothing to wait for.
     pub next_due: Option<Ns>,
+    /// During a stop: another worker may still pass frames on to this one, or has.
+    pub awaits_others: bool,
 }
 
 /// The engine of one core: its flows, its held frames, its counters.
 pub struct Worker<F> {
     arrivals: Arrivals<F>,
     core: Core<F>,
+    /// Whether the ports are polled.
+    receives: bool,
     /// Of the set borrowed last.
     models_seen: Option<u64>,
     samples_flushed: Ns,
@@ -67,6 +76,7 @@ pub struct Worker<F> {
 struct Core<F> {
     now: Ns,
     hasher: FlowHasher,
+    steering: Steering<F>,
     flow_idle_max: Ns,
     flows: Table<FlowEntry>,
     half_open: HalfOpen,
@@ -77,13 +87,14 @@ struct Core<F> {
 }
 
 impl<F: Frame> Worker<F> {
-    /// An engine at time `now` with all the memory that it will ever use. Samples go into `samples`.
+    /// An engine at time `now` with all the memory that it will ever use, and the only one. Samples go into `samples`.
     pub fn new(config: &EngineConfig, now: Ns, samples: LaneSender<Sample>) -> Worker<F> {
         Worker {
             arrivals: Arrivals::new(),
             core: Core {
                 now,
                 hasher: FlowHasher::new(config.seed),
+                steering: Steering::alone(),
                 flow_idle_max: config.flow_idle_max,
                 flows: Table::new(config.flows_max),
                 half_open: HalfOpen::new(config.half_open_max),
@@ -92,9 +103,18 @@ impl<F: Frame> Worker<F> {
                 tally: Tally::default(),
                 stats: WorkerStats::default(),
             },
+            receives: true,
             models_seen: None,
             samples_flushed: now,
         }
+    }
+
+    /// The same engine in its place among others, all of one configuration: it keeps the frames of the flows that are
+    /// its own and passes the rest on.
+    #[must_use]
+    pub fn among(mut self, place: Steering<F>) -> Worker<F> {
+        self.core.steering = place;
+        self
     }
 
     /// One iteration: at most a burst from each side, and whatever is due at `now`. A `now` before the last one counts
@@ -123,9 +143,20 @@ impl<F: Frame> Worker<F> {
         core.release();
         probe.stage(Stage::Release);
         let mut received = 0;
-        // Acknowledgements first: what they say is known when the data behind them is paced.
-        for side in [Side::Outside, Side::Inside] {
-            received += self.arrivals.receive(side, io, core, set, probe);
+        // First what arrived first: in an earlier turn of another worker.
+        for _ in 0..STEERED_BURSTS_PER_TURN {
+            let taken = self.arrivals.take_steered(core, set, probe);
+            received += taken;
+            if taken < BURST {
+                break;
+            }
+        }
+        if self.receives {
+            // Acknowledgements first: what they say is known when the data behind them is paced.
+            for side in [Side::Outside, Side::Inside] {
+                received += self.arrivals.receive(side, io, core, set, probe);
+            }
+            core.steering.flush();
         }
         if let Some(pacing) = &mut core.pacing {
             pacing.end_intervals(core.now, &core.flows, set, &mut core.stats, probe);
@@ -142,7 +173,14 @@ impl<F: Frame> Worker<F> {
         let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
         let report = self.core.report(received, sent, busy);
         probe.stage(Stage::Keep);
-        report
+        TurnReport { awaits_others: !self.receives && self.core.steering.may_receive(), ..report }
+    }
+
+    /// Begins a stop: from now on a turn takes frames from other workers only, and passes none on. Once reports no longer
+    /// say that it [awaits others](TurnReport::awaits_others), [`drain`](Worker::drain) does the rest.
+    pub fn stop_receiving(&mut self) {
+        self.receives = false;
+        self.core.steering.close();
     }
 
     /// One iteration of a stop: receives nothing, lets what is held leave in its time. Over when the report says that
@@ -154,12 +192,17 @@ impl<F: Frame> Worker<F> {
         self.core.report(0, sent, sent > 0)
     }
 
-    /// Ends the worker. What is still inside is dropped and counted as [`Verdict::Undrained`].
+    /// Ends the worker. What is still inside, or in a lane to it, is dropped and counted as [`Verdict::Undrained`].
     pub fn finish(self) -> (Tally, WorkerStats) {
-        let Core { mut tally, mut stats, .. } = self.core;
-        tally.ended[Verdict::Undrained as usize] += tally.held;
+        let Core { mut tally, mut stats, mut steering, .. } = self.core;
+        let mut late = 0;
+        while steering.waiting() > 0 {
+            late += steering.take(usize::MAX, drop) as u64;
+        }
+        tally.steered_in += late;
+        tally.ended[Verdict::Undrained as usize] += tally.held + late;
         tally.held = 0;
-        (stats.held_frames, stats.backlog_frames) = (0, 0);
+        (stats.held_frames, stats.backlog_frames, stats.steer_lane_frames) = (0, 0, 0);
         debug_assert!(tally.balanced());
         (tally, stats)
     }
@@ -240,11 +283,12 @@ impl<F: Frame> Core<F> {
         self.stats.paced_flows = self.pacing.as_ref().map_or(0, |pacing| pacing.flows() as u64);
         self.stats.held_frames = (inside - backlog) as u64;
         self.stats.backlog_frames = backlog as u64;
+        self.stats.steer_lane_frames = self.steering.waiting() as u64;
         let next_due = match (backlog, &self.pacing) {
             (0, Some(pacing)) => pacing.next_due(),
             (0, None) => None,
             _ => Some(self.now),
         };
-        TurnReport { received, sent, inside, busy, next_due }
+        TurnReport { received, sent, inside, busy, next_due, awaits_others: false }
     }
 }

@@ -59,6 +59,16 @@ enum Event {
     Timeout(u16),
 }
 
+/// A frame that came to the worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Ns,
+    /// The worker's turns before it came: what came later may have been said because of what left in between.
+    pub(crate) turns: u64,
+    pub(crate) side: Side,
+    pub(crate) frame: TestFrame,
+}
+
 pub(crate) struct World {
     pub(crate) now: Ns,
     pub(crate) worker: Worker<TestFrame>,
@@ -71,12 +81,14 @@ pub(crate) struct World {
     pub(crate) receivers: HashMap<u16, Receiver>,
     /// What left towards the network: when, which flow, how many bytes.
     pub(crate) departures: Vec<(Ns, u16, usize)>,
+    /// Everything that came to the worker, in order, where a test asks for it.
+    pub(crate) arrivals: Option<Vec<Arrival>>,
     events: BinaryHeap<Reverse<(Ns, u64, Event)>>,
     order: u64,
     serial: u64,
 }
 
-const START: Ns = Ns::from_secs(1_000);
+pub(crate) const START: Ns = Ns::from_secs(1_000);
 const FIRST_SEQ: u32 = 1;
 
 impl World {
@@ -94,6 +106,7 @@ impl World {
             senders: HashMap::new(),
             receivers: HashMap::new(),
             departures: Vec::new(),
+            arrivals: None,
             events: BinaryHeap::new(),
             order: 0,
             serial: 0,
@@ -104,6 +117,10 @@ impl World {
     pub(crate) fn offer(&mut self, side: Side, say: Say) {
         self.serial += 1;
         let frame = TestFrame { bytes: segment(side, say), flow: say.flow, serial: self.serial };
+        if let Some(arrivals) = &mut self.arrivals {
+            let turns = self.worker.stats().turns;
+            arrivals.push(Arrival { at: self.now, turns, side, frame: frame.clone() });
+        }
         self.io.inbox[side as usize].push_back(frame);
     }
 
@@ -113,6 +130,12 @@ impl World {
         assert_eq!(allocations, 0, "a turn has allocated");
         assert!(self.worker.tally().balanced(), "{:?}", self.worker.tally());
         report
+    }
+
+    /// A turn, and what left it goes on its way.
+    pub(crate) fn turn_and_carry(&mut self) {
+        self.turn();
+        self.carry();
     }
 
     /// Opens a flow by handshake and adds its two ends.

@@ -1,13 +1,16 @@
 //! The relations between keys, and the checked result.
 
 use super::error::ConfigError;
-use super::ports::PortsPlan;
+use super::ports::{Device, PortsPlan};
 use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
 use super::units::{Rate, Size, Span};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::io::Side;
+use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{Input, InputSchema, PacingSpec, RATE_MAX_BPS, SchemaError};
 use weir_snapshot::{Function, Precision};
@@ -48,8 +51,16 @@ pub struct EalPlan {
 pub struct CorePlan {
     /// The core of the main thread: HTTP, publication, signals.
     pub control: usize,
-    /// The core of the one worker.
-    pub worker: usize,
+    /// The core of each worker, by worker index.
+    pub workers: Vec<usize>,
+}
+
+impl fmt::Display for CorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers: Vec<String> = self.workers.iter().map(usize::to_string).collect();
+        let plural = if workers.len() == 1 { "" } else { "s" };
+        write!(f, "control {}, worker{plural} {}", self.control, workers.join(", "))
+    }
 }
 
 /// A model as the configuration describes it.
@@ -71,7 +82,8 @@ impl Plan {
         let ports = PortsPlan::check(&file.ports, source)?;
         let cores = match ports {
             PortsPlan::Devices(_) => check_cores(&file, source)?,
-            PortsPlan::Captures(_) => CorePlan { control: 0, worker: 0 },
+            // Virtual time has no cores: one worker does it all.
+            PortsPlan::Captures(_) => CorePlan { control: 0, workers: vec![0] },
         };
         let models = check_models(&file.model, source)?;
         let pacing_model = match file.pacing.as_ref().and_then(|pacing| pacing.model.as_deref()) {
@@ -104,8 +116,9 @@ impl Plan {
             pacing,
         };
         let eal = EalPlan { hugepages: file.eal.hugepages, memory_mb: file.eal.memory_mb.get_u32() };
-        if matches!(ports, PortsPlan::Devices(_)) {
-            check_memory(&eal, &engine, source)?;
+        if let PortsPlan::Devices(devices) = &ports {
+            check_queues(devices, cores.workers.len(), source)?;
+            check_memory(&eal, &engine, cores.workers.len(), source)?;
         }
         let metrics = match &file.metrics {
             Some(keys) => Some(check_listen(&keys.listen, source)?),
@@ -116,7 +129,7 @@ impl Plan {
 
     /// Frame buffers for all of it.
     pub fn buffers(&self) -> u32 {
-        self.engine.held_max.saturating_add(BUFFERS_BESIDES_HELD)
+        u32::try_from(buffers(&self.engine, self.cores.workers.len())).unwrap_or(u32::MAX)
     }
 
     /// Where in the configuration a model stands.
@@ -125,21 +138,51 @@ impl Plan {
     }
 }
 
-/// Buffers that rings, caches and bursts occupy besides the frames that the wheel holds.
-const BUFFERS_BESIDES_HELD: u32 = 8_192;
+/// Buffers that a worker's rings, caches, backlogs and bursts occupy besides the frames that its wheel holds: 1 024
+/// descriptors in each of four queues make half of it.
+const BUFFERS_BESIDES_HELD: u64 = 8_192;
 /// A buffer's room for a frame of 1 518 bytes with its headroom and mbuf, rounded up to what DPDK takes for it.
 const BUFFER_BYTES: u64 = 2_432;
 
-fn check_memory(eal: &EalPlan, engine: &EngineConfig, source: &Source) -> Result<(), ConfigError> {
-    let buffers = u64::from(engine.held_max) + u64::from(BUFFERS_BESIDES_HELD);
+/// Frame buffers for this many workers. Each may hold `held_max`, and have a full lane from each other one.
+fn buffers(engine: &EngineConfig, workers: usize) -> u64 {
+    let lanes = (workers as u64).saturating_sub(1) * LANE_FRAMES as u64;
+    workers as u64 * (u64::from(engine.held_max) + BUFFERS_BESIDES_HELD + lanes)
+}
+
+fn check_memory(
+    eal: &EalPlan,
+    engine: &EngineConfig,
+    workers: usize,
+    source: &Source,
+) -> Result<(), ConfigError> {
     // An eighth for rings, queues and DPDK's own books.
-    let needed_mb = (buffers * BUFFER_BYTES * 9 / 8).div_ceil(1 << 20);
+    let needed_mb = (buffers(engine, workers) * BUFFER_BYTES * 9 / 8).div_ceil(1 << 20);
     if needed_mb > u64::from(eal.memory_mb) {
+        let each = if workers == 1 { String::new() } else { format!(" on each of {workers} workers") };
         let reason = format!(
-            "expected at least {needed_mb} for engine.held_max = {} frames, found {}",
+            "expected at least {needed_mb} for engine.held_max = {} frames{each}, found {}",
             engine.held_max, eal.memory_mb
         );
         return Err(source.error("eal.memory_mb", reason));
+    }
+    Ok(())
+}
+
+/// Each worker sends through queues of its own. Of drivers that are told a number of queues, it must suffice; what another
+/// device has shows when it is opened.
+fn check_queues(devices: &[Device; 2], workers: usize, source: &Source) -> Result<(), ConfigError> {
+    for (side, device) in Side::ALL.iter().zip(devices) {
+        let Some((argument, queues)) = device.queues() else { continue };
+        if queues.is_none_or(|queues| queues < workers as u64) {
+            let found = queues.map_or("another value".to_owned(), |queues| queues.to_string());
+            let reason = format!(
+                "expected {argument}={workers} among the arguments of {}: {workers} in cores.workers need a transmit queue \
+                 each; found {found}",
+                device.name()
+            );
+            return Err(source.error(&format!("ports.{}", side.name()), reason));
+        }
     }
     Ok(())
 }
@@ -158,32 +201,27 @@ fn check_cores(file: &File, source: &Source) -> Result<CorePlan, ConfigError> {
         ))
     };
     let control = exists("cores.control", keys.control.get())?;
+    if keys.workers.is_empty() {
+        return Err(source.error("cores.workers", "expected at least one core, found none"));
+    }
     let mut seen = BTreeSet::new();
+    let mut workers = Vec::with_capacity(keys.workers.len());
     for (index, worker) in keys.workers.iter().enumerate() {
         let key = format!("cores.workers[{index}]");
         let worker = exists(&key, worker.get())?;
         if !seen.insert(worker) {
             return Err(source.error(&key, format!("expected each core once, found {worker} twice")));
         }
-    }
-    match keys.workers.as_slice() {
-        [worker] => {
-            let worker = worker.get() as usize;
-            if worker == control && !keys.shared {
-                let reason = format!(
-                    "expected another core than cores.control ({control}); cores.shared = true allows it, at the cost \
-                     of gaps in the worker's polling whenever control runs"
-                );
-                return Err(source.error("cores.workers[0]", reason));
-            }
-            Ok(CorePlan { control, worker })
+        if worker == control && !keys.shared {
+            let reason = format!(
+                "expected another core than cores.control ({control}); cores.shared = true allows it, at the cost of \
+                 gaps in the worker's polling whenever control runs"
+            );
+            return Err(source.error(&key, reason));
         }
-        [] => Err(source.error("cores.workers", "expected one core, found none")),
-        more => {
-            let reason = format!("expected one core, found {}: this version runs one worker", more.len());
-            Err(source.error("cores.workers", reason))
-        }
+        workers.push(worker);
     }
+    Ok(CorePlan { control, workers })
 }
 
 fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, ConfigError> {

@@ -33,6 +33,19 @@ impl Device {
         }
     }
 
+    /// For a driver that is told its number of queue pairs: the argument that does, and what it says (`None` when that is no
+    /// number). Other devices have as many as they have.
+    pub fn queues(&self) -> Option<(&'static str, Option<u64>)> {
+        let driver = self.name().trim_end_matches(|c: char| c.is_ascii_digit());
+        let argument = match driver {
+            "net_af_packet" => "qpairs",
+            "net_af_xdp" => "queue_count",
+            "net_virtio_user" | "net_vhost" => "queues",
+            _ => return None,
+        };
+        Some((argument, self.argument(argument).map_or(Some(1), |value| value.parse().ok())))
+    }
+
     /// The value of one argument of a virtual device.
     pub fn argument(&self, key: &str) -> Option<&str> {
         match self {

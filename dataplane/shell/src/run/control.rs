@@ -1,4 +1,4 @@
-//! The control thread: signals, HTTP, the publisher, the trainer's end of the lane, an eye on the ports.
+//! The control thread: signals, HTTP, the publisher, the trainer's ends of the lanes, an eye on the ports.
 
 use crate::http::{Handler, Server};
 use crate::status::{Shared, Status};
@@ -15,7 +15,7 @@ use weir_handoff::{LaneReceiver, Publisher};
 
 /// Time between two looks at everything. Bounds how long a stop waits, and how stale a port's state is.
 const TICK: Duration = Duration::from_millis(20);
-/// Samples taken per tick: ten million a second, more than a lane can carry.
+/// Samples taken per tick and lane: ten million a second, more than a lane can carry.
 const SAMPLES_PER_TICK: usize = 200_000;
 
 /// A flag that SIGTERM and SIGINT set. A second signal of the same kind ends the process at once.
@@ -37,7 +37,8 @@ pub(super) fn catch_signals() -> anyhow::Result<Arc<AtomicBool>> {
 pub(super) struct Control {
     shared: Shared,
     publisher: Publisher<ModelSet>,
-    samples: LaneReceiver<Sample>,
+    /// By worker index.
+    samples: Vec<LaneReceiver<Sample>>,
     server: Option<Server>,
 }
 
@@ -46,7 +47,7 @@ impl Control {
     pub(super) fn new(
         shared: Shared,
         publisher: Publisher<ModelSet>,
-        samples: LaneReceiver<Sample>,
+        samples: Vec<LaneReceiver<Sample>>,
     ) -> Control {
         Control { shared, publisher, samples, server: None }
     }
@@ -77,11 +78,11 @@ impl Control {
 
     /// One look at everything, and a short sleep.
     pub(super) fn tick(&mut self, look: impl FnOnce(&mut Status)) {
-        let drained = self.samples.drain(SAMPLES_PER_TICK, |_| {}) as u64;
+        let drained: usize = self.samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum();
         self.publisher.reclaim();
-        self.shared.silence();
+        self.shared.silences();
         self.shared.update(|status| {
-            status.samples_drained += drained;
+            status.samples_drained += drained as u64;
             look(status);
         });
         std::thread::sleep(TICK);

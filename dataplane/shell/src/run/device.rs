@@ -1,10 +1,11 @@
-//! DPDK ports: EAL, buffers, ports, and a worker core that polls them.
+//! DPDK ports: EAL, buffers, ports, and worker cores that poll them.
 
-use super::Prepared;
 use super::control::{self, Control};
-use super::poll::{self, Outcome};
-use crate::board::board;
+use super::poll::{self, Outcome, Terms};
+use super::{Prepared, WorkerEnds};
+use crate::board::{BoardWriter, board};
 use crate::config::{Device as DevicePlan, Plan};
+use crate::report::WORDS;
 use crate::run::mbuf::{DeviceIo, MbufFrame};
 use crate::status::{BufferStatus, PortStatus, Shared, Status, unix_seconds};
 use anyhow::{Context as _, anyhow};
@@ -15,6 +16,7 @@ use tracing::{info, warn};
 use weir_cpu::TscClock;
 use weir_dpdk::{Device, Eal, EalConfig, Lcore, LogLevel, Pool, Port, PortConfig, Running};
 use weir_engine::io::Side;
+use weir_engine::steer::{LANE_FRAMES, Steering};
 use weir_engine::time::Ns;
 use weir_engine::worker::Worker;
 
@@ -29,18 +31,22 @@ const RING_EMPTIES: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Something that the configuration asks for is not there. Each message says what to do.
-pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) -> anyhow::Result<Outcome> {
+pub(super) fn run(
+    plan: &Plan,
+    devices: &[DevicePlan; 2],
+    prepared: Prepared,
+) -> anyhow::Result<Vec<Outcome>> {
     let stop = control::catch_signals()?;
     let clock = TscClock::calibrate()?;
     for (side, device) in Side::ALL.iter().zip(devices) {
         check_interface(*side, device)?;
     }
-    let (eal, lcore) = start_eal(plan, devices)?;
+    let (eal, lcores) = start_eal(plan, devices)?;
     let buffers = plan.buffers();
     let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, FRAME_ROOM)?;
-    let (ports, io) = start_ports(eal, devices, &pool)?;
+    let (ports, queues) = start_ports(eal, devices, lcores.len(), &pool)?;
 
-    let (writer, reader) = board();
+    let (boards, board_readers) = lcores.iter().map(|_| board()).unzip();
     let status = Status {
         ports: ports
             .iter()
@@ -52,17 +58,17 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
         started_unix_seconds: unix_seconds(),
         ..Status::default()
     };
-    let shared = Shared::new(status, reader, clock.calibration().hz);
+    let shared = Shared::new(status, board_readers, clock.calibration().hz);
     let mut control = Control::new(shared, prepared.publisher, prepared.samples_out);
 
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
     control.serve(plan.metrics)?;
-    let polling = Arc::new(AtomicBool::new(false));
-    let running =
-        start_worker(plan, lcore, io, clock, writer, &polling, prepared.models_in, prepared.samples_in)?;
+    let over = Arc::new(AtomicBool::new(false));
+    let running = start_workers(plan, lcores, queues, clock, boards, &over, prepared.ends)?;
     let mut watch = PortWatch { ports, interfaces: devices.each_ref().map(Interface::of), pool };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
-    while !stop.load(Ordering::Relaxed) && !running.is_finished() {
+    // A worker ends before it is told to only if it panics; the others then drain as in any stop.
+    while !stop.load(Ordering::Relaxed) && !running.iter().any(Running::is_finished) {
         control.tick(|status| watch.look(status));
     }
     control.shared().update(|status| status.stopping = true);
@@ -70,12 +76,18 @@ pub(super) fn run(plan: &Plan, devices: &[DevicePlan; 2], prepared: Prepared) ->
         "stopping: no more frames are taken, held ones may leave for up to {} ms",
         plan.drain_max.0 / 1_000_000
     );
-    polling.store(true, Ordering::Relaxed);
-    let (_, outcome) = running.join();
-    let outcome = outcome.map_err(|_| anyhow!("the worker thread panicked; its last words are above"))?;
+    over.store(true, Ordering::Relaxed);
+    let outcomes: Vec<_> = running.into_iter().map(|worker| worker.join().1).collect();
+    let outcomes = outcomes
+        .into_iter()
+        .enumerate()
+        .map(|(index, outcome)| {
+            outcome.map_err(|_| anyhow!("the thread of worker {index} panicked; its last words are above"))
+        })
+        .collect::<Result<_, _>>()?;
     control.tick(|status| watch.look(status));
     std::thread::sleep(RING_EMPTIES);
-    Ok(outcome)
+    Ok(outcomes)
 }
 
 /// The drivers that sit on a kernel interface say little when it is missing.
@@ -92,38 +104,42 @@ fn check_interface(side: Side, device: &DevicePlan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_eal(plan: &Plan, devices: &[DevicePlan; 2]) -> anyhow::Result<(Eal, Lcore)> {
+fn start_eal(plan: &Plan, devices: &[DevicePlan; 2]) -> anyhow::Result<(Eal, Vec<Lcore>)> {
     let config = EalConfig {
         hugepages: plan.eal.hugepages,
         memory_mb: plan.eal.memory_mb,
         main_cpu: plan.cores.control,
-        worker_cpus: vec![plan.cores.worker],
+        worker_cpus: plan.cores.workers.clone(),
         devices: devices.iter().map(device).collect::<Result<_, _>>()?,
         log_level: LogLevel::Notice,
     };
     let (eal, lcores) = Eal::init(&config)?;
-    let lcore = lcores.into_iter().next().ok_or_else(|| anyhow!("DPDK's EAL gave no worker core"))?;
     info!(
-        "DPDK {}: control on core {}, worker on core {}, {} MB{}",
+        "DPDK {}: cores: {}; {} MB{}",
         crate::version::DPDK,
-        plan.cores.control,
-        plan.cores.worker,
+        plan.cores,
         plan.eal.memory_mb,
         if plan.eal.hugepages { " of hugepages" } else { ", no hugepages: about half the speed" }
     );
-    Ok((eal, lcore))
+    Ok((eal, lcores))
 }
 
 fn device(plan: &DevicePlan) -> anyhow::Result<Device> {
     Ok(plan.to_string().parse::<Device>()?)
 }
 
-fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Result<([Port; 2], DeviceIo)> {
+/// Ports by side, and each worker's queues.
+fn start_ports(
+    eal: Eal,
+    devices: &[DevicePlan; 2],
+    workers: usize,
+    pool: &Pool,
+) -> anyhow::Result<([Port; 2], Vec<DeviceIo>)> {
+    let config = PortConfig { workers: u16::try_from(workers).unwrap_or(u16::MAX), ..PortConfig::default() };
     let open = |side: Side| {
-        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &PortConfig::default(), pool)
+        let mut port = Port::configure(eal, &device(&devices[side as usize])?, &config, pool)
             .with_context(|| side.name())?;
         let queues = port.start().with_context(|| side.name())?;
-        let queues = queues.into_iter().next().ok_or_else(|| anyhow!("a started port gave no queue"))?;
         let granted = port.granted();
         info!(
             "{} is {}: {}/{} descriptors, MTU {}",
@@ -133,31 +149,50 @@ fn start_ports(eal: Eal, devices: &[DevicePlan; 2], pool: &Pool) -> anyhow::Resu
             granted.tx_descriptors,
             granted.mtu
         );
+        if usize::from(granted.rx_queues) < workers {
+            warn!(
+                "{} has {} receive queues for {workers} workers: the others get their flows' frames from those, through \
+                 steering lanes",
+                side.name(),
+                granted.rx_queues
+            );
+        }
         anyhow::Ok((port, queues))
     };
     let (inside, inside_queues) = open(Side::Inside)?;
     let (outside, outside_queues) = open(Side::Outside)?;
-    Ok(([inside, outside], DeviceIo::new([inside_queues, outside_queues])))
+    let queues = inside_queues.into_iter().zip(outside_queues);
+    Ok(([inside, outside], queues.map(|(inside, outside)| DeviceIo::new([inside, outside])).collect()))
 }
 
-#[allow(clippy::too_many_arguments, reason = "each is one thing that moves to the worker's thread")]
-fn start_worker(
+fn start_workers(
     plan: &Plan,
-    lcore: Lcore,
-    mut io: DeviceIo,
+    lcores: Vec<Lcore>,
+    queues: Vec<DeviceIo>,
     clock: TscClock,
-    board: crate::board::BoardWriter<{ crate::report::WORDS }>,
-    stop: &Arc<AtomicBool>,
-    mut models: weir_handoff::Reader<weir_engine::models::ModelSet>,
-    samples: weir_handoff::LaneSender<weir_engine::sampler::Sample>,
-) -> anyhow::Result<Running<Outcome>> {
-    let (engine, drain_max, stop) = (plan.engine.clone(), plan.drain_max, Arc::clone(stop));
-    let job = move || {
-        // On the worker's own core, so that its memory is near it.
-        let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples);
-        poll::poll(worker, &mut io, &mut models, clock, board, &stop, drain_max)
+    boards: Vec<BoardWriter<WORDS>>,
+    over: &Arc<AtomicBool>,
+    ends: Vec<WorkerEnds>,
+) -> anyhow::Result<Vec<Running<Outcome>>> {
+    let places = Steering::mesh(lcores.len(), LANE_FRAMES);
+    let parts = lcores.into_iter().zip(queues).zip(boards).zip(ends).zip(places);
+    let start = |((((lcore, mut io), board), ends), place): ((((Lcore, DeviceIo), _), WorkerEnds), _)| {
+        let engine = plan.engine.clone();
+        let terms = Terms {
+            stop: Arc::clone(over),
+            drain_max: plan.drain_max,
+            shares_core: lcore.cpu() == plan.cores.control,
+        };
+        let WorkerEnds { mut models, samples } = ends;
+        let job = move || {
+            // On the worker's own core, so that its memory is near it.
+            let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples).among(place);
+            poll::poll(worker, &mut io, &mut models, clock, board, &terms)
+        };
+        // Those that run already are waited for on the way out.
+        Ok(lcore.run(job).inspect_err(|_| over.store(true, Ordering::Relaxed))?)
     };
-    Ok(lcore.run(job)?)
+    parts.map(start).collect()
 }
 
 /// Looks after ports and buffers from the control thread.

@@ -44,11 +44,11 @@ impl PacketIo for DeviceIo {
 
     #[inline(always)]
     fn rx(&mut self, side: Side, into: &mut Burst<MbufFrame>) -> usize {
-        self.queues[side as usize].rx.rx(into)
+        self.queues[side as usize].rx(into)
     }
 
     #[inline(always)]
     fn tx(&mut self, side: Side, from: &mut Burst<MbufFrame>) -> usize {
-        self.queues[side as usize].tx.tx(from)
+        self.queues[side as usize].tx(from)
     }
 }

@@ -1,6 +1,6 @@
 //! `weir run`: from a checked configuration to frames, and back down again.
 //!
-//! Order of the start: configuration, models, EAL, buffers, ports, worker, HTTP. Nothing is forwarded before all of the
+//! Order of the start: configuration, models, EAL, buffers, ports, HTTP, workers. Nothing is forwarded before all of the
 //! former hold, and `/readyz` says so. Order of the stop: receive no more, drain, count, stop ports, exit.
 
 #[cfg(feature = "dpdk")]
@@ -36,11 +36,18 @@ const LANE_BATCH: usize = 256;
 /// What exists before ports do.
 struct Prepared {
     publisher: Publisher<ModelSet>,
-    models_in: Reader<ModelSet>,
     #[cfg(feature = "dpdk")]
     models: Vec<ModelStatus>,
-    samples_in: LaneSender<Sample>,
-    samples_out: LaneReceiver<Sample>,
+    /// By worker index.
+    ends: Vec<WorkerEnds>,
+    /// By worker index.
+    samples_out: Vec<LaneReceiver<Sample>>,
+}
+
+/// A worker's ends of what joins it to control.
+struct WorkerEnds {
+    models: Reader<ModelSet>,
+    samples: LaneSender<Sample>,
 }
 
 /// Runs a configuration until a signal, or until its capture files end.
@@ -57,33 +64,46 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             model.name, model.generation, model.precision, model.executor, model.schema_hash
         );
     }
-    let (publisher, mut readers) = epoch(set, 1);
-    let models_in = readers.pop().ok_or_else(|| anyhow::anyhow!("the epoch gave no reader"))?;
-    let (samples_in, samples_out) = lane(LANE_BATCHES, LANE_BATCH);
+    let (publisher, readers) = epoch(set, plan.cores.workers.len());
+    let (ends, samples_out) = readers
+        .into_iter()
+        .map(|models| {
+            let (samples, samples_out) = lane(LANE_BATCHES, LANE_BATCH);
+            (WorkerEnds { models, samples }, samples_out)
+        })
+        .unzip();
     let prepared = Prepared {
         publisher,
-        models_in,
         #[cfg(feature = "dpdk")]
         models,
-        samples_in,
+        ends,
         samples_out,
     };
     match &plan.ports {
         PortsPlan::Captures(files) => {
-            let Prepared { publisher: _publisher, mut models_in, samples_in, samples_out, .. } = prepared;
-            let replayed = replay::replay(files, &plan.engine, &mut models_in, (samples_in, samples_out))?;
+            let Prepared { publisher: _publisher, mut ends, mut samples_out, .. } = prepared;
+            let (Some(ends), Some(samples_out)) = (ends.pop(), samples_out.pop()) else {
+                anyhow::bail!("a replay has one worker, and the plan has none");
+            };
+            let replayed = replay::replay(files, &plan.engine, ends, samples_out)?;
             info!("{:.6} s of captured time, {} samples", replayed.span.0 as f64 / 1e9, replayed.samples);
             print_tally(&replayed.tally, &replayed.stats);
         }
         #[cfg(feature = "dpdk")]
         PortsPlan::Devices(devices) => {
-            let outcome = device::run(&plan, devices, prepared)?;
-            let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);
-            info!(
-                "the worker was busy for {:.1} % of its cycles",
-                outcome.cycles.busy as f64 * 100.0 / total as f64
-            );
-            print_tally(&outcome.tally, &outcome.stats);
+            let outcomes = device::run(&plan, devices, prepared)?;
+            let (mut tally, mut stats) = (Tally::default(), WorkerStats::default());
+            for (index, outcome) in outcomes.iter().enumerate() {
+                let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);
+                info!(
+                    "worker {index} was busy for {:.1} % of its cycles",
+                    outcome.cycles.busy as f64 * 100.0 / total as f64
+                );
+                tally += &outcome.tally;
+                stats.inferences += outcome.stats.inferences;
+                stats.flows_opened += outcome.stats.flows_opened;
+            }
+            print_tally(&tally, &stats);
         }
         #[cfg(not(feature = "dpdk"))]
         PortsPlan::Devices(devices) => {
@@ -99,7 +119,8 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The books, closed: one line.
+/// The books of all workers, closed: one line. With the ports shut and the lanes empty, what was steered is in balance by
+/// itself.
 fn print_tally(tally: &Tally, stats: &WorkerStats) {
     let ended: Vec<String> = Verdict::ALL
         .iter()
@@ -110,7 +131,11 @@ fn print_tally(tally: &Tally, stats: &WorkerStats) {
         "received {} + originated {} = {} ({}); {} inferences, {} flows seen",
         tally.received.iter().sum::<u64>(),
         tally.originated,
-        if tally.balanced() { "accounted for" } else { "NOT ACCOUNTED FOR" },
+        if tally.balanced() && tally.steered_in == tally.steered_out {
+            "accounted for"
+        } else {
+            "NOT ACCOUNTED FOR"
+        },
         if ended.is_empty() { "none".to_owned() } else { ended.join(", ") },
         stats.inferences,
         stats.flows_opened,

@@ -3,6 +3,7 @@
 use super::stages::StageClock;
 use crate::board::BoardWriter;
 use crate::report::{LoopCycles, WORDS, pack};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use weir_cpu::{TscClock, tsc};
 use weir_engine::counters::WorkerStats;
@@ -16,6 +17,9 @@ use weir_handoff::Reader;
 /// How often the counters are published: often enough that a scrape is never stale, seldom enough that the hundred
 /// stores are nothing (some 100 ns a millisecond).
 const PUBLISH_EVERY: Ns = Ns::from_millis(1);
+/// How long a worker that stops waits for the others to receive no more either. They see the same flag within a turn, unless
+/// their thread is away from its core.
+const OTHERS_MAX: Ns = Ns::from_secs(1);
 /// The window of the worst-case gauges.
 const WINDOW: Ns = Ns::from_secs(1);
 
@@ -109,19 +113,29 @@ impl Pace {
     }
 }
 
-/// Polls until `stop` is set, then receives no more and lets what is held leave in its time, for `drain_max` at most.
+/// How a worker's thread runs.
+pub(super) struct Terms {
+    /// Set when the appliance stops.
+    pub(super) stop: Arc<AtomicBool>,
+    /// How long a stop may wait for held frames to leave at their own time.
+    pub(super) drain_max: Ns,
+    /// Another thread needs this core: an idle turn offers it. That costs a system call per idle turn (some 300 ns on an
+    /// otherwise idle core) and gaps as long as the other thread runs; it takes nothing from a busy worker.
+    pub(super) shares_core: bool,
+}
+
+/// Polls until a stop, then receives no more and lets what is held leave in its time.
 pub(super) fn poll<Io: PacketIo>(
     mut worker: Worker<Io::Frame>,
     io: &mut Io,
     models: &mut Reader<ModelSet>,
     clock: TscClock,
     board: BoardWriter<WORDS>,
-    stop: &AtomicBool,
-    drain_max: Ns,
+    terms: &Terms,
 ) -> Outcome {
     let mut stages = StageClock::new();
     let mut pace = Pace::new(clock, board);
-    while !stop.load(Ordering::Relaxed) {
+    while !terms.stop.load(Ordering::Relaxed) {
         stages.begin_turn();
         let report = worker.turn_probed(pace.now(), io, models, &mut stages);
         stages.end_turn(report.received);
@@ -129,9 +143,22 @@ pub(super) fn poll<Io: PacketIo>(
         if now >= pace.publish_at {
             pace.publish(now, &worker, &stages);
         }
+        if terms.shares_core && !report.busy {
+            // Whoever is away from its core must not hold a snapshot back.
+            models.offline();
+            std::thread::yield_now();
+        }
+    }
+    worker.stop_receiving();
+    let drained_by = pace.now() + terms.drain_max;
+    let others_by = pace.now() + OTHERS_MAX;
+    loop {
+        let report = worker.turn_probed(pace.now(), io, models, &mut stages);
+        if !report.awaits_others || pace.end_turn(&report) >= others_by {
+            break;
+        }
     }
     models.offline();
-    let drained_by = pace.now() + drain_max;
     loop {
         let report = worker.drain(pace.now(), io);
         let now = pace.end_turn(&report);

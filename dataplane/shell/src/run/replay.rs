@@ -1,17 +1,17 @@
 //! Capture files instead of ports: time is what the stamps say, so the same files and the same seed give the same
 //! bytes, on any machine and at any load.
 
+use super::WorkerEnds;
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, Record};
 use crate::config::CapturePair;
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
-use weir_engine::models::ModelSet;
 use weir_engine::sampler::Sample;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::worker::Worker;
-use weir_handoff::{LaneReceiver, LaneSender, Reader};
+use weir_handoff::LaneReceiver;
 
 /// The least by which virtual time moves when something is due that this turn had no room for.
 const TICK: Ns = Ns::from_micros(1);
@@ -127,8 +127,8 @@ pub(super) struct Replayed {
 pub(super) fn replay(
     files: &[CapturePair; 2],
     config: &EngineConfig,
-    models: &mut Reader<ModelSet>,
-    (samples, mut drained): (LaneSender<Sample>, LaneReceiver<Sample>),
+    WorkerEnds { mut models, samples }: WorkerEnds,
+    mut drained: LaneReceiver<Sample>,
 ) -> Result<Replayed, CaptureError> {
     let [inside, outside] = files;
     let wires = [Wire::open(inside)?, Wire::open(outside)?];
@@ -138,7 +138,7 @@ pub(super) fn replay(
     let mut worker: Worker<HeapFrame> = Worker::new(config, start, samples);
     let mut sample_count = 0;
     loop {
-        let report = worker.turn(io.now, &mut io, models);
+        let report = worker.turn(io.now, &mut io, &mut models);
         if let Some(error) = io.failed.take() {
             return Err(error);
         }

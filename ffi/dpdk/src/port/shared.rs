@@ -32,6 +32,8 @@ pub(super) struct Limits {
     pub(super) offloads: Offloads,
     /// The hash fields that we want and it has; 0 where it cannot spread.
     pub(super) rss: u64,
+    /// Bytes of its RSS key; 0 where it does not say.
+    pub(super) rss_key_len: u8,
 }
 
 impl Shared {
@@ -110,6 +112,7 @@ impl Shared {
                 tx_segments: info.tx_offload_capa & sys::WEIR_TX_OFFLOAD_MULTI_SEGS != 0,
             },
             rss: info.flow_type_rss_offloads & (sys::WEIR_RSS_IP | sys::WEIR_RSS_TCP | sys::WEIR_RSS_UDP),
+            rss_key_len: info.hash_key_size,
         })
     }
 
@@ -138,15 +141,23 @@ impl Shared {
         Ok(state == 1)
     }
 
-    pub(super) fn set_up_queues(&self, queues: u16, rx: u16, tx: u16, pool: &Pool) -> Result<(), PortError> {
+    /// Sets up receive and transmit queues, each given by number and descriptors.
+    pub(super) fn set_up_queues(
+        &self,
+        (rx_queues, rx): (u16, u16),
+        (tx_queues, tx): (u16, u16),
+        pool: &Pool,
+    ) -> Result<(), PortError> {
         // SAFETY: the port is open. Not knowing its socket is -1, which is also SOCKET_ID_ANY.
         let socket = unsafe { sys::rte_eth_dev_socket_id(self.id) } as c_uint;
-        for queue in 0..queues {
+        for queue in 0..rx_queues {
             // SAFETY: the port is configured with that many queues and stopped; null asks for the driver's default
             // configuration; the pool is never freed.
             self.call("rte_eth_rx_queue_setup", || unsafe {
                 sys::rte_eth_rx_queue_setup(self.id, queue, rx, socket, std::ptr::null(), pool.as_ptr())
             })?;
+        }
+        for queue in 0..tx_queues {
             // SAFETY: as above.
             self.call("rte_eth_tx_queue_setup", || unsafe {
                 sys::rte_eth_tx_queue_setup(self.id, queue, tx, socket, std::ptr::null())
@@ -250,17 +261,17 @@ mod tests {
         let mut port = Port::configure(eal, &device, &config, &pool).unwrap();
         let mut queues = port.start().unwrap().remove(0);
         let mut burst: ArrayVec<Mbuf, 32> = ArrayVec::new();
-        assert_eq!(queues.rx.rx(&mut burst), 32, "net_null always delivers");
+        assert_eq!(queues.rx(&mut burst), 32, "net_null always delivers");
 
         // What the driver does when the device goes; no virtual device can be made to.
         let flag = port.shared.removed.as_ptr().cast::<c_void>();
         // SAFETY: the flag of an open port.
         unsafe { on_removal(port.shared.id, sys::RTE_ETH_EVENT_INTR_RMV, flag, std::ptr::null_mut()) };
         assert!(port.is_removed());
-        assert_eq!(queues.tx.tx(&mut burst), 0);
+        assert_eq!(queues.tx(&mut burst), 0);
         assert_eq!(burst.len(), 32, "the frames stay with the caller");
         burst.clear();
-        assert_eq!(queues.rx.rx(&mut burst), 0);
+        assert_eq!(queues.rx(&mut burst), 0);
         drop((queues, port));
         assert_eq!(pool.in_use(), 0);
     }

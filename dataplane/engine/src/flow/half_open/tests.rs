@@ -20,7 +20,7 @@ type Script = &'static [(Side, Flags, u32, u32, u16)];
 #[test]
 fn when_a_connection_is_established_and_where_it_begins() {
     // The last frame of each script establishes the flow, or does not; no earlier one does.
-    let cases: [(&str, Script, Option<u32>); 14] = [
+    let cases: [(&str, Script, Option<u32>); 15] = [
         (
             "client inside: its answer to the SYN-ACK",
             &[(Inside, Flags::SYN, 100, 0, 0), (Outside, BOTH, 900, 101, 0), (Inside, ACK, 101, 901, 0)],
@@ -42,9 +42,14 @@ fn when_a_connection_is_established_and_where_it_begins() {
             Some(151),
         ),
         (
-            "the SYN was not seen: the answer itself is the beginning",
-            &[(Outside, BOTH, 900, 101, 0), (Inside, ACK, 101, 901, 30)],
-            Some(101),
+            "the SYN was not seen: adopted mid-stream",
+            &[(Outside, BOTH, 900, 101, 0), (Inside, ACK, 101, 901, 30), (Outside, ACK, 901, 131, 0)],
+            Some(131),
+        ),
+        (
+            "a forged SYN-ACK and its answer: nobody inside had asked",
+            &[(Outside, BOTH, 900, 101, 0), (Outside, ACK, 901, 101, 0), (Inside, ACK, 101, 901, 0)],
+            None,
         ),
         (
             "simultaneous open",
@@ -82,9 +87,13 @@ fn when_a_connection_is_established_and_where_it_begins() {
             Some(6_000),
         ),
         (
-            "mid-stream: outside spoke first, the inside's frame is the beginning",
-            &[(Outside, ACK, 800, 5_000, 100), (Inside, ACK, 5_000, 900, 1_000)],
-            Some(5_000),
+            "mid-stream: outside spoke first, which does not count",
+            &[
+                (Outside, ACK, 800, 5_000, 100),
+                (Inside, ACK, 5_000, 900, 1_000),
+                (Outside, ACK, 900, 6_000, 0),
+            ],
+            Some(6_000),
         ),
         (
             "one direction only",
@@ -98,7 +107,7 @@ fn when_a_connection_is_established_and_where_it_begins() {
         ),
         (
             "a new SYN on the same ports wipes what the old connection showed",
-            &[(Outside, ACK, 1, 77, 0), (Outside, Flags::SYN, 5_000, 0, 0), (Inside, ACK, 77, 2, 0)],
+            &[(Inside, ACK, 77, 1, 0), (Inside, Flags::SYN, 5_000, 0, 0), (Outside, ACK, 1, 77, 0)],
             None,
         ),
     ];
@@ -115,7 +124,9 @@ fn when_a_connection_is_established_and_where_it_begins() {
 #[test]
 fn an_established_flow_that_found_no_room_asks_again_with_what_has_passed_since() {
     let mut table = HalfOpen::new(64);
-    table.observe(7, &key(1), Outside, &segment(ACK, 1, 100, 0), Ns::ZERO);
+    table.observe(7, &key(1), Inside, &segment(ACK, 50, 1, 50), Ns::ZERO);
+    let seed = table.observe(7, &key(1), Outside, &segment(ACK, 1, 100, 0), Ns::ZERO);
+    assert_eq!(seed, Some(Seed { next: 100 }));
     let seed = table.observe(7, &key(1), Inside, &segment(ACK, 100, 1, 50), Ns::ZERO);
     assert_eq!(seed, Some(Seed { next: 100 }));
     let seed = table.observe(7, &key(1), Inside, &segment(ACK, 150, 1, 50), Ns::ZERO);
@@ -135,19 +146,48 @@ fn segments_without_syn_and_ack_leave_no_trace() {
 }
 
 #[test]
+fn what_only_outside_says_leaves_no_trace() {
+    let mut table = HalfOpen::new(64);
+    for flow in 0..1_000 {
+        for flags in [Flags::SYN, BOTH, ACK, ACK.with(Flags::FIN)] {
+            let seed =
+                table.observe(u64::from(flow), &key(flow), Outside, &segment(flags, 1, 1, 9), Ns::ZERO);
+            assert_eq!(seed, None);
+        }
+    }
+    assert!(table.is_empty() && table.replaced() == 0);
+}
+
+#[test]
 fn a_full_bucket_gives_up_whoever_was_silent_longest() {
     let mut table = HalfOpen::new(8);
     let syn = segment(Flags::SYN, 1, 0, 0);
     // Around the wrap of the clock.
     let at = |tick: u64| Ns(((1 << 32) - 4 + tick) << TICK_BITS);
     for flow in 0..8 {
-        table.observe(u64::from(flow), &key(flow), Outside, &syn, at(u64::from(flow)));
+        table.observe(u64::from(flow), &key(flow), Inside, &syn, at(u64::from(flow)));
     }
-    table.observe(0, &key(0), Outside, &syn, at(8));
-    table.observe(8, &key(8), Outside, &syn, at(9));
+    table.observe(0, &key(0), Inside, &syn, at(8));
+    table.observe(8, &key(8), Inside, &syn, at(9));
     assert_eq!((table.len(), table.replaced()), (8, 1));
     let known = |table: &HalfOpen, flow: u32| table.way_of(0, u64::from(flow), &key(flow)).is_some();
     assert!(known(&table, 0) && known(&table, 8) && !known(&table, 1));
+}
+
+#[test]
+fn whoever_does_not_know_the_key_cannot_aim_at_a_bucket() {
+    let known = crate::hash::FlowHasher::new(1);
+    // Tuples that all meet in one bucket of a table with that key.
+    let aimed: Vec<u32> = (0..100_000).filter(|flow| known.hash(&key(*flow)) & 63 == 0).take(100).collect();
+    for (seed, left) in [(1, WAYS..=WAYS), (2, 80..=100)] {
+        let hasher = crate::hash::FlowHasher::new(seed);
+        let mut table = HalfOpen::new(512);
+        for flow in &aimed {
+            let (key, syn) = (key(*flow), segment(Flags::SYN, 1, 0, 0));
+            table.observe(hasher.hash(&key), &key, Inside, &syn, Ns::ZERO);
+        }
+        assert!(left.contains(&table.len()), "{} of {} under key {seed}", table.len(), aimed.len());
+    }
 }
 
 #[test]
@@ -156,7 +196,7 @@ fn the_table_is_bounded_and_the_sweep_empties_it() {
     let mut table = HalfOpen::new(1_000);
     assert_eq!(table.capacity(), 512);
     for flow in 0..10_000 {
-        table.observe(hasher.hash(&key(flow)), &key(flow), Outside, &segment(Flags::SYN, 1, 0, 0), Ns::ZERO);
+        table.observe(hasher.hash(&key(flow)), &key(flow), Inside, &segment(Flags::SYN, 1, 0, 0), Ns::ZERO);
     }
     assert_eq!(table.len(), 512);
     assert_eq!(table.replaced(), 10_000 - 512);

@@ -1,0 +1,192 @@
+//! Which worker a flow belongs to, and the lanes that take a frame there.
+//!
+//! A flow's state lies with one worker, its *owner*, chosen by the keyed flow hash. A network card spreads frames over
+//! the workers' queues by a hash of its own, or not at all, so a frame may arrive at another worker: that one parses
+//! and hashes it, finds that it is not the owner, and passes it on through a bounded lane. There is a lane for each
+//! ordered pair of workers, so each lane has one sender and one receiver.
+//!
+//! What crosses is the frame, its side and its hash: 24 bytes on a lane of cache lines. The owner parses again. A parsed
+//! frame is two cache lines more, written on one core and read on the other, for headers that the owner's core has to
+//! fetch in any case when it rewrites or sends the frame; reading them again costs about what one of those lines does.
+//!
+//! Order: the frames of a flow that arrive at one worker leave in the order of their arrival, steered or not. Those
+//! that arrive at several workers may overtake each other, as they may have on their way to the queues.
+
+use crate::io::Side;
+use weir_handoff::{SteerReceiver, SteerSender, steer_lane};
+
+/// Frames that a lane holds. A worker passes at most two bursts a turn into one, so a peer may be away for a dozen turns
+/// (some ten microseconds at full load) before frames are dropped.
+pub const LANE_FRAMES: usize = 1024;
+
+/// The worker to which a flow with this hash belongs.
+///
+/// By multiplication and shift (Lemire, "Fast random integer generation in an interval", 2019) of the upper half: the
+/// leading bits decide, which choose no bucket in any table of the worker. Of a signature (the upper 16 bits) they are a
+/// part: among `workers` workers it tells log2(`workers`) bits less apart.
+#[inline]
+pub fn owner(hash: u64, workers: usize) -> usize {
+    (((hash >> 32) * workers as u64) >> 32) as usize
+}
+
+/// A frame on its way to its owner.
+#[derive(Debug)]
+pub(crate) struct Steered<F> {
+    pub(crate) frame: F,
+    /// Its flow hash.
+    pub(crate) hash: u64,
+    /// Where it arrived.
+    pub(crate) side: Side,
+}
+
+/// One worker's place among all, with its ends of the lanes to and from each other one.
+#[derive(Debug)]
+pub struct Steering<F> {
+    index: usize,
+    workers: usize,
+    /// By the owner's index; `None` at this worker's own, and everywhere once it receives no more.
+    to: Box<[Option<SteerSender<Steered<F>>>]>,
+    from: Box<[SteerReceiver<Steered<F>>]>,
+    /// The lane that is looked at first; goes round, so that none is always last.
+    first: usize,
+}
+
+impl<F> Steering<F> {
+    /// The only worker there is.
+    pub fn alone() -> Steering<F> {
+        Steering { index: 0, workers: 1, to: Box::default(), from: Box::default(), first: 0 }
+    }
+
+    /// Places for this many workers, joined by lanes of `lane_frames` frames each. All memory is allocated here.
+    pub fn mesh(workers: usize, lane_frames: usize) -> Vec<Steering<F>> {
+        let mut places: Vec<(Vec<_>, Vec<_>)> = (0..workers).map(|_| (Vec::new(), Vec::new())).collect();
+        for from in 0..workers {
+            for to in 0..workers {
+                let sender = (from != to).then(|| {
+                    let (sender, receiver) = steer_lane(lane_frames);
+                    places[to].1.push(receiver);
+                    sender
+                });
+                places[from].0.push(sender);
+            }
+        }
+        let place = |(index, (to, from)): (usize, (Vec<_>, Vec<_>))| Steering {
+            index,
+            workers,
+            to: to.into(),
+            from: from.into(),
+            first: 0,
+        };
+        places.into_iter().enumerate().map(place).collect()
+    }
+
+    /// The other worker to which a flow with this hash belongs; `None` when it is this one.
+    #[inline]
+    pub(crate) fn elsewhere(&self, hash: u64) -> Option<usize> {
+        let owner = owner(hash, self.workers);
+        (owner != self.index).then_some(owner)
+    }
+
+    /// Puts a frame into the lane to its owner, visible there after [`Steering::flush`]. Hands it back when the lane is
+    /// full.
+    #[inline]
+    pub(crate) fn pass(&mut self, steered: Steered<F>) -> Result<(), Steered<F>> {
+        match self.to.get_mut(owner(steered.hash, self.workers)) {
+            Some(Some(lane)) => lane.push(steered),
+            _ => Err(steered),
+        }
+    }
+
+    /// Shows the owners what was passed on since the last time.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        self.to.iter_mut().flatten().for_each(SteerSender::flush);
+    }
+
+    /// Takes up to `limit` frames from the lanes in turn, the next one first at the next call.
+    #[inline]
+    pub(crate) fn take(&mut self, limit: usize, mut each: impl FnMut(Steered<F>)) -> usize {
+        let lanes = self.from.len();
+        let mut taken = 0;
+        for step in 0..lanes {
+            let at = (self.first + step) % lanes;
+            taken += self.from[at].take(limit - taken, &mut each);
+        }
+        self.first = if self.first + 1 < lanes { self.first + 1 } else { 0 };
+        taken
+    }
+
+    /// Closes the lanes to the others.
+    pub(crate) fn close(&mut self) {
+        self.to.iter_mut().for_each(|lane| *lane = None);
+    }
+
+    /// Whether another worker may still pass a frame on to this one, or has.
+    pub(crate) fn may_receive(&self) -> bool {
+        !self.from.iter().all(SteerReceiver::is_over)
+    }
+
+    /// Frames in the lanes to this worker.
+    pub(crate) fn waiting(&self) -> usize {
+        self.from.iter().map(SteerReceiver::waiting).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::FlowHasher;
+    use crate::wire::Tuple;
+
+    #[test]
+    fn flows_are_spread_evenly_and_independently_of_their_buckets() {
+        let hasher = FlowHasher::new(11);
+        for workers in [1_usize, 2, 3, 7, 16] {
+            let mut owned = vec![[0_u32; 4]; workers];
+            for flow in 0..60_000_u32 {
+                let mut tuple = Tuple::default();
+                tuple.source.address[..4].copy_from_slice(&flow.to_be_bytes());
+                let hash = hasher.hash(&tuple);
+                owned[owner(hash, workers)][hash as usize & 3] += 1;
+            }
+            let share = 60_000 / workers as u32 / 4;
+            for buckets in &owned {
+                for count in buckets {
+                    // Six sigmas of a binomial, and a bit for small shares.
+                    let slack = 6 * share.isqrt() + 6;
+                    assert!(count.abs_diff(share) <= slack, "{workers} workers: {owned:?}");
+                }
+            }
+        }
+        assert_eq!((owner(u64::MAX, 5), owner(0, 5)), (4, 0));
+    }
+
+    #[test]
+    fn each_frame_reaches_its_owner_and_lanes_take_turns() {
+        // A hash in the middle of that worker's third.
+        let to = |worker: usize, frame: u32| {
+            let hash = (2 * worker as u64 + 1) * (u64::MAX / 6);
+            assert_eq!(owner(hash, 3), worker);
+            Steered { frame, hash, side: Side::Outside }
+        };
+        let mut mesh: Vec<Steering<u32>> = Steering::mesh(3, 4);
+        let mut last = mesh.remove(2);
+        for (index, place) in mesh.iter_mut().enumerate() {
+            for frame in 0..4 {
+                let frame = 10 * index as u32 + frame;
+                place.pass(to(2, frame)).unwrap();
+            }
+            assert!(place.pass(to(2, 99)).is_err(), "full");
+            assert!(place.pass(to(index, 99)).is_err(), "own");
+            place.flush();
+        }
+        assert_eq!(last.waiting(), 8);
+        let mut order = Vec::new();
+        while last.take(2, |steered| order.push(steered.frame)) > 0 {}
+        assert_eq!(order, [0, 1, 10, 11, 2, 3, 12, 13]);
+        assert!(last.may_receive());
+        mesh.iter_mut().for_each(Steering::close);
+        assert!(!last.may_receive());
+        assert!(!Steering::<u32>::alone().may_receive());
+    }
+}
