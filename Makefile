@@ -86,11 +86,20 @@ live:
 # Measures; asserts nothing about time. Best on a machine that does nothing else.
 .PHONY: bench
 bench: bench-inference
+bench: bench-path
 
 .PHONY: bench-inference
 bench-inference: setup
 	cargo build --release --locked -p weir-inference
 	target/release/weir-inference
+
+# Against testpmd and l3fwd; see bench/path/README.md.
+.PHONY: bench-path
+bench-path: build
+	scripts/hugepages.sh 900
+	bench/path/peers.sh target/peers
+	cargo build --release --locked -p weir-bench-path
+	target/release/weir-bench-path
 
 .PHONY: nightly
 nightly: test

@@ -12,6 +12,7 @@ packages=(
     pkg-config          # finds libdpdk
     libdpdk-dev         # DPDK headers and libraries (22.11)
     dpdk                # DPDK drivers (plugins)
+    dpdk-dev            # dpdk-testpmd, which the path bench compares with
     libclang-dev        # bindgen reads the DPDK headers
     iproute2            # namespaces, veth, taps
     ethtool             # turns segmentation offload off on test links

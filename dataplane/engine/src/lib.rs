@@ -18,6 +18,7 @@ pub mod io;
 pub mod models;
 pub mod pace;
 pub mod policy;
+pub mod probe;
 pub mod route;
 pub mod rule;
 pub mod sampler;

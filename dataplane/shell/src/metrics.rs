@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use weir_engine::counters::Kind;
 use weir_engine::io::Side;
 use weir_engine::verdict::Verdict;
+use weir_engine::worker::Stage;
 
 /// What a page shows.
 pub struct View<'a> {
@@ -132,6 +133,20 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
         "Cycles spent in running networks, gathering and quantising their inputs included.",
         &[("worker", worker)],
         cycles.inference,
+    )?;
+    for stage in Stage::ALL {
+        page.counter(
+            "stage_cycles_total",
+            "Cycles by stage of a turn, in one turn of 64. Per weir_stage_frames_total it is a frame's cost.",
+            &[("worker", worker), ("stage", stage.name())],
+            cycles.stages[stage as usize],
+        )?;
+    }
+    page.counter(
+        "stage_frames_total",
+        "Frames received in the turns whose stages were timed.",
+        &[("worker", worker)],
+        cycles.stage_frames,
     )?;
     page.seconds(
         "inference_seconds_total",
@@ -381,8 +396,8 @@ mod tests {
     #[test]
     fn no_label_is_one_that_traffic_can_fill() {
         let closed = [
-            "worker", "side", "verdict", "source", "limit", "state", "place", "port", "model", "function",
-            "result",
+            "worker", "side", "verdict", "source", "limit", "state", "stage", "place", "port", "model",
+            "function", "result",
         ];
         let closed = [
             closed.as_slice(),

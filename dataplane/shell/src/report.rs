@@ -4,12 +4,13 @@
 use std::array;
 use weir_engine::counters::{Stat, WorkerStats};
 use weir_engine::verdict::{Tally, Verdict};
+use weir_engine::worker::Stage;
 
 /// Counters of the engine besides its tally.
 const STATS: usize = size_of::<WorkerStats>() / size_of::<u64>();
 /// Received and sent frames and bytes by side; originated; steered in and out; held; verdicts.
 const TALLY: usize = 4 * 2 + 4 + Verdict::COUNT;
-const LOOP: usize = 5;
+const LOOP: usize = 6 + Stage::COUNT;
 /// Words of a report.
 pub const WORDS: usize = TALLY + STATS + LOOP;
 
@@ -22,6 +23,10 @@ pub struct LoopCycles {
     pub idle: u64,
     /// In running networks, gathering their inputs included; part of `busy`.
     pub inference: u64,
+    /// By stage, in those turns that are timed so.
+    pub stages: [u64; Stage::COUNT],
+    /// Frames received in those turns.
+    pub stage_frames: u64,
     /// The longest turn of the last whole second.
     pub turn_max: u64,
     /// How late, at worst in the last whole second, the wheel was looked at after something had become due.
@@ -56,9 +61,9 @@ pub fn pack(tally: &Tally, stats: &WorkerStats, cycles: &LoopCycles) -> [u64; WO
     [tally.originated, tally.steered_in, tally.steered_out, tally.held].into_iter().for_each(&mut put);
     tally.ended.into_iter().for_each(&mut put);
     stats.each(|stat| put(stat.value));
-    [cycles.busy, cycles.idle, cycles.inference, cycles.turn_max, cycles.lag_max]
-        .into_iter()
-        .for_each(&mut put);
+    [cycles.busy, cycles.idle, cycles.inference].into_iter().for_each(&mut put);
+    cycles.stages.into_iter().for_each(&mut put);
+    [cycles.stage_frames, cycles.turn_max, cycles.lag_max].into_iter().for_each(&mut put);
     words
 }
 
@@ -73,8 +78,15 @@ impl Report {
         let ended = array::from_fn(|_| take());
         let mut stats = Vec::with_capacity(STATS);
         WorkerStats::default().each(|stat| stats.push(Stat { value: take(), ..stat }));
-        let cycles =
-            LoopCycles { busy: take(), idle: take(), inference: take(), turn_max: take(), lag_max: take() };
+        let cycles = LoopCycles {
+            busy: take(),
+            idle: take(),
+            inference: take(),
+            stages: array::from_fn(|_| take()),
+            stage_frames: take(),
+            turn_max: take(),
+            lag_max: take(),
+        };
         Report {
             tally: Tally {
                 received,

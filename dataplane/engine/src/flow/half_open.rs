@@ -177,6 +177,9 @@ impl HalfOpen {
                 }
             }
         }
+        for next in self.cursor..self.cursor + buckets {
+            weir_cpu::prefetch_element_read(&self.buckets, next);
+        }
     }
 
     #[inline]

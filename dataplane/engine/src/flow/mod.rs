@@ -11,7 +11,7 @@ mod table;
 
 pub use entry::{FlowEntry, PacedId};
 pub use half_open::{HalfOpen, Seed};
-pub use table::{FlowId, Full, Table};
+pub use table::{FLOW_BYTES, FlowId, Full, Hint, Table};
 
 /// The signature of a hash in a bucket: its upper 16 bits, which choose no bucket. Zero is kept for "empty".
 #[inline]
@@ -22,12 +22,8 @@ fn signature_of(hash: u64) -> u16 {
 /// Ways of a bucket. Eight signatures and eight indices of four bytes make 48 bytes: one cache line.
 const WAYS: usize = 8;
 
-/// A bit per way whose signature is `wanted`. Compiles to one vector compare.
+/// A bit per way whose signature is `wanted`.
 #[inline]
 fn matches(signatures: &[u16; WAYS], wanted: u16) -> u32 {
-    let mut found = 0;
-    for (way, signature) in signatures.iter().enumerate() {
-        found |= u32::from(*signature == wanted) << way;
-    }
-    found
+    weir_cpu::equal_lanes(signatures, wanted)
 }

@@ -15,6 +15,9 @@
 use super::{FlowEntry, WAYS, matches, signature_of};
 use crate::wire::Tuple;
 
+/// Bytes of a tracked flow, its share of the index aside.
+pub const FLOW_BYTES: usize = size_of::<Slot<FlowEntry>>();
+
 /// Ways per entry that the table makes, in quarters: 5/4, so at most four fifths are in use.
 const WAYS_PER_ENTRY_Q2: usize = 5;
 
@@ -24,6 +27,10 @@ pub struct FlowId {
     slot: u32,
     generation: u32,
 }
+
+/// Where an entry most likely is.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint(u32);
 
 /// The table has no room for a new flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +66,7 @@ struct Slot<E> {
 }
 
 // DESIGN: a tracked flow costs at most 128 bytes, and a bucket is one line.
-const _: () = assert!(size_of::<Slot<FlowEntry>>() == 128);
+const _: () = assert!(FLOW_BYTES == 128);
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 /// Flows by tuple, with an `E` each.
@@ -105,25 +112,45 @@ impl<E: Default> Table<E> {
         weir_cpu::prefetch_element_read(&self.buckets, self.first_bucket(hash));
     }
 
-    /// Second pass: reads that bucket and asks for the entry that `hash` most likely means.
+    /// Second pass: reads that bucket and asks for the entry that `hash` most likely means. Gives a hint for
+    /// [`find_by`](Table::find_by).
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
+    pub fn prefetch_entry(&self, hash: u64) -> Hint {
         let bucket = &self.buckets[self.first_bucket(hash)];
         let found = matches(&bucket.signatures, signature_of(hash));
-        if let Some(&slot) = bucket.slots.get(found.trailing_zeros() as usize) {
-            weir_cpu::prefetch_element_write(&self.slots, slot as usize);
-        }
+        // A mask of nothing points behind the ways: slot 0 then, which is as wrong as any.
+        let slot = bucket.slots.get(found.trailing_zeros() as usize).copied().unwrap_or_default();
+        weir_cpu::prefetch_element_write(&self.slots, slot as usize);
+        Hint(slot)
     }
 
     /// The flow with this key. `hash` must be the flow hash of `key`.
     #[inline]
     pub fn find(&self, hash: u64, key: &Tuple) -> Option<FlowId> {
+        self.find_slowly(hash, |tenant| tenant == key)
+    }
+
+    /// The flow whose key is the one that `is_key` accepts. `hash` must be that key's flow hash, `hint` what the second
+    /// pass said of it.
+    #[inline]
+    pub fn find_by(&self, hash: u64, hint: Hint, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
+        if let Some(tenant) = self.slots.get(hint.0 as usize)
+            && tenant.hash == hash
+            && !tenant.generation.is_multiple_of(2)
+            && is_key(&tenant.key)
+        {
+            return Some(FlowId { slot: hint.0, generation: tenant.generation });
+        }
+        self.find_slowly(hash, is_key)
+    }
+
+    fn find_slowly(&self, hash: u64, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
         let first = self.first_bucket(hash);
-        self.find_in(first, hash, key).or_else(|| {
+        self.find_in(first, hash, &is_key).or_else(|| {
             if self.buckets[first].sent_away == 0 {
                 return None;
             }
-            self.find_in(self.second_bucket(hash), hash, key)
+            self.find_in(self.second_bucket(hash), hash, &is_key)
         })
     }
 
@@ -197,6 +224,9 @@ impl<E: Default> Table<E> {
                 gone(id, entry);
             }
         }
+        for next in self.cursor..self.cursor + slots {
+            weir_cpu::prefetch_element_read(&self.slots, next);
+        }
     }
 
     #[inline]
@@ -215,13 +245,13 @@ impl<E: Default> Table<E> {
     }
 
     #[inline]
-    fn find_in(&self, bucket: usize, hash: u64, key: &Tuple) -> Option<FlowId> {
+    fn find_in(&self, bucket: usize, hash: u64, is_key: impl Fn(&Tuple) -> bool) -> Option<FlowId> {
         let bucket = &self.buckets[bucket];
         let mut found = matches(&bucket.signatures, signature_of(hash));
         while found != 0 {
             let slot = bucket.slots[found.trailing_zeros() as usize];
             let tenant = &self.slots[slot as usize];
-            if tenant.hash == hash && tenant.key == *key {
+            if tenant.hash == hash && is_key(&tenant.key) {
                 return Some(FlowId { slot, generation: tenant.generation });
             }
             found &= found - 1;

@@ -9,6 +9,7 @@ use crate::flow::{FlowEntry, Table};
 use crate::guard::Limit;
 use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
+use crate::probe::Probe;
 use crate::rule::Evidence;
 use crate::sampler::Sample;
 use crate::time::{BitsPerSec, Ns};
@@ -22,19 +23,6 @@ use weir_snapshot::Scratch;
 const ENDS_PER_TURN: usize = 32;
 /// An interval that lacks an RTT sample is looked at again after this fraction of its age.
 const WAIT_FRACTION: u64 = 4;
-
-/// Watches inference from outside, for a caller that has a clock. Every method does nothing by default.
-pub trait Probe {
-    /// Inputs are about to be gathered and quantised, and a network run.
-    fn inference_begin(&mut self) {}
-    /// The network has been run over this many rows, and its actions are about to be applied.
-    fn inference_end(&mut self, rows: usize) {
-        let _ = rows;
-    }
-}
-
-/// Watches nothing.
-impl Probe for () {}
 
 /// Flows whose interval ended this turn and whose network has yet to speak: one group per live weight set.
 #[derive(Debug)]
@@ -79,8 +67,15 @@ impl<F: Frame> Pacing<F> {
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
     ) {
-        for _ in 0..ENDS_PER_TURN {
-            let Some(index) = self.interval_ends.pop(now) else { break };
+        // All are known, and their memory asked for, before the first is read: of many flows few are in a near cache.
+        let mut ended = ArrayVec::<u32, ENDS_PER_TURN>::new();
+        while !ended.is_full()
+            && let Some(index) = self.interval_ends.pop(now)
+        {
+            weir_cpu::prefetch_element_write(&self.flows, index as usize);
+            ended.push(index);
+        }
+        for index in ended {
             self.end_interval(index, now, flows, models, stats);
         }
         for (group, generation) in [models.active(), models.previous()].into_iter().enumerate() {

@@ -9,7 +9,10 @@ use crate::track::Detail;
 use weir_features::{History, Interval, RttBase};
 
 // Seven cache lines, besides the flow's entry in the flow table: docs/decisions/0001-slab-size.md.
-const _: () = assert!(size_of::<Option<PacedFlow>>() <= 448);
+const _: () = assert!(PACED_FLOW_BYTES <= 448);
+
+/// Bytes that a flow costs in addition while it is paced.
+pub const PACED_FLOW_BYTES: usize = size_of::<Option<PacedFlow>>();
 
 /// Who governs a flow, and what only that one needs to know. A flow that changes hands begins anew.
 #[derive(Clone, Debug)]
@@ -33,6 +36,7 @@ pub(super) enum Governor {
 
 /// One paced flow: its interval, its governor, its clock, and the queue of what it holds.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct PacedFlow {
     pub(super) detail: Detail,
     pub(super) governor: Governor,

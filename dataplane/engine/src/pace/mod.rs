@@ -22,7 +22,7 @@ mod held;
 mod pacer;
 mod settings;
 
-pub use decide::Probe;
+pub use flow::PACED_FLOW_BYTES;
 
 use crate::config::{EngineConfig, PacingConfig};
 use crate::counters::WorkerStats;
@@ -160,6 +160,12 @@ impl<F: Frame> Pacing<F> {
         *self.flows.get_mut(index as usize)? = Some(flow);
         *self.editions.get_mut(index as usize)? = self.edition;
         PacedId::new(index)
+    }
+
+    /// Asks for the memory of a paced flow, for a burst whose frames will need it.
+    #[inline]
+    pub fn prefetch(&self, id: PacedId) {
+        weir_cpu::prefetch_element_write(&self.flows, id.index());
     }
 
     /// Whether the flow holds frames.

@@ -76,26 +76,27 @@ impl Markers {
     /// stretched acknowledgements).
     #[inline]
     pub(super) fn on_ack(&mut self, ack: u32, sack: &SackBlocks, at: Ns) -> Option<Ns> {
-        let mut newest: Option<Ns> = None;
-        let mut rest = self.live;
-        while rest != 0 {
-            let slot = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            let (end, left_at) = (self.ends[slot], self.left_at[slot]);
-            let good = if !before(ack, end) {
-                self.sack_only & (1 << slot) == 0
-            } else if sack.as_slice().iter().any(|block| before(block.start, end) && !before(block.end, end))
-            {
-                true
-            } else {
-                continue;
-            };
-            self.live &= !(1 << slot);
-            if good {
-                let rtt = left_at.until(at);
-                newest = Some(newest.map_or(rtt, |least| least.min(rtt)));
+        // Every slot alike, in use or not: which ones are hit is as good as random, and a wrong guess of the processor
+        // costs more than all of them.
+        let mut passed = 0;
+        for (slot, end) in self.ends.iter().enumerate() {
+            passed |= u8::from(!before(ack, *end)) << slot;
+        }
+        let mut good = passed & !self.sack_only;
+        for block in sack.as_slice() {
+            for (slot, end) in self.ends.iter().enumerate() {
+                let within = before(block.start, *end) && !before(block.end, *end);
+                good |= (u8::from(within) << slot) & !passed;
             }
         }
-        newest
+        let hit = (passed | good) & self.live;
+        good &= hit;
+        self.live &= !hit;
+        if good == 0 {
+            return None;
+        }
+        let rtt =
+            |slot: usize| if good & (1 << slot) != 0 { self.left_at[slot].until(at) } else { Ns::NEVER };
+        Some((0..MARKERS).map(rtt).fold(Ns::NEVER, Ns::min))
     }
 }

@@ -329,17 +329,20 @@ impl Track {
         if advance > 0 {
             self.advance(detail.as_deref_mut(), segment, advance, &mut acked);
         }
-        let mut sack = SackBlocks::default();
+        // Nearly always without selective acknowledgements: then nothing is copied.
+        let outstanding;
+        let mut sack = &SackBlocks::NONE;
         if let [first, ..] = segment.sack.as_slice() {
             if segment.timestamps.is_none() && is_duplicate(&segment.sack, ack) {
                 acked.spurious_bytes += span(first.start, first.end).min(WINDOW_MAX);
             }
             if let Some(detail) = detail.as_deref_mut() {
-                sack = self.outstanding_blocks(&segment.sack);
-                acked.delivered_bytes += self.on_sack(detail, &sack);
+                outstanding = self.outstanding_blocks(&segment.sack);
+                sack = &outstanding;
+                acked.delivered_bytes += self.on_sack(detail, sack);
             }
         }
-        let by_sequence = detail.and_then(|detail| detail.markers.on_ack(ack, &sack, at));
+        let by_sequence = detail.and_then(|detail| detail.markers.on_ack(ack, sack, at));
         let by_timestamp = self.echoed(segment, advance > 0, at);
         acked.rtt_ns = by_sequence.or(by_timestamp).map(|rtt| rtt.0);
         acked

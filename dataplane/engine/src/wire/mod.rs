@@ -26,6 +26,7 @@ mod ipv4;
 mod ipv6;
 mod owner;
 mod partial;
+mod plain;
 mod read;
 mod tcp;
 mod transport;
@@ -171,6 +172,23 @@ pub const IPV6_EXTENSIONS_MAX: usize = 8;
 /// Never panics, reads no byte outside `bytes`, and takes time bounded by the headers' own limits.
 #[inline]
 pub fn parse(bytes: &[u8], wire_len: u32) -> Parsed {
+    let mut parsed = Parsed::Malformed(Malformed::EthernetShort);
+    parse_into(bytes, wire_len, &mut parsed);
+    parsed
+}
+
+/// As [`parse`], into its place: built elsewhere and copied, the narrow fields just written would be read back by wide
+/// loads, which the processor makes wait (measured: 10 ns a frame).
+#[inline]
+pub fn parse_into(bytes: &[u8], wire_len: u32, parsed: &mut Parsed) {
+    if !plain::tcp(bytes, wire_len, parsed) {
+        *parsed = parse_any(bytes, wire_len);
+    }
+}
+
+/// As [`parse`], without its short cut for common frames; the same for every frame.
+#[inline(never)]
+pub fn parse_any(bytes: &[u8], wire_len: u32) -> Parsed {
     match ethernet::locate(bytes, wire_len).and_then(|located| transport::read(bytes, &located)) {
         Ok(frame) => Parsed::Tcp(frame),
         Err(Stop::Untracked(kind)) => owner::untracked(bytes, wire_len, kind),

@@ -100,6 +100,10 @@ impl SackBlocks {
     /// Forty bytes of options hold no more.
     pub const MAX: usize = 4;
 
+    /// None.
+    pub const NONE: SackBlocks =
+        SackBlocks { blocks: [SackBlock { start: 0, end: 0 }; SackBlocks::MAX], len: 0 };
+
     /// The blocks, in order.
     #[inline]
     pub fn as_slice(&self) -> &[SackBlock] {
@@ -245,7 +249,7 @@ fn read_option(kind: u8, body: &[u8], segment: &mut Segment) {
 }
 
 impl Timestamps {
-    fn read(bytes: &[u8; 8]) -> Timestamps {
+    pub(super) fn read(bytes: &[u8; 8]) -> Timestamps {
         let [a, b, c, d, e, f, g, h] = *bytes;
         Timestamps { value: u32::from_be_bytes([a, b, c, d]), echo: u32::from_be_bytes([e, f, g, h]) }
     }

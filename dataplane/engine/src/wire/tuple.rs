@@ -63,6 +63,18 @@ impl Tuple {
     }
 }
 
+impl Tuple {
+    /// Whether `key` is what [`outbound`](Tuple::outbound) says, without making a tuple to compare.
+    #[inline]
+    pub fn is_outbound(&self, arrived_on: Side, key: &Tuple) -> bool {
+        let (source, destination) = match arrived_on {
+            Side::Inside => (&key.source, &key.destination),
+            Side::Outside => (&key.destination, &key.source),
+        };
+        self.source == *source && self.destination == *destination && self.version == key.version
+    }
+}
+
 impl fmt::Debug for Tuple {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.version {

@@ -63,11 +63,7 @@ impl<F: Frame> Backlog<F> {
             let before = self.burst.len();
             io.tx(self.side, &mut self.burst);
             let taken = before - self.burst.len();
-            for (verdict, bytes) in self.ends.drain(..taken) {
-                tally.end(verdict);
-                tally.sent[self.side as usize] += 1;
-                tally.sent_bytes[self.side as usize] += u64::from(bytes);
-            }
+            self.count(taken, tally);
             sent += taken;
             while !self.burst.is_full()
                 && let Some((frame, end)) = self.waiting.pop_front()
@@ -80,5 +76,19 @@ impl<F: Frame> Backlog<F> {
             }
         }
         sent
+    }
+
+    /// Books the first `taken` of the burst, which have left.
+    fn count(&mut self, taken: usize, tally: &mut Tally) {
+        let bytes: u64 = self.ends[..taken].iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+        tally.sent[self.side as usize] += taken as u64;
+        tally.sent_bytes[self.side as usize] += bytes;
+        // Runs of one verdict are the rule: a counter is touched once per run.
+        for run in self.ends[..taken].chunk_by(|a, b| a.0 == b.0) {
+            if let [(verdict, _), ..] = run {
+                tally.ended[*verdict as usize] += run.len() as u64;
+            }
+        }
+        self.ends.drain(..taken);
     }
 }

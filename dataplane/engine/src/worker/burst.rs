@@ -3,25 +3,31 @@
 use super::Core;
 use super::backlog::Backlog;
 use crate::counters::WorkerStats;
-use crate::flow::{FlowEntry, FlowId};
+use crate::flow::{FlowEntry, FlowId, Hint};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
+use crate::probe::{Probe, Stage};
 use crate::route::Hop;
 use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Parsed, Quote, TcpFrame};
+use crate::wire::{self, Malformed, Parsed, Quote, TcpFrame, Tuple};
 use arrayvec::ArrayVec;
 
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
     frames: Burst<F>,
-    parsed: ArrayVec<Parsed, BURST>,
+    /// As many as there are frames count.
+    parsed: Box<[Parsed; BURST]>,
     /// The hash that says whose each frame is, and where the flow of a TCP segment, or of what an ICMP error quotes, lies
     /// in the tables; zero where it has none.
     hashes: ArrayVec<u64, BURST>,
+    /// Where their flows most likely are.
+    hints: ArrayVec<Hint, BURST>,
+    /// Flows that were known before the burst.
+    flows: ArrayVec<Option<FlowId>, BURST>,
     /// A bit per frame: it arrived on the outside.
     outside: u32,
     /// A bit per frame: it belongs to another worker.
@@ -30,12 +36,22 @@ pub(super) struct Arrivals<F> {
 
 const _: () = assert!(BURST <= u32::BITS as usize);
 
+/// What the tables said about a frame before its burst was handled.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    hash: u64,
+    /// Its flow, where that was known.
+    flow: Option<FlowId>,
+}
+
 impl<F: Frame> Arrivals<F> {
     pub(super) fn new() -> Arrivals<F> {
         Arrivals {
             frames: Burst::new(),
-            parsed: ArrayVec::new(),
+            parsed: Box::new([Parsed::Malformed(Malformed::EthernetShort); BURST]),
             hashes: ArrayVec::new(),
+            hints: ArrayVec::new(),
+            flows: ArrayVec::new(),
             outside: 0,
             foreign: 0,
         }
@@ -49,17 +65,26 @@ impl<F: Frame> Arrivals<F> {
         io: &mut Io,
         core: &mut Core<F>,
         models: &ModelSet,
+        probe: &mut impl Probe,
     ) -> usize {
         io.rx(side, &mut self.frames);
+        probe.stage(Stage::Receive);
         let received = self.frames.len();
         core.tally.received[side as usize] += received as u64;
-        for frame in &self.frames {
-            core.tally.received_bytes[side as usize] += u64::from(frame.wire_len());
-            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
+        let mut bytes = 0;
+        for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
+            bytes += u64::from(frame.wire_len());
+            wire::parse_into(frame.bytes(), frame.wire_len(), parsed);
         }
+        core.tally.received_bytes[side as usize] += bytes;
+        probe.stage(Stage::Parse);
         self.outside = if side == Side::Outside { u32::MAX } else { 0 };
         self.hash(core);
-        self.handle(io, core, models);
+        self.handle(io, core, models, probe);
+        probe.stage(match side {
+            Side::Inside => Stage::Pace,
+            Side::Outside => Stage::Acknowledge,
+        });
         received
     }
 
@@ -69,6 +94,7 @@ impl<F: Frame> Arrivals<F> {
         io: &mut Io,
         core: &mut Core<F>,
         models: &ModelSet,
+        probe: &mut impl Probe,
     ) -> usize {
         (self.outside, self.foreign) = (0, 0);
         let taken = core.steering.take(BURST, |Steered { frame, hash, side }| {
@@ -77,74 +103,107 @@ impl<F: Frame> Arrivals<F> {
             self.hashes.push(hash);
         });
         core.tally.steered_in += taken as u64;
-        for (frame, hash) in self.frames.iter().zip(&self.hashes) {
+        for ((frame, hash), parsed) in self.frames.iter().zip(&self.hashes).zip(self.parsed.iter_mut()) {
             core.flows.prefetch(*hash);
-            self.parsed.push(wire::parse(frame.bytes(), frame.wire_len()));
+            wire::parse_into(frame.bytes(), frame.wire_len(), parsed);
         }
-        self.handle(io, core, models);
+        probe.stage(Stage::Parse);
+        self.handle(io, core, models, probe);
+        probe.stage(Stage::Pace);
         taken
     }
 
     /// Hashes the frames that have an owner, and asks for the memory that the look-ups of this worker's own will read,
     /// all of it before the first is waited for.
     fn hash(&mut self, core: &Core<F>) {
+        let alone = core.steering.is_alone();
+        let tuples = self.parsed[..self.frames.len()].iter().map(move |parsed| owner(parsed, alone));
+        core.hasher.hash_burst(tuples.clone(), &mut self.hashes);
         self.foreign = 0;
-        for parsed in &self.parsed {
-            let hash = core.owner_hash(parsed);
-            let elsewhere = hash.and_then(|hash| core.steering.elsewhere(hash)).is_some();
-            self.foreign |= u32::from(elsewhere) << self.hashes.len();
-            let hash = hash.unwrap_or(0);
+        for (at, (tuple, hash)) in tuples.zip(&self.hashes).enumerate() {
+            let elsewhere = tuple.is_some() && core.steering.elsewhere(*hash).is_some();
+            self.foreign |= u32::from(elsewhere) << at;
             if !elsewhere {
-                core.flows.prefetch(hash);
+                core.flows.prefetch(*hash);
             }
-            self.hashes.push(hash);
         }
     }
 
-    fn handle<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io, core: &mut Core<F>, models: &ModelSet) {
-        for hash in &self.hashes {
-            core.flows.prefetch_entry(*hash);
-        }
+    fn handle<Io: PacketIo<Frame = F>>(
+        &mut self,
+        io: &mut Io,
+        core: &mut Core<F>,
+        models: &ModelSet,
+        probe: &mut impl Probe,
+    ) {
+        self.hints.extend(self.hashes.iter().map(|hash| core.flows.prefetch_entry(*hash)));
+        self.look_up(core);
+        probe.stage(Stage::LookUp);
         // Once a burst, so that the wire does not pay for the router.
         if core.router.is_some() {
-            self.deal(core, |core, side, frame, parsed, hash| {
-                core.route(side, frame, parsed, hash, models, io)
+            self.deal(core, |core, side, frame, parsed, found| {
+                core.route(side, frame, parsed, found, models, io);
             });
         } else {
-            self.deal(core, |core, side, frame, parsed, hash| core.pass(side, frame, parsed, hash, models));
+            self.deal(core, |core, side, frame, parsed, found| core.pass(side, frame, parsed, found, models));
         }
     }
 
     /// Gives each frame to its owner, which for this worker's own is `own`.
     #[inline(always)]
-    fn deal(&mut self, core: &mut Core<F>, mut own: impl FnMut(&mut Core<F>, Side, F, &Parsed, u64)) {
-        let frames = self.frames.drain(..).zip(&self.parsed).zip(&self.hashes);
-        for (at, ((frame, parsed), &hash)) in frames.enumerate() {
-            let side = if self.outside >> at & 1 == 0 { Side::Inside } else { Side::Outside };
-            if self.foreign >> at & 1 == 0 {
-                own(core, side, frame, parsed, hash);
+    fn deal(&mut self, core: &mut Core<F>, mut own: impl FnMut(&mut Core<F>, Side, F, &Parsed, Found)) {
+        let (outside, foreign) = (self.outside, self.foreign);
+        let known = self.hashes.iter().zip(&self.flows);
+        let frames = self.frames.drain(..).zip(self.parsed.iter()).zip(known);
+        for (at, ((frame, parsed), (&hash, &flow))) in frames.enumerate() {
+            let side = side_of(outside, at);
+            if foreign >> at & 1 == 0 {
+                own(core, side, frame, parsed, Found { hash, flow });
             } else {
                 core.steer(Steered { frame, hash, side });
             }
         }
-        self.parsed.clear();
         self.hashes.clear();
+        self.flows.clear();
+    }
+
+    /// Finds the flows, and asks for the memory of the paced ones.
+    fn look_up(&mut self, core: &Core<F>) {
+        let hints = self.hints.drain(..);
+        for (at, ((parsed, hash), hint)) in self.parsed.iter().zip(&self.hashes).zip(hints).enumerate() {
+            let side = side_of(self.outside, at);
+            let flow = match parsed {
+                Parsed::Tcp(tcp) => core.flows.find_by(*hash, hint, |key| tcp.tuple.is_outbound(side, key)),
+                Parsed::Quote(_) | Parsed::Untracked { .. } | Parsed::Malformed(_) => None,
+            };
+            if let Some(pacing) = &core.pacing
+                && let Some(paced) = flow.and_then(|flow| core.flows.get(flow)?.paced)
+            {
+                pacing.prefetch(paced);
+            }
+            self.flows.push(flow);
+        }
+    }
+}
+
+/// Where frame `at` of a burst arrived.
+#[inline]
+fn side_of(outside: u32, at: usize) -> Side {
+    if outside >> at & 1 == 0 { Side::Inside } else { Side::Outside }
+}
+
+/// What decides whose a frame is: [`Parsed::owner`]. A worker alone asks only for what its flow table is asked for.
+#[inline]
+fn owner(parsed: &Parsed, alone: bool) -> Option<&Tuple> {
+    match parsed {
+        Parsed::Tcp(tcp) => Some(&tcp.tuple),
+        Parsed::Quote(quote) => Some(&quote.tuple),
+        Parsed::Untracked { .. } if !alone => parsed.owner(),
+        Parsed::Untracked { .. } | Parsed::Malformed(_) => None,
     }
 }
 
 impl<F: Frame> Core<F> {
-    /// What decides whose a frame is: the hash of the tuple that names its owner. `None` where it has none, and the worker
-    /// that received the frame keeps it. A worker alone asks only for what its flow table is asked for.
-    #[inline]
-    fn owner_hash(&self, parsed: &Parsed) -> Option<u64> {
-        match parsed {
-            Parsed::Tcp(tcp) => Some(self.hasher.hash(&tcp.tuple)),
-            Parsed::Quote(quote) => Some(self.hasher.hash(&quote.tuple)),
-            _ if self.steering.is_alone() => None,
-            other => other.owner().map(|owner| self.hasher.hash(owner)),
-        }
-    }
-
     /// Passes a frame on to its owner, which will count how it ends; ends it here where the lane is full.
     fn steer(&mut self, steered: Steered<F>) {
         match self.steering.pass(steered) {
@@ -158,10 +217,10 @@ impl<F: Frame> Core<F> {
 
     /// Mode `wire`: across, whatever it is.
     #[inline(always)]
-    fn pass(&mut self, side: Side, frame: F, parsed: &Parsed, hash: u64, models: &ModelSet) {
+    fn pass(&mut self, side: Side, frame: F, parsed: &Parsed, found: Found, models: &ModelSet) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
-        } else if let Some((frame, verdict)) = self.follow(side, frame, parsed, hash, Hop::NONE, models) {
+        } else if let Some((frame, verdict)) = self.follow(side, frame, parsed, found, Hop::NONE, models) {
             queue(&mut self.backlogs[side.other() as usize], frame, verdict, &mut self.tally);
         }
     }
@@ -173,7 +232,7 @@ impl<F: Frame> Core<F> {
         side: Side,
         frame: F,
         parsed: &Parsed,
-        hash: u64,
+        found: Found,
         models: &ModelSet,
         io: &mut Io,
     ) {
@@ -187,7 +246,7 @@ impl<F: Frame> Core<F> {
         // What turns round never meets the other side, whose traffic is all that a flow's entry tells of.
         let left = match way.out == side {
             true => Some((frame, Verdict::Untracked)),
-            false => self.follow(side, frame, parsed, hash, way.hop, models),
+            false => self.follow(side, frame, parsed, found, way.hop, models),
         };
         if let Some((frame, verdict)) = left
             && let Some((router, mut outlet)) = self.router(io)
@@ -204,13 +263,13 @@ impl<F: Frame> Core<F> {
         side: Side,
         frame: F,
         parsed: &Parsed,
-        hash: u64,
+        found: Found,
         hop: Hop,
         models: &ModelSet,
     ) -> Option<(F, Verdict)> {
         match parsed {
             Parsed::Quote(quote) => {
-                self.heed(side, quote, hash);
+                self.heed(side, quote, found.hash);
                 Some((frame, Verdict::Untracked))
             }
             Parsed::Untracked { kind, .. } => {
@@ -221,11 +280,14 @@ impl<F: Frame> Core<F> {
                 self.stats.count_malformed(*fault);
                 Some((frame, Verdict::Malformed))
             }
-            Parsed::Tcp(tcp) => match self.find_or_establish(side, hash, tcp) {
-                Ok(Some(id)) => self.follow_tracked(side, frame, (id, hash, hop), tcp, models),
-                Ok(None) => Some((frame, Verdict::Untracked)),
-                Err(verdict) => Some((frame, verdict)),
-            },
+            Parsed::Tcp(tcp) => {
+                let Found { hash, flow } = found;
+                match flow.map_or_else(|| self.find_or_establish(side, hash, tcp), |id| Ok(Some(id))) {
+                    Ok(Some(id)) => self.follow_tracked(side, frame, (id, hash, hop), tcp, models),
+                    Ok(None) => Some((frame, Verdict::Untracked)),
+                    Err(verdict) => Some((frame, verdict)),
+                }
+            }
         }
     }
 
@@ -251,8 +313,8 @@ impl<F: Frame> Core<F> {
         }
     }
 
-    /// The flow of a TCP frame: known, established by this very frame, or none yet. The verdict on the frame when
-    /// there is no room for it.
+    /// The flow of a TCP frame that was not known when the burst began: established by an earlier frame of it, by this
+    /// very one, or not yet. The verdict on the frame when there is no room for it.
     fn find_or_establish(
         &mut self,
         side: Side,
@@ -359,8 +421,10 @@ fn acknowledge<F: Frame>(
         _ => entry.track.on_ack(None, &tcp.segment, now),
     };
     let Acked { lost_bytes, spurious_bytes, ece, reordered, .. } = acked;
-    stats.lost_bytes += u64::from(lost_bytes);
-    stats.spurious_bytes += u64::from(spurious_bytes);
-    stats.reordered += u64::from(reordered);
-    stats.ecn_echoes += u64::from(ece);
+    if lost_bytes | spurious_bytes != 0 || ece || reordered {
+        stats.lost_bytes += u64::from(lost_bytes);
+        stats.spurious_bytes += u64::from(spurious_bytes);
+        stats.reordered += u64::from(reordered);
+        stats.ecn_echoes += u64::from(ece);
+    }
 }

@@ -13,7 +13,7 @@ mod backlog;
 mod burst;
 mod outlet;
 
-pub use crate::pace::Probe;
+pub use crate::probe::{Probe, Stage};
 
 use crate::config::EngineConfig;
 use crate::counters::WorkerStats;
@@ -134,7 +134,7 @@ impl<F: Frame> Worker<F> {
         self.turn_probed(now, io, policy, &mut ())
     }
 
-    /// As [`turn`](Worker::turn), and tells `probe` when inference begins and ends.
+    /// As [`turn`](Worker::turn), and tells `probe` how it goes on.
     pub fn turn_probed<Io: PacketIo<Frame = F>>(
         &mut self,
         now: Ns,
@@ -155,10 +155,11 @@ impl<F: Frame> Worker<F> {
         let models = &live.models;
         core.release(io);
         core.tick(io);
+        probe.stage(Stage::Release);
         let mut received = 0;
         // First what arrived first: in an earlier turn of another worker.
         for _ in 0..STEERED_BURSTS_PER_TURN {
-            let taken = self.arrivals.take_steered(io, core, models);
+            let taken = self.arrivals.take_steered(io, core, models, probe);
             received += taken;
             if taken < BURST {
                 break;
@@ -167,19 +168,22 @@ impl<F: Frame> Worker<F> {
         if self.receives {
             // Acknowledgements first: what they say is known when the data behind them is paced.
             for side in [Side::Outside, Side::Inside] {
-                received += self.arrivals.receive(side, io, core, models);
+                received += self.arrivals.receive(side, io, core, models, probe);
             }
             core.steering.flush();
         }
         if let Some(pacing) = &mut core.pacing {
             pacing.end_intervals(core.now, &core.flows, models, &mut core.stats, probe);
         }
+        probe.stage(Stage::Decide);
         let sent = core.send(io);
+        probe.stage(Stage::Send);
         core.sweep();
         self.flush_samples();
         policy.quiesce();
         let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
         let report = self.core.report(received, sent, busy);
+        probe.stage(Stage::Keep);
         TurnReport { awaits_others: !self.receives && self.core.steering.may_receive(), ..report }
     }
 

@@ -17,6 +17,8 @@ mod publication;
 #[cfg(feature = "dpdk")]
 mod reload;
 mod replay;
+#[cfg(feature = "dpdk")]
+mod stages;
 
 use crate::config::{self, PortsPlan};
 use models::{Live, NextPolicy};

@@ -1,5 +1,6 @@
 //! A worker core's thread: turn after turn, until told to stop, then the drain.
 
+use super::stages::StageClock;
 use crate::board::BoardWriter;
 use crate::report::{LoopCycles, WORDS, pack};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use weir_engine::io::PacketIo;
 use weir_engine::policy::Policy;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
-use weir_engine::worker::{Probe, TurnReport, Worker};
+use weir_engine::worker::{TurnReport, Worker};
 use weir_handoff::Reader;
 
 /// How often the counters are published: often enough that a scrape is never stale, seldom enough that the hundred
@@ -31,22 +32,6 @@ pub(super) struct Outcome {
     pub(super) stats: WorkerStats,
     /// Where the cycles went.
     pub(super) cycles: LoopCycles,
-}
-
-/// Times inference by the time-stamp counter.
-#[derive(Default)]
-struct InferenceClock {
-    began: u64,
-    cycles: u64,
-}
-
-impl Probe for InferenceClock {
-    fn inference_begin(&mut self) {
-        self.began = tsc();
-    }
-    fn inference_end(&mut self, _rows: usize) {
-        self.cycles += tsc().saturating_sub(self.began);
-    }
 }
 
 /// The loop's own books.
@@ -108,14 +93,15 @@ impl Pace {
         now
     }
 
-    fn publish<F: weir_engine::io::Frame>(
-        &mut self,
-        now: Ns,
-        worker: &Worker<F>,
-        inference: &InferenceClock,
-    ) {
+    fn take(&mut self, stages: &StageClock) {
+        self.cycles.inference = stages.inference;
+        self.cycles.stages = stages.stages;
+        self.cycles.stage_frames = stages.frames;
+    }
+
+    fn publish<F: weir_engine::io::Frame>(&mut self, now: Ns, worker: &Worker<F>, stages: &StageClock) {
         self.publish_at = now + PUBLISH_EVERY;
-        self.cycles.inference = inference.cycles;
+        self.take(stages);
         if now >= self.window_ends {
             self.window_ends = now + WINDOW;
             let (turn_max, lag_max_ns) = std::mem::take(&mut self.window);
@@ -147,13 +133,15 @@ pub(super) fn poll<Io: PacketIo>(
     board: BoardWriter<WORDS>,
     terms: &Terms,
 ) -> Outcome {
-    let mut inference = InferenceClock::default();
+    let mut stages = StageClock::new();
     let mut pace = Pace::new(clock, board);
     while !terms.stop.load(Ordering::Relaxed) {
-        let report = worker.turn_probed(pace.now(), io, policy, &mut inference);
+        stages.begin_turn();
+        let report = worker.turn_probed(pace.now(), io, policy, &mut stages);
+        stages.end_turn(report.received);
         let now = pace.end_turn(&report);
         if now >= pace.publish_at {
-            pace.publish(now, &worker, &inference);
+            pace.publish(now, &worker, &stages);
         }
         if terms.shares_core && !report.busy {
             // Whoever is away from its core must not hold a snapshot back.
@@ -165,7 +153,7 @@ pub(super) fn poll<Io: PacketIo>(
     let drained_by = pace.now() + terms.drain_max;
     let others_by = pace.now() + OTHERS_MAX;
     loop {
-        let report = worker.turn_probed(pace.now(), io, policy, &mut inference);
+        let report = worker.turn_probed(pace.now(), io, policy, &mut stages);
         if !report.awaits_others || pace.end_turn(&report) >= others_by {
             break;
         }
@@ -178,11 +166,11 @@ pub(super) fn poll<Io: PacketIo>(
             break;
         }
         if now >= pace.publish_at {
-            pace.publish(now, &worker, &inference);
+            pace.publish(now, &worker, &stages);
         }
     }
-    let Pace { mut board, mut cycles, .. } = pace;
-    cycles.inference = inference.cycles;
+    pace.take(&stages);
+    let Pace { mut board, cycles, .. } = pace;
     let (tally, stats) = worker.finish();
     board.publish(&pack(&tally, &stats, &cycles));
     Outcome { tally, stats, cycles }
