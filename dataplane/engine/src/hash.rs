@@ -10,6 +10,8 @@ use arrayvec::ArrayVec;
 use core::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
+/// Side by side, all places of a burst are computed whether taken or not: some 60 ns, six flows hashed one by one.
+const TOGETHER_MIN: usize = 6;
 /// Increment of SplitMix64: 2^64 divided by the golden ratio, odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -71,9 +73,13 @@ impl FlowHasher {
     #[inline]
     pub fn hash_burst<'a>(
         &self,
-        tuples: impl Iterator<Item = Option<&'a Tuple>> + Clone,
+        tuples: impl ExactSizeIterator<Item = Option<&'a Tuple>> + Clone,
         hashes: &mut ArrayVec<u64, BURST>,
     ) {
+        if tuples.len() < TOGETHER_MIN {
+            hashes.extend(tuples.map(|tuple| tuple.map_or(0, |tuple| self.hash(tuple))));
+            return;
+        }
         let mut messages = weir_cpu::TwoWords::<BURST>::default();
         let (mut count, mut odd) = (0, false);
         for ((first, last), tuple) in messages.first.iter_mut().zip(&mut messages.last).zip(tuples.clone()) {

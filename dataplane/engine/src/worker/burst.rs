@@ -70,6 +70,9 @@ impl<F: Frame> Arrivals<F> {
         io.rx(side, &mut self.frames);
         probe.stage(Stage::Receive);
         let received = self.frames.len();
+        if received == 0 {
+            return 0;
+        }
         core.tally.received[side as usize] += received as u64;
         let mut bytes = 0;
         for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
@@ -102,6 +105,9 @@ impl<F: Frame> Arrivals<F> {
             self.frames.push(frame);
             self.hashes.push(hash);
         });
+        if taken == 0 {
+            return 0;
+        }
         core.tally.steered_in += taken as u64;
         for ((frame, hash), parsed) in self.frames.iter().zip(&self.hashes).zip(self.parsed.iter_mut()) {
             core.flows.prefetch(*hash);
