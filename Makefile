@@ -19,6 +19,7 @@ help:
 	@echo "make test     everything that CI runs"
 	@echo "make nightly  the long tiers"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
+	@echo "make docker   the image built, run without root, checked"
 	@echo "make build    the weir binary, with DPDK: target/release/weir"
 	@echo "make setup    install what is missing"
 
@@ -40,7 +41,7 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit loom fuzz dpdk build hugepages live
+test: setup lint unit loom fuzz dpdk build hugepages live dashboard
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
@@ -101,8 +102,22 @@ bench-path: build
 	cargo build --release --locked -p weir-bench-path
 	target/release/weir-bench-path
 
+# Half a minute: alerts against their cases, then every panel and alert against a real Prometheus and a real Weir.
+.PHONY: dashboard
+dashboard: build hugepages
+	scripts/need.sh prometheus
+	promtool check config docker/prometheus.yml
+	promtool check rules docker/alerts.yml
+	promtool test rules docker/alerts_test.yml
+	target/release/weir-dashboard
+
+# The image built from docker/Dockerfile, and docker/compose.yml run as it is. Five minutes the first time.
+.PHONY: docker
+docker: setup
+	docker/test/run.sh
+
 .PHONY: nightly
-nightly: test
+nightly: test docker
 	PROPTEST_CASES=20000 cargo test --release --locked -p weir-snapshot -p weir-features -p weir-engine -p weir-trainer
 	LOOM_MAX_PREEMPTIONS=3 $(MAKE) loom
 	$(MAKE) fuzz-long

@@ -22,25 +22,9 @@ packages=(
     python3-scapy       # writes the corpus of frames
     curl                # scrapes metrics in tests
 )
-missing=()
-for package in "${packages[@]}"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-done
-python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
-
-if [ "${#missing[@]}" -gt 0 ]; then
-    if [ "$(id -u)" != 0 ]; then
-        say "missing packages: ${missing[*]}"
-        say "run as root, or install them: apt-get install ${missing[*]}"
-        exit 1
-    fi
-    say "installing ${#missing[@]} packages: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -o DPkg::Lock::Timeout=300 -qq update
-    apt-get -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends install "${missing[@]}" >/dev/null
-else
-    say "all ${#packages[@]} packages are installed"
-fi
+python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+scripts/need.sh "${packages[@]}"
+say "all ${#packages[@]} packages are installed"
 
 command -v cargo >/dev/null || { say "cargo is missing: install Rust 1.92 or newer (rustup), then run again"; exit 1; }
 

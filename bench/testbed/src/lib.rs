@@ -13,8 +13,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bed;
+pub mod dashboard;
 pub mod exposition;
 pub mod figure;
+pub mod http;
 pub mod interrupt;
 pub mod iperf;
 pub mod link;
@@ -22,6 +24,7 @@ pub mod measure;
 pub mod netns;
 pub mod ping;
 pub mod process;
+pub mod prometheus;
 pub mod report;
 pub mod scheme;
 pub mod trial;

@@ -1,8 +1,6 @@
 //! Weir, from outside: a process, its readiness, its metrics.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +10,7 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use crate::exposition::Scrape;
+use crate::http::get;
 use crate::interrupt::Interrupt;
 use crate::netns::Netns;
 use crate::process::Process;
@@ -22,7 +21,6 @@ const METRICS: &str = "127.0.0.1:9464";
 const START_MAX: Duration = Duration::from_secs(20);
 /// Longer than Weir drains.
 const STOP_MAX: Duration = Duration::from_secs(10);
-const HTTP_MAX: Duration = Duration::from_secs(2);
 
 /// The verdicts of frames that left by no port and were not for Weir.
 const DROPS: [&str; 13] = [
@@ -194,7 +192,7 @@ impl Weir {
                 bail!("weir ended with {status}{}", weir.process.last_words());
             }
             // Nothing listens yet, or it says that it is not ready yet.
-            Ok(get(netns, "/readyz").ok())
+            Ok(get(netns, METRICS, "/readyz").ok())
         })?;
         ensure!(ready.is_some(), "weir was not ready within {START_MAX:?}{}", weir.process.last_words());
         Ok(weir)
@@ -208,7 +206,7 @@ impl Weir {
         if let Some(status) = self.process.ended()? {
             bail!("weir ended with {status}{}", self.process.last_words());
         }
-        Scrape::parse(&get(netns, "/metrics")?)
+        Scrape::parse(&get(netns, METRICS, "/metrics")?)
     }
 
     /// Runs `weir ctl` against it.
@@ -238,22 +236,6 @@ impl Weir {
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
-}
-
-/// One request from inside the namespace; an error unless the answer is 200. HTTP/1.0, so that the body ends with
-/// the connection and never comes in chunks.
-fn get(netns: &Netns, path: &str) -> Result<String> {
-    netns.inside(|| {
-        let address: SocketAddr = METRICS.parse()?;
-        let mut stream = TcpStream::connect_timeout(&address, HTTP_MAX).context("nothing listens")?;
-        stream.set_read_timeout(Some(HTTP_MAX))?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.split(' ').nth(1) == Some("200"), "GET {path}: {}", head.lines().next().unwrap_or(""));
-        Ok(body.to_owned())
-    })
 }
 
 #[cfg(test)]
