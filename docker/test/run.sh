@@ -55,6 +55,8 @@ cleanup() {
         docker image prune -f >/dev/null 2>&1
         daemon_stop
     fi
+    # The daemon pins the namespace that is the host's to it, and leaves the pin.
+    umount "$work"/exec/netns/* 2>/dev/null
     for role in client weir server; do ip netns del "$bed-$role" 2>/dev/null; done
     rm -rf "$work"
     exit $status
@@ -86,7 +88,7 @@ wire() { # role device address port
     ip -n "$bed-$1" addr add "$3/24" dev "$2"
     for end in "$1 $2" "weir $4"; do
         read -r role device <<<"$end"
-        nsenter --net="/run/netns/$bed-$role" ethtool -K "$device" tx off rx off sg off tso off gso off gro off
+        nsenter --net="/run/netns/$bed-$role" ethtool -K "$device" tx off rx off sg off tso off gso off gro off >/dev/null
         ip -n "$bed-$role" link set "$device" up
     done
 }
