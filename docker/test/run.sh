@@ -107,21 +107,22 @@ until_true() { # seconds what command...
 }
 paced() { get 9464/metrics | awk '/^weir_verdicts_total.*verdict="paced"/ { n += $2 } END { print n + 0 }'; }
 of_status() { awk -v key="$2:" '$1 == key { print $2, $3, $4, $5 }' "/proc/$1/status"; }
-# NET_ADMIN (bit 12), NET_RAW (13), IPC_LOCK (14)
-expected_caps=0000000000007000
-checks() { # container pages(yes|no)
-    local pid caps
+# NET_ADMIN (bit 12), NET_RAW (13), IPC_LOCK (14); what compose.yml allows besides: SYS_NICE (23)
+held_caps=0000000000007000
+compose_caps=0000000000807000
+checks() { # container pages(yes|no) allowed_caps
+    local pid expected actual
     until_true 30 "/readyz never said yes" get 9464/readyz
     until_true 40 "the container never became healthy" \
         bash -c "[ \"\$(docker inspect -f '{{.State.Health.Status}}' $1)\" = healthy ]"
     pid=$(docker inspect -f '{{.State.Pid}}' "$1")
     [ "$(of_status "$pid" Uid)" = "10464 10464 10464 10464" ] || fail "user ids are $(of_status "$pid" Uid)"
     [ "$(of_status "$pid" Gid)" = "10464 10464 10464 10464" ] || fail "group ids are $(of_status "$pid" Gid)"
-    for set in CapPrm CapEff CapBnd; do
-        caps=$(of_status "$pid" $set)
-        [ "${caps%% *}" = "$expected_caps" ] || fail "$set is $caps, expected $expected_caps"
+    for expected in "CapPrm $held_caps" "CapEff $held_caps" "CapBnd $3" "CapAmb 0000000000000000"; do
+        actual=$(of_status "$pid" "${expected% *}" | tr -d ' ')
+        [ "$actual" = "${expected#* }" ] || fail "${expected% *} is $actual, expected ${expected#* }"
     done
-    pages=$(awk '$1 == "KernelPageSize:" && $2 == 2048 { n++ } END { print n > 0 ? "yes" : "no" }' "/proc/$pid/smaps")
+    pages=$(awk '$1 == "KernelPageSize:" && $2 == 2048 { n++ } END { print (n ? "yes" : "no") }' "/proc/$pid/smaps")
     [ "$pages" = "$2" ] || fail "hugepages mapped: $pages, expected $2"
     nsenter --net="/run/netns/$bed-client" ping -q -c 3 -i 0.2 -W 2 10.9.1.2 >/dev/null || fail "no echo through Weir"
     nsenter --net="/run/netns/$bed-server" iperf3 -s -1 >/dev/null & server=$!
@@ -129,7 +130,7 @@ checks() { # container pages(yes|no)
     nsenter --net="/run/netns/$bed-client" iperf3 -c 10.9.1.2 -t 3 -b 20M >/dev/null || fail "no TCP through Weir"
     wait "$server" || true
     [ "$(paced)" -gt 0 ] || fail "nothing was paced"
-    say "ready and healthy as uid 10464 with $expected_caps, hugepages: $2, $(paced) frames paced"
+    say "ready and healthy as uid 10464, capabilities $held_caps of $3 allowed, hugepages: $2, $(paced) frames paced"
 }
 stops() { # container command...
     local container=$1 begun=$SECONDS status
@@ -146,7 +147,7 @@ stops() { # container command...
 scripts/hugepages.sh 160 >/dev/null
 compose up -d --no-build weir prometheus >"$work/compose.log" 2>&1 || { cat "$work/compose.log" >&2; fail "compose up"; }
 container=$(weir_container)
-checks "$container" yes
+checks "$container" yes $compose_caps
 scraped() { get '9090/api/v1/query?query=weir_ready==1' | jq -e '.data.result | length == 1'; }
 until_true 20 "Prometheus has no sample of a ready Weir" scraped
 get 9090/api/v1/rules | jq -e '[.data.groups[].rules[].health] | length > 5 and all(. == "ok" or . == "unknown")' >/dev/null ||
@@ -160,7 +161,7 @@ caps=(--cap-drop ALL --cap-add NET_RAW --cap-add NET_ADMIN)
 plain=$(docker run -d --label "weir-test=$project" --network host "${caps[@]}" --cap-add IPC_LOCK --read-only \
     --tmpfs /run/weir:uid=10464,gid=10464,mode=0750 "$WEIR_IMAGE" run /etc/weir/demo.toml --set eal.hugepages=false)
 weir_container() { echo "$plain"; }
-checks "$plain" no
+checks "$plain" no $held_caps
 stops "$plain" docker stop -t 70 "$plain"
 if docker run --rm --label "weir-test=$project" --network none "${caps[@]}" "$WEIR_IMAGE" --version >"$work/refused.log" 2>&1; then
     fail "it starts without IPC_LOCK: its file has lost its capabilities"
