@@ -111,7 +111,7 @@ dashboard: build hugepages
 	promtool test rules docker/alerts_test.yml
 	target/release/weir-dashboard
 
-# The image built from docker/Dockerfile, and docker/compose.yml run as it is. Five minutes the first time.
+# The image built from docker/Dockerfile, and docker/compose.yml run as it is. About six minutes.
 .PHONY: docker
 docker: setup
 	docker/test/run.sh

@@ -56,8 +56,9 @@ fn run(cli: &Cli) -> Result<()> {
         println!("removed {name}, left by a run that was killed");
     }
     // A database of an earlier run would answer in this one's place.
-    if cli.out.exists() {
-        fs::remove_dir_all(&cli.out).with_context(|| format!("cannot empty {}", cli.out.display()))?;
+    let data = cli.out.join("data");
+    if data.exists() {
+        fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
     }
     fs::create_dir_all(&cli.out).with_context(|| format!("cannot make {}", cli.out.display()))?;
 
