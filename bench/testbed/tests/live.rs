@@ -209,25 +209,42 @@ impl Deployment {
 #[test]
 fn reloads_under_traffic_lose_nothing_and_take_no_memory() {
     let Some(means) = Means::find("reload") else { return };
-    reload_under_traffic(means, 10, SECOND / 4);
+    reload_under_traffic(means, &[], 10, SECOND / 4);
 }
 
 #[test]
 #[ignore = "takes ten minutes: make nightly runs it"]
 fn ten_minutes_of_reloads_under_traffic_lose_nothing_and_take_no_memory() {
     let Some(means) = Means::find("ten minutes of reloads") else { return };
-    reload_under_traffic(means, 300, SECOND);
+    reload_under_traffic(means, &two_workers(), 300, SECOND);
+}
+
+/// Overrides for two workers, one of them on control's core, and two queues a port. The kernel's fanout spreads the
+/// frames over the queues by its own hash: to the wrong worker for half of the flows.
+fn two_workers() -> [String; 4] {
+    let port = |side: &str, number: u32, interface: &str| {
+        format!(
+            "ports.{side}=net_af_packet{number},iface={interface},blocksz=65536,framesz=2048,framecnt=2048,qpairs=2"
+        )
+    };
+    [
+        "cores.workers=[0, 1]".to_owned(),
+        "cores.shared=true".to_owned(),
+        port("inside", 0, "weir-in"),
+        port("outside", 1, "weir-out"),
+    ]
 }
 
 /// In each round a good file and a broken one, with a pause after each.
-fn reload_under_traffic(mut means: Means, rounds: usize, pause: Duration) {
+fn reload_under_traffic(mut means: Means, workers: &[String], rounds: usize, pause: Duration) {
     let deployment = Deployment::new(&means.config);
     means.config = deployment.file();
     let bed = Bed::new(true, Settings::default(), 1).unwrap();
     // Limits that the traffic does not meet by itself, and a floor, because on a busy machine a network may take noise for
     // a queue. Given at the start, they hold through every reload.
     let wide = ["pacing.delay_max=1s", "pacing.flow_held_bytes_max=8MiB", "pacing.rate_min=10Mbps"];
-    let mut weir = means.start(&bed, &wide);
+    let overrides: Vec<&str> = wide.into_iter().chain(workers.iter().map(String::as_str)).collect();
+    let mut weir = means.start(&bed, &overrides);
     assert!(means.reaches(&bed, SERVER_V4));
     // Longer than the rounds, also where a reload takes a quarter of a second on a busy machine.
     let seconds = (pause + SECOND / 4).as_secs_f64() * 2.0 * rounds as f64;
@@ -307,14 +324,8 @@ fn reload_under_traffic(mut means: Means, rounds: usize, pause: Duration) {
 fn two_workers_share_two_ports_of_two_queues_and_their_books_balance_in_every_scrape() {
     let Some(means) = Means::find("two workers") else { return };
     let bed = Bed::new(true, Settings::default(), 1).unwrap();
-    // The kernel's fanout spreads the frames over the queues by its own hash: to the wrong worker for half of the flows.
-    let port = |side: &str, number: u32, interface: &str| {
-        format!(
-            "ports.{side}=net_af_packet{number},iface={interface},blocksz=65536,framesz=2048,framecnt=2048,qpairs=2"
-        )
-    };
-    let (inside, outside) = (port("inside", 0, "weir-in"), port("outside", 1, "weir-out"));
-    let mut weir = means.start(&bed, &["cores.workers=[0, 1]", "cores.shared=true", &inside, &outside]);
+    let workers = two_workers();
+    let mut weir = means.start(&bed, &workers.each_ref().map(String::as_str));
     assert!(means.reaches(&bed, SERVER_V4) && means.reaches(&bed, SERVER_V6));
     let plans = [("v4", SERVER_V4, 5201), ("v6", SERVER_V6, 5202)].map(|(name, address, port)| Plan {
         name,
