@@ -2,7 +2,7 @@
 //!
 //! `weir-fuzz parser=200000 worker=5000` first replays the inputs that broke a target once (`crashes/TARGET/*`), then
 //! makes and checks so many inputs. An input depends on the target, the seed and its number only, so that
-//! `weir-fuzz --seed S --from N parser=1` makes the very one again. docs/decisions/0010-fuzzing.md says why this is
+//! `weir-fuzz --seed S --from N parser=1` makes the very one again. docs/decisions/0006-fuzzing.md says why this is
 //! no libFuzzer.
 #![forbid(unsafe_code)]
 #![allow(
