@@ -146,6 +146,7 @@ stats! {
 
 impl WorkerStats {
     /// Counts a frame that is no TCP segment.
+    #[inline(never)]
     pub(crate) fn count_untracked(&mut self, kind: Untracked) {
         *match kind {
             Untracked::Arp => &mut self.untracked_arp,
@@ -164,6 +165,7 @@ impl WorkerStats {
 
     /// Counts a malformed frame. An IP length that is not the frame's has a counter of its own, because that is how
     /// frames look that a port has cut to its buffers.
+    #[cold]
     pub(crate) fn count_malformed(&mut self, fault: Malformed) {
         *match fault {
             Malformed::EthernetShort
@@ -186,6 +188,7 @@ impl WorkerStats {
     }
 
     /// Counts an ICMP error.
+    #[cold]
     pub(crate) fn count_complaint(&mut self, complaint: Complaint) {
         *match complaint {
             Complaint::Unreachable => &mut self.icmp_unreachable,

@@ -211,6 +211,7 @@ fn owner(parsed: &Parsed, alone: bool) -> Option<&Tuple> {
 
 impl<F: Frame> Core<F> {
     /// Passes a frame on to its owner, which will count how it ends; ends it here where the lane is full.
+    #[inline(never)]
     fn steer(&mut self, steered: Steered<F>) {
         match self.steering.pass(steered) {
             Ok(()) => self.tally.steered_out += 1,
@@ -300,6 +301,7 @@ impl<F: Frame> Core<F> {
     /// Counts what an ICMP error from `side` says, and how far it may be believed: anybody can write one, but who is
     /// not on the path cannot know which numbers are in flight (RFC 5927 section 4.1). None changes a flow: their
     /// receiver acts on them, and what it does then is seen.
+    #[cold]
     fn heed(&mut self, side: Side, quote: &Quote, hash: u64) {
         let stats = &mut self.stats;
         stats.count_complaint(quote.complaint);
@@ -321,6 +323,7 @@ impl<F: Frame> Core<F> {
 
     /// The flow of a TCP frame that was not known when the burst began: established by an earlier frame of it, by this
     /// very one, or not yet. The verdict on the frame when there is no room for it.
+    #[inline(never)]
     fn find_or_establish(
         &mut self,
         side: Side,
@@ -341,6 +344,7 @@ impl<F: Frame> Core<F> {
         Ok(Some(id))
     }
 
+    #[inline(always)]
     fn follow_tracked(
         &mut self,
         side: Side,
