@@ -120,14 +120,19 @@ impl<F: Frame> Arrivals<F> {
     }
 
     /// Hashes the frames that have an owner, and asks for the memory that the look-ups of this worker's own will read,
-    /// all of it before the first is waited for.
+    /// all of it before the first is waited for. A worker alone hashes only what its flow table is asked for.
     fn hash(&mut self, core: &Core<F>) {
-        let alone = core.steering.is_alone();
-        let tuples = self.parsed[..self.frames.len()].iter().map(move |parsed| owner(parsed, alone));
-        core.hasher.hash_burst(tuples.clone(), &mut self.hashes);
         self.foreign = 0;
-        for (at, (tuple, hash)) in tuples.zip(&self.hashes).enumerate() {
-            let elsewhere = tuple.is_some() && core.steering.elsewhere(*hash).is_some();
+        let parsed = self.parsed[..self.frames.len()].iter();
+        if core.steering.is_alone() {
+            core.hasher.hash_burst(parsed.map(flow_tuple), &mut self.hashes);
+            self.hashes.iter().for_each(|hash| core.flows.prefetch(*hash));
+            return;
+        }
+        let owners = parsed.map(Parsed::owner);
+        core.hasher.hash_burst(owners.clone(), &mut self.hashes);
+        for (at, (owner, hash)) in owners.zip(&self.hashes).enumerate() {
+            let elsewhere = owner.is_some() && core.steering.elsewhere(*hash).is_some();
             self.foreign |= u32::from(elsewhere) << at;
             if !elsewhere {
                 core.flows.prefetch(*hash);
@@ -198,13 +203,12 @@ fn side_of(outside: u32, at: usize) -> Side {
     if outside >> at & 1 == 0 { Side::Inside } else { Side::Outside }
 }
 
-/// What decides whose a frame is: [`Parsed::owner`]. A worker alone asks only for what its flow table is asked for.
+/// The tuple that names a TCP flow, the frame's own or one that it quotes.
 #[inline]
-fn owner(parsed: &Parsed, alone: bool) -> Option<&Tuple> {
+fn flow_tuple(parsed: &Parsed) -> Option<&Tuple> {
     match parsed {
         Parsed::Tcp(tcp) => Some(&tcp.tuple),
         Parsed::Quote(quote) => Some(&quote.tuple),
-        Parsed::Untracked { .. } if !alone => parsed.owner(),
         Parsed::Untracked { .. } | Parsed::Malformed(_) => None,
     }
 }
