@@ -81,16 +81,15 @@ impl FlowHasher {
             return;
         }
         let mut messages = weir_cpu::TwoWords::<BURST>::default();
-        let (mut count, mut odd) = (0, false);
+        let mut odd = false;
         for ((first, last), tuple) in messages.first.iter_mut().zip(&mut messages.last).zip(tuples.clone()) {
             match tuple {
                 Some(tuple) if tuple.version == IpVersion::V4 => [*first, *last] = ipv4_message(tuple),
                 _ => odd = true,
             }
-            count += 1;
         }
         let together = weir_cpu::siphash13_two_words(self.key, &messages);
-        hashes.extend(together.into_iter().take(count));
+        hashes.extend(together.into_iter().take(tuples.len()));
         if odd {
             for (hash, tuple) in hashes.iter_mut().zip(tuples) {
                 match tuple {

@@ -186,7 +186,8 @@ impl<F: Frame> Pacing<F> {
         self.flows.get_mut(id.index())?.as_mut().map(|flow| &mut flow.detail)
     }
 
-    /// A frame from the flow's inside end, on its way to `hop`. Where it passes, [`on_departed`](Pacing::on_departed) is to be called.
+    /// A frame from the flow's inside end, on its way to `hop`. Where it passes, [`on_departed`](Pacing::on_departed) is
+    /// to be called.
     pub(crate) fn offer(
         &mut self,
         id: PacedId,

@@ -178,12 +178,13 @@ impl<F: Frame> Arrivals<F> {
         self.flows.clear();
     }
 
-    /// Finds the flows, and asks for the memory of the paced ones.
+    /// Finds the flows, and asks for the memory of the paced ones. Another worker's are not looked for.
     fn look_up(&mut self, core: &Core<F>) {
         let hints = self.hints.drain(..);
         for (at, ((parsed, hash), hint)) in self.parsed.iter().zip(&self.hashes).zip(hints).enumerate() {
             let side = side_of(self.outside, at);
             let flow = match parsed {
+                _ if self.foreign >> at & 1 != 0 => None,
                 Parsed::Tcp(tcp) => core.flows.find_by(*hash, hint, |key| tcp.tuple.is_outbound(side, key)),
                 Parsed::Quote(_) | Parsed::Untracked { .. } | Parsed::Malformed(_) => None,
             };
