@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_engine::Worker;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
-use weir_engine::io::{Burst, Frame, PacketIo, Side};
+use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::verdict::Verdict;
@@ -30,21 +30,6 @@ const PAYLOAD: u32 = (DATA_LEN - HEADERS) as u32;
 const HEADERS: usize = 14 + 20 + 20;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
-
-/// A frame whose memory goes back where it came from.
-struct MemoryFrame(Vec<u8>);
-
-impl Frame for MemoryFrame {
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-    fn wire_len(&self) -> u32 {
-        self.0.len() as u32
-    }
-}
 
 /// What the attacker sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,14 +109,14 @@ impl Memory {
         }
     }
 
-    fn small(&mut self, side: Side, host: u32, port: u16, what: (u8, u32, u32)) -> MemoryFrame {
+    fn small(&mut self, side: Side, host: u32, port: u16, what: (u8, u32, u32)) -> Vec<u8> {
         let mut bytes = self.small.pop().unwrap_or_else(|| blank(HEADERS));
         header(&mut bytes, side, host, port, what);
-        MemoryFrame(bytes)
+        bytes
     }
 
     /// The attacker's next frame, if it is one from this side.
-    fn attack(&mut self, side: Side) -> Option<MemoryFrame> {
+    fn attack(&mut self, side: Side) -> Option<Vec<u8>> {
         let steps: &[(Side, u8, u32, u32)] = match self.attack {
             Attack::Nothing => return None,
             Attack::Syns => &[(Side::Outside, SYN, 9, 0)],
@@ -161,7 +146,7 @@ impl Memory {
     }
 
     /// A paced flow's next frame from this side, if one has something to say.
-    fn established(&mut self, side: Side) -> Option<MemoryFrame> {
+    fn established(&mut self, side: Side) -> Option<Vec<u8>> {
         let index = self.ready[side as usize].pop_front()?;
         let (host, ends) = (PACED_HOSTS + index, &mut self.ends[index as usize]);
         match side {
@@ -174,7 +159,7 @@ impl Memory {
                 }
                 let mut bytes = self.large.pop().unwrap_or_else(|| blank(DATA_LEN));
                 header(&mut bytes, side, host, 5_000, (ACK, seq, 1));
-                Some(MemoryFrame(bytes))
+                Some(bytes)
             }
             Side::Outside => {
                 let ack = ends.acknowledge.take()?;
@@ -200,13 +185,13 @@ impl Memory {
 }
 
 impl PacketIo for Memory {
-    type Frame = MemoryFrame;
+    type Frame = Vec<u8>;
 
-    fn make(&mut self, _: Side, _: usize) -> Option<MemoryFrame> {
+    fn make(&mut self, _: Side, _: usize) -> Option<Vec<u8>> {
         None
     }
 
-    fn rx(&mut self, side: Side, into: &mut Burst<MemoryFrame>) -> usize {
+    fn rx(&mut self, side: Side, into: &mut Burst<Vec<u8>>) -> usize {
         let before = into.len();
         while !into.is_full() {
             let Some(frame) = self.attack(side) else { break };
@@ -222,9 +207,9 @@ impl PacketIo for Memory {
         into.len() - before
     }
 
-    fn tx(&mut self, _side: Side, from: &mut Burst<MemoryFrame>) -> usize {
+    fn tx(&mut self, _side: Side, from: &mut Burst<Vec<u8>>) -> usize {
         let taken = from.len();
-        for MemoryFrame(bytes) in from.drain(..) {
+        for bytes in from.drain(..) {
             if bytes.len() == DATA_LEN {
                 self.departed(&bytes);
                 self.large.push(bytes);
@@ -267,7 +252,7 @@ fn run(name: &str, attack: Attack, span: Duration) -> bool {
     let (_publisher, mut readers) = epoch(Policy::default(), 1);
     let Some(mut policy) = readers.pop() else { return false };
     let mut memory = Memory::new(Attack::Nothing);
-    let mut worker: Worker<MemoryFrame> = Worker::new(&config(), Ns::from_secs(1), samples);
+    let mut worker: Worker<Vec<u8>> = Worker::new(&config(), Ns::from_secs(1), samples);
     let began = Instant::now();
     let now = || Ns(1_000_000_000 + began.elapsed().as_nanos() as u64);
     // The flows are adopted mid-stream and come to their rate.

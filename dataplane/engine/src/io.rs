@@ -50,6 +50,19 @@ pub trait Frame {
     fn wire_len(&self) -> u32;
 }
 
+/// A whole frame in ordinary memory.
+impl Frame for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+    fn wire_len(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// A source and sink of frames. A pair of DPDK queues, a pair of capture files and a simulated link are all
 /// just this.
 pub trait PacketIo {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use weir_engine::Worker;
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::WorkerStats;
-use weir_engine::io::{Burst, Frame, PacketIo, Side};
+use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide, StaticRoute};
 use weir_engine::time::Ns;
@@ -18,32 +18,17 @@ use weir_engine::worker::TurnReport;
 use weir_handoff::{Publisher, Reader, epoch, lane};
 
 #[derive(Debug)]
-pub(crate) struct HeapFrame(Vec<u8>);
-
-impl Frame for HeapFrame {
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-    fn wire_len(&self) -> u32 {
-        self.0.len() as u32
-    }
-}
-
-#[derive(Debug)]
 pub(crate) struct TestIo {
-    inbox: [VecDeque<HeapFrame>; 2],
-    outbox: [VecDeque<HeapFrame>; 2],
+    inbox: [VecDeque<Vec<u8>>; 2],
+    outbox: [VecDeque<Vec<u8>>; 2],
     /// Buffers for frames that Weir makes, so that making one allocates nothing.
     pub(crate) spare: Vec<Vec<u8>>,
 }
 
 impl PacketIo for TestIo {
-    type Frame = HeapFrame;
+    type Frame = Vec<u8>;
 
-    fn rx(&mut self, side: Side, into: &mut Burst<HeapFrame>) -> usize {
+    fn rx(&mut self, side: Side, into: &mut Burst<Vec<u8>>) -> usize {
         let before = into.len();
         while !into.is_full()
             && let Some(frame) = self.inbox[side as usize].pop_front()
@@ -53,16 +38,16 @@ impl PacketIo for TestIo {
         into.len() - before
     }
 
-    fn tx(&mut self, side: Side, from: &mut Burst<HeapFrame>) -> usize {
+    fn tx(&mut self, side: Side, from: &mut Burst<Vec<u8>>) -> usize {
         let taken = from.len();
         self.outbox[side as usize].extend(from.drain(..));
         taken
     }
 
-    fn make(&mut self, _: Side, len: usize) -> Option<HeapFrame> {
+    fn make(&mut self, _: Side, len: usize) -> Option<Vec<u8>> {
         let mut bytes = self.spare.pop()?;
         bytes.resize(len, 0);
-        Some(HeapFrame(bytes))
+        Some(bytes)
     }
 }
 
@@ -112,7 +97,7 @@ pub(crate) fn route(config: &mut EngineConfig) -> &mut RouteConfig {
 
 pub(crate) struct World {
     pub(crate) now: Ns,
-    pub(crate) worker: Worker<HeapFrame>,
+    pub(crate) worker: Worker<Vec<u8>>,
     pub(crate) io: TestIo,
     reader: Reader<Policy>,
     _publisher: Publisher<Policy>,
@@ -154,7 +139,7 @@ impl World {
     }
 
     pub(crate) fn offer(&mut self, side: Side, bytes: Vec<u8>) {
-        self.io.inbox[side as usize].push_back(HeapFrame(bytes));
+        self.io.inbox[side as usize].push_back(bytes);
     }
 
     /// One turn at the present time; checks the books, and that nothing was allocated.
@@ -181,7 +166,7 @@ impl World {
 
     /// What has left by `side`.
     pub(crate) fn sent_as_it_is(&mut self, side: Side) -> Vec<Vec<u8>> {
-        self.io.outbox[side as usize].drain(..).map(|frame| frame.0).collect()
+        self.io.outbox[side as usize].drain(..).collect()
     }
 
     /// The same, judged.
