@@ -24,6 +24,7 @@ mod action;
 mod fixed;
 mod history;
 mod interval;
+mod sample;
 mod schema;
 mod spec;
 
@@ -31,6 +32,7 @@ pub use action::{RATE_MAX_BPS, apply_action};
 pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
+pub use sample::Sample;
 pub use schema::{Input, InputSchema, SchemaError};
 pub use spec::PacingSpec;
 

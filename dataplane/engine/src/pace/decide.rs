@@ -11,10 +11,9 @@ use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
 use crate::probe::Probe;
 use crate::rule::Evidence;
-use crate::sampler::Sample;
 use crate::time::{BitsPerSec, Ns};
 use arrayvec::ArrayVec;
-use weir_features::{History, INPUTS, IntervalReport, apply_action};
+use weir_features::{History, INPUTS, IntervalReport, Sample, apply_action};
 use weir_handoff::LaneSender;
 use weir_snapshot::Scratch;
 
@@ -374,6 +373,7 @@ fn take_sample(
         acked_bytes: ended.report.acked_bytes,
         lost_bytes: ended.report.lost_bytes,
         rtt_ns: ended.mean_rtt.0,
+        base_rtt_ns: flow.base.min_interval_mean_ns,
     };
     match lane.push(sample) {
         Ok(()) => stats.samples_taken += 1,

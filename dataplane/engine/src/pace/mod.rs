@@ -31,7 +31,7 @@ use crate::io::Frame;
 use crate::models::ModelSet;
 use crate::route::Hop;
 use crate::rule::BbrLite;
-use crate::sampler::{Draw, Sample};
+use crate::sampler::Draw;
 use crate::time::Ns;
 use crate::track::{Acked, Departed, Detail, SegmentInfo};
 use crate::wheel::{SLOT, Wheel};
@@ -41,7 +41,7 @@ use flow::{FlowFlags, Governor, PacedFlow};
 use held::{Held, HeldFrames};
 use pacer::Pacer;
 use settings::Settings;
-use weir_features::RttBase;
+use weir_features::{RttBase, Sample};
 use weir_handoff::LaneSender;
 
 /// Full frames that a flow holds before a long wait is a queue, and marks. With marks on fewer

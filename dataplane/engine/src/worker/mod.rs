@@ -23,7 +23,6 @@ use crate::io::{BURST, Frame, PacketIo, Side};
 use crate::pace::Pacing;
 use crate::policy::Policy;
 use crate::route::{Router, Way};
-use crate::sampler::Sample;
 use crate::steer::Steering;
 use crate::time::Ns;
 use crate::verdict::{Tally, Verdict};
@@ -31,6 +30,7 @@ use arrayvec::ArrayVec;
 use backlog::Backlog;
 use burst::Arrivals;
 use outlet::Outlet;
+use weir_features::Sample;
 use weir_handoff::{LaneSender, Reader};
 
 /// Held frames released per turn at most: two bursts, so that arrivals wait no longer than they take.

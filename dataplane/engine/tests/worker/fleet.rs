@@ -10,10 +10,10 @@ use weir_engine::counters::WorkerStats;
 use weir_engine::io::Side;
 use weir_engine::models::ModelSet;
 use weir_engine::policy::Policy;
-use weir_engine::sampler::Sample;
 use weir_engine::steer::Steering;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
+use weir_features::Sample;
 use weir_handoff::{LaneReceiver, Publisher, Reader, epoch, lane};
 
 /// To which of so many queues the card gives a frame.

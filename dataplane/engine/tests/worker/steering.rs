@@ -106,7 +106,7 @@ fn many_workers_decide_and_send_what_one_does_wherever_the_card_puts_the_frames(
         let tally = alone.tally();
         assert_eq!(tally.received, seen.received);
         assert_eq!(tally.steered_in + tally.steered_out, 0);
-        let by_flow = |samples: &[weir_engine::sampler::Sample]| {
+        let by_flow = |samples: &[weir_features::Sample]| {
             let mut samples = samples.to_vec();
             samples.sort_by_key(|sample| (sample.flow, sample.at_ns));
             samples

@@ -11,9 +11,9 @@ use weir_engine::config::EngineConfig;
 use weir_engine::io::Side;
 use weir_engine::models::ModelSet;
 use weir_engine::policy::Policy;
-use weir_engine::sampler::Sample;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::worker::TurnReport;
+use weir_features::Sample;
 use weir_handoff::{LaneReceiver, Publisher, Reader, epoch, lane};
 
 /// The link from Weir to the receivers, and back.

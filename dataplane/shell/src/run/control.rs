@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
-use weir_engine::sampler::Sample;
+use weir_features::Sample;
 use weir_handoff::LaneReceiver;
 
 /// Time between two looks at everything. Bounds how long a stop waits, and how stale a port's state is.

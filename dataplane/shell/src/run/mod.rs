@@ -26,8 +26,8 @@ use std::path::Path;
 use tracing::info;
 use weir_engine::counters::WorkerStats;
 use weir_engine::policy::Policy;
-use weir_engine::sampler::Sample;
 use weir_engine::verdict::{Tally, Verdict};
+use weir_features::Sample;
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
 
 /// Sixteen batches of 256 samples of about 200 bytes: 800 KiB, a fifth of a second at twenty thousand flows that end

@@ -7,10 +7,10 @@ use crate::config::CapturePair;
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::WorkerStats;
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
-use weir_engine::sampler::Sample;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::worker::Worker;
+use weir_features::Sample;
 use weir_handoff::LaneReceiver;
 
 /// The least by which virtual time moves when something is due that this turn had no room for.
