@@ -11,11 +11,14 @@
 //! Nothing here runs on a packet core, and nothing but [`ort_engine`] needs ONNX Runtime.
 #![forbid(unsafe_code)]
 
+pub mod gae;
 pub mod imitate;
 pub mod network;
+pub mod online;
 pub mod onnx;
 pub mod ort_engine;
 pub mod quantise;
+pub mod reward;
 pub mod rng;
 pub mod spec;
 #[cfg(test)]
