@@ -119,6 +119,7 @@ docker: setup
 .PHONY: nightly
 nightly: test docker
 	PROPTEST_CASES=20000 cargo test --release --locked -p weir-snapshot -p weir-features -p weir-engine -p weir-trainer
+	cargo test --release --locked -p weir-trainer --test killed -- --ignored
 	LOOM_MAX_PREEMPTIONS=3 $(MAKE) loom
 	$(MAKE) fuzz-long
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny

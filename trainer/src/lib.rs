@@ -21,6 +21,7 @@ pub mod quantise;
 pub mod reward;
 pub mod rng;
 pub mod spec;
+pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod verify;
