@@ -43,16 +43,23 @@ impl<F: Frame> Backlog<F> {
     }
 
     /// Appends a frame that ends in `verdict` once it has left. Hands it back when there is no room.
+    #[inline(always)]
     pub(super) fn push(&mut self, frame: F, verdict: Verdict) -> Result<(), F> {
         let end = (verdict, frame.wire_len());
         if self.waiting.is_empty() && !self.burst.is_full() {
             self.burst.push(frame);
             self.ends.push(end);
-        } else if self.waiting.len() < WAITING_MAX {
-            self.waiting.push_back((frame, end));
-        } else {
+            return Ok(());
+        }
+        self.wait(frame, end)
+    }
+
+    #[inline(never)]
+    fn wait(&mut self, frame: F, end: End) -> Result<(), F> {
+        if self.waiting.len() == WAITING_MAX {
             return Err(frame);
         }
+        self.waiting.push_back((frame, end));
         Ok(())
     }
 

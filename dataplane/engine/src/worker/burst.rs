@@ -396,6 +396,7 @@ impl<F: Frame> Core<F> {
 }
 
 /// Appends to a backlog; drops and counts what finds no room.
+#[inline(always)]
 pub(super) fn queue<F: Frame>(backlog: &mut Backlog<F>, frame: F, verdict: Verdict, tally: &mut Tally) {
     if backlog.push(frame, verdict).is_err() {
         tally.end(Verdict::TxFull);
@@ -410,13 +411,13 @@ pub(super) fn depart<F: Frame>(
     now: Ns,
     stats: &mut WorkerStats,
 ) {
-    let (Some(pacing), Some(paced)) = (pacing, entry.paced) else {
-        stats.retransmitted_bytes += u64::from(entry.track.on_depart(None, segment, now).retransmitted_bytes);
-        return;
-    };
-    let departed = entry.track.on_depart(pacing.detail_mut(paced), segment, now);
+    let mut paced = pacing.zip(entry.paced);
+    let detail = paced.as_mut().and_then(|(pacing, id)| pacing.detail_mut(*id));
+    let departed = entry.track.on_depart(detail, segment, now);
     stats.retransmitted_bytes += u64::from(departed.retransmitted_bytes);
-    pacing.on_departed(paced, now, &departed);
+    if let Some((pacing, id)) = paced {
+        pacing.on_departed(id, now, &departed);
+    }
 }
 
 /// A segment of a flow has arrived from the network.
@@ -427,14 +428,12 @@ fn acknowledge<F: Frame>(
     now: Ns,
     stats: &mut WorkerStats,
 ) {
-    let acked = match (pacing, entry.paced) {
-        (Some(pacing), Some(paced)) => {
-            let acked = entry.track.on_ack(pacing.detail_mut(paced), &tcp.segment, now);
-            pacing.on_acked(paced, now, &acked);
-            acked
-        }
-        _ => entry.track.on_ack(None, &tcp.segment, now),
-    };
+    let mut paced = pacing.zip(entry.paced);
+    let detail = paced.as_mut().and_then(|(pacing, id)| pacing.detail_mut(*id));
+    let acked = entry.track.on_ack(detail, &tcp.segment, now);
+    if let Some((pacing, id)) = paced {
+        pacing.on_acked(id, now, &acked);
+    }
     let Acked { lost_bytes, spurious_bytes, ece, reordered, .. } = acked;
     if lost_bytes | spurious_bytes != 0 || ece || reordered {
         stats.lost_bytes += u64::from(lost_bytes);

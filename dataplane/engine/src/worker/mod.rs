@@ -182,9 +182,10 @@ impl<F: Frame> Worker<F> {
         self.flush_samples();
         policy.quiesce();
         let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
-        let report = self.core.report(received, sent, busy);
+        let mut report = self.core.report(received, sent, busy);
+        report.awaits_others = !self.receives && self.core.steering.may_receive();
         probe.stage(Stage::Keep);
-        TurnReport { awaits_others: !self.receives && self.core.steering.may_receive(), ..report }
+        report
     }
 
     /// Begins a stop: from now on a turn takes frames from other workers only, and passes none on. Once reports no longer

@@ -176,7 +176,7 @@ proptest! {
         let sent_away: u32 = table.buckets.iter().map(|bucket| bucket.sent_away).sum();
         let away = oracle.values().filter(|(id, _)| {
             let hash = table.hash(*id).unwrap();
-            table.locate(hash, id.slot).unwrap().0 != table.first_bucket(hash)
+            table.locate(hash, id.slot()).unwrap().0 != table.first_bucket(hash)
         });
         prop_assert_eq!(sent_away as usize, away.count());
     }
