@@ -41,7 +41,7 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit loom fuzz dpdk build hugepages live dashboard
+test: setup lint unit python loom fuzz dpdk build hugepages live dashboard
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
@@ -54,6 +54,11 @@ lint:
 .PHONY: unit
 unit:
 	cargo test --locked
+
+# The adapter package for Python; Weir's side of it is among the unit tests.
+.PHONY: python
+python:
+	cd trainer/python && /usr/bin/python3 -B -W error -m unittest discover -t . -s tests
 
 # Writes the corpus of frames anew; a unit test compares it with what is committed.
 .PHONY: corpus

@@ -20,6 +20,7 @@ packages=(
     iperf3              # real TCP
     tshark              # independent check of checksums in captures
     python3-scapy       # writes the corpus of frames
+    python3-numpy       # the example adapter process (trainer/python)
     curl                # scrapes metrics in tests
 )
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)

@@ -11,6 +11,7 @@
 //! Nothing here runs on a packet core, and nothing but [`ort_engine`] needs ONNX Runtime.
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 pub mod gae;
 pub mod imitate;
 pub mod network;
