@@ -6,14 +6,17 @@
 //!
 //! [`build`] is the whole way for one `[[model]]` of a configuration. [`verify`](mod@verify) holds the integers against
 //! the float network, and against ONNX Runtime where its library is installed. [`imitate`] trains the shipped starting
-//! model from nothing.
+//! model from nothing. [`graph`] writes a training step for a network as an ordinary ONNX graph, and a [`learner`] runs
+//! it.
 //!
-//! Nothing here runs on a packet core, and nothing but [`ort_engine`] needs ONNX Runtime.
+//! Nothing here runs on a packet core, and nothing but [`ort_engine`], and what runs on it, needs ONNX Runtime.
 #![forbid(unsafe_code)]
 
 pub mod adapter;
 pub mod gae;
+pub mod graph;
 pub mod imitate;
+pub mod learner;
 pub mod network;
 pub mod online;
 pub mod onnx;

@@ -114,6 +114,13 @@ impl Layer {
             .collect()
     }
 
+    /// The weights in the order of a matrix [inputs, outputs], as training graphs and exported files have them.
+    pub fn weights_by_input(&self) -> impl Iterator<Item = f64> + '_ {
+        (0..self.inputs)
+            .flat_map(move |i| (0..self.outputs).map(move |o| o * self.inputs + i))
+            .map(|at| self.weights[at])
+    }
+
     /// Evaluates one row of this layer's inputs.
     pub fn evaluate(&self, row: &[f64]) -> Vec<f64> {
         let mut values = self.sums(row);

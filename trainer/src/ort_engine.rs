@@ -5,8 +5,10 @@
 //! `scripts/fetch-ort.sh` installs it.
 
 mod bound;
+mod named;
 
 pub use bound::Bound;
+pub use named::{Input, Named};
 
 use onnxruntime::environment::Environment;
 use onnxruntime::session::Session;

@@ -9,10 +9,11 @@ mod error;
 mod export;
 mod import;
 mod operators;
-mod proto;
+pub(crate) mod proto;
 mod scan;
 mod stages;
 mod tensor;
+pub(crate) mod writer;
 
 #[cfg(test)]
 mod tests;

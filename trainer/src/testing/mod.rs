@@ -1,5 +1,8 @@
 //! What tests of several modules need.
 
+pub(crate) mod cases;
+pub(crate) mod reference;
+
 use crate::ort_engine::{Engine, EngineError, LIBRARY_VARIABLE};
 use std::path::Path;
 use weir_features::{INPUTS, Sample};

@@ -1,0 +1,176 @@
+//! The losses behind a network's outputs.
+
+use super::head::{Bandit, Head, LogStd, PpoHead, Regression};
+use super::tape::{Rows, Shape, Tape, Value};
+use crate::network::Activation;
+use std::f64::consts::{E, TAU};
+
+/// A loss, and what else a step says.
+#[derive(Debug)]
+pub(super) struct Loss {
+    pub(super) value: Value,
+    pub(super) diagnostics: Vec<(&'static str, Value)>,
+}
+
+/// What a loss is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// The last layer's values, before a softmax.
+    pub(super) output: Value,
+    /// A trained log deviation [1, outputs].
+    pub(super) log_std: Option<Value>,
+    /// The batch's tensors in the order of [`super::interface::batch_inputs`], without `x` and `weight`.
+    pub(super) batch: Vec<Value>,
+    /// Row weights that sum to one.
+    pub(super) weights: Value,
+}
+
+impl Tape {
+    /// Appends the head's loss.
+    pub(super) fn loss(&mut self, head: &Head, parts: &Parts) -> Loss {
+        let output = parts.output;
+        match (*head, &parts.batch[..]) {
+            (Head::Regression(form), &[target]) => {
+                let distance = self.distance(form, output, target);
+                Loss { value: self.mean(distance, parts.weights), diagnostics: vec![] }
+            }
+            (Head::Ppo(head), &[action, log_prob, advantage]) => {
+                self.ppo(head, parts, [action, log_prob, advantage])
+            }
+            (Head::Bandit(Bandit::Actions { cap, entropy }), &[chosen, reward, propensity]) => {
+                let worth = self.worth(cap, reward, propensity);
+                self.policy(output, chosen, worth, parts.weights, entropy)
+            }
+            (Head::Bandit(Bandit::Options { options, cap, entropy }), &[chosen, reward, propensity]) => {
+                let scores = self.reshape(output, Shape::Matrix(Rows::Batch(1), options));
+                let worth = self.worth(cap, reward, propensity);
+                self.policy(scores, chosen, worth, parts.weights, entropy)
+            }
+            (Head::Bandit(Bandit::Scorer { loss, cap }), &[reward, propensity]) => {
+                let distance = self.distance(loss, output, reward);
+                let importance = self.importance(cap, propensity);
+                let weighted = self.mul(distance, importance);
+                Loss { value: self.mean(weighted, parts.weights), diagnostics: vec![] }
+            }
+            // `batch_inputs` gives each head the tensors matched above.
+            _ => Loss { value: output, diagnostics: vec![] },
+        }
+    }
+
+    /// Distance of each row to its target, averaged over the outputs: a column.
+    fn distance(&mut self, form: Regression, output: Value, target: Value) -> Value {
+        let error = self.sub(output, target);
+        let each = match form {
+            Regression::Mse => self.mul(error, error),
+            Regression::Huber { delta } => {
+                // With c = e held within +-delta: c (e - c / 2) is the parabola inside and the line outside.
+                let held = self.activation(Activation::Clip { lo: -delta, hi: delta }, error);
+                let half = self.scaled(held, 0.5);
+                let rest = self.sub(error, half);
+                self.mul(held, rest)
+            }
+        };
+        let Shape::Matrix(_, outputs) = self.shape(each) else { return each };
+        if outputs == 1 {
+            return each;
+        }
+        let total = self.row_sum(each);
+        self.scaled(total, 1.0 / outputs as f64)
+    }
+
+    /// `-E[min(r A, clip(r) A)] - entropy * H`, r the ratio of the action's probability now to that when it was taken.
+    fn ppo(&mut self, head: PpoHead, parts: &Parts, batch: [Value; 3]) -> Loss {
+        let [action, log_prob, advantage] = batch;
+        let Shape::Matrix(_, actions) = self.shape(action) else {
+            return Loss { value: parts.output, diagnostics: vec![] };
+        };
+        let log_std = match (head.log_std, parts.log_std) {
+            (LogStd::Fixed(number) | LogStd::Trained { start: number }, None) => {
+                self.filled(number, 1, actions)
+            }
+            (_, Some(trained)) => trained,
+        };
+        // log N(a; mean, s) = -((a - mean) / s)^2 / 2 - log s - log(2 pi) / 2, summed over the actions.
+        let negative = self.scaled(log_std, -1.0);
+        let inverse = self.exp(negative);
+        let error = self.sub(action, parts.output);
+        let z = self.mul(error, inverse);
+        let square = self.mul(z, z);
+        let square = self.scaled(square, -0.5);
+        let each = self.sub(square, log_std);
+        let sum = self.row_sum(each);
+        let constant = self.scalar(-0.5 * TAU.ln() * actions as f64);
+        let now = self.add(sum, constant);
+        let log_ratio = self.sub(now, log_prob);
+        let ratio = self.exp(log_ratio);
+
+        let free = self.mul(ratio, advantage);
+        let held = Activation::Clip { lo: 1.0 - head.clip, hi: 1.0 + head.clip };
+        let held = self.activation(held, ratio);
+        let held = self.mul(held, advantage);
+        let surrogate = self.min(free, held);
+        let surrogate = self.mean(surrogate, parts.weights);
+
+        let entropy = self.row_sum(log_std);
+        let constant = self.scalar(0.5 * (TAU * E).ln() * actions as f64);
+        let entropy = self.add(entropy, constant);
+        let value = self.against(surrogate, entropy, head.entropy);
+
+        // Schulman's estimate of the divergence, (r - 1) - log r: never negative, and of low variance.
+        let one = self.scalar(1.0);
+        let change = self.elementwise("Sub", &[ratio, one]);
+        let divergence = self.elementwise("Sub", &[change, log_ratio]);
+        let kl = self.mean(divergence, parts.weights);
+        let distance = self.elementwise("Abs", &[change]);
+        let clip = self.scalar(head.clip);
+        let outside = self.elementwise("Greater", &[distance, clip]);
+        let zero = self.scalar(0.0);
+        let outside = self.elementwise("Where", &[outside, one, zero]);
+        let clip_fraction = self.mean(outside, parts.weights);
+        Loss { value, diagnostics: vec![("kl", kl), ("clip_fraction", clip_fraction), ("entropy", entropy)] }
+    }
+
+    /// `-E[worth * log pi(chosen)] - entropy * H(pi)`, pi the softmax of each row.
+    fn policy(&mut self, logits: Value, chosen: Value, worth: Value, weights: Value, bonus: f64) -> Loss {
+        let log_pi = self.log_softmax(logits);
+        let picked = self.mul(log_pi, chosen);
+        let picked = self.row_sum(picked);
+        let gain = self.mul(picked, worth);
+        let gain = self.mean(gain, weights);
+        let pi = self.exp(log_pi);
+        let terms = self.mul(pi, log_pi);
+        let negative = self.row_sum(terms);
+        let negative = self.mean(negative, weights);
+        let entropy = self.scaled(negative, -1.0);
+        let value = self.against(gain, entropy, bonus);
+        Loss { value, diagnostics: vec![("entropy", entropy)] }
+    }
+
+    /// `-(gain + bonus * entropy)`
+    fn against(&mut self, gain: Value, entropy: Value, bonus: f64) -> Value {
+        let mut total = gain;
+        if bonus > 0.0 {
+            let extra = self.scaled(entropy, bonus);
+            total = self.add(gain, extra);
+        }
+        self.scaled(total, -1.0)
+    }
+
+    /// Importance times reward.
+    fn worth(&mut self, cap: f64, reward: Value, propensity: Value) -> Value {
+        let importance = self.importance(cap, propensity);
+        self.elementwise("Mul", &[importance, reward])
+    }
+
+    /// `min(1 / propensity, cap)`
+    fn importance(&mut self, cap: f64, propensity: Value) -> Value {
+        let inverse = self.elementwise("Reciprocal", &[propensity]);
+        let cap = self.scalar(cap);
+        self.elementwise("Min", &[inverse, cap])
+    }
+
+    fn scaled(&mut self, x: Value, factor: f64) -> Value {
+        let factor = self.scalar(factor);
+        self.mul(x, factor)
+    }
+}

@@ -1,0 +1,145 @@
+//! The reverse-mode rule of each differentiable operator: from the gradient by its output to that by one input.
+
+use super::tape::{Rows, Rule, Shape, Step, Tape, Value};
+use crate::network::Activation;
+
+impl Tape {
+    /// Appends the gradient by the `index`-th input of `step`, given that by its output.
+    pub(super) fn backward(&mut self, step: &Step, index: usize, gradient: Value) -> Value {
+        let input = step.inputs[index];
+        let shape = self.shape(input);
+        match (step.rule, index) {
+            (Rule::Gemm { transposed }, 0 | 1) => {
+                let other = step.inputs[1 - index];
+                match (transposed, index) {
+                    // y = a b: da = g b', db = a' g.
+                    (false, 0) => self.product(gradient, other, None, (false, true)),
+                    (false, _) => self.product(other, gradient, None, (true, false)),
+                    // y = a' b: da = b g', db = a g.
+                    (true, 0) => self.product(other, gradient, None, (false, true)),
+                    (true, _) => self.product(other, gradient, None, (false, false)),
+                }
+            }
+            (Rule::Gemm { .. } | Rule::Add, _) | (Rule::Sub, 0) => self.sum_to(gradient, shape),
+            (Rule::Sub, _) => {
+                let negative = self.elementwise("Neg", &[gradient]);
+                self.sum_to(negative, shape)
+            }
+            (Rule::Mul, _) => {
+                let product = self.elementwise("Mul", &[gradient, step.inputs[1 - index]]);
+                self.sum_to(product, shape)
+            }
+            (Rule::Min, _) => {
+                // The first input on a tie: of PPO's two equal branches inside the clip, the one with a slope.
+                let first = self.elementwise("LessOrEqual", &[step.inputs[0], step.inputs[1]]);
+                let zero = self.scalar(0.0);
+                let branches = if index == 0 { [first, gradient, zero] } else { [first, zero, gradient] };
+                let part = self.elementwise("Where", &branches);
+                self.sum_to(part, shape)
+            }
+            (Rule::Activation(activation), _) => self.through(activation, input, step.output, gradient),
+            (Rule::Exp, _) => self.elementwise("Mul", &[gradient, step.output]),
+            (Rule::LogSoftmax, _) => {
+                // dx = g - softmax(x) * sum of g along the row
+                let softmax = self.elementwise("Exp", &[step.output]);
+                let total = self.sum(gradient, false, true);
+                let shared = self.elementwise("Mul", &[softmax, total]);
+                self.elementwise("Sub", &[gradient, shared])
+            }
+            (Rule::Reshape, _) => self.reshape(gradient, shape),
+        }
+    }
+
+    /// `gradient` times the slope of `y = activation(x)`. At a kink the slope is that of the flatter side, but
+    /// LeakyRelu's at 0, which is 1: the sides that ONNX gives the functions themselves.
+    fn through(&mut self, activation: Activation, x: Value, y: Value, gradient: Value) -> Value {
+        let slope = match activation {
+            Activation::Identity => return gradient,
+            // y is never below 0.
+            Activation::Relu => self.elementwise("Sign", &[y]),
+            Activation::LeakyRelu { slope } => {
+                let (zero, flat, one) = (self.scalar(0.0), self.scalar(slope), self.scalar(1.0));
+                let below = self.elementwise("Less", &[x, zero]);
+                self.elementwise("Where", &[below, flat, one])
+            }
+            Activation::Clip { lo, hi } => {
+                let (zero, one) = (self.scalar(0.0), self.scalar(1.0));
+                let mut slope = one;
+                if lo.is_finite() {
+                    let bound = self.scalar(lo);
+                    let inside = self.elementwise("Greater", &[x, bound]);
+                    slope = self.elementwise("Where", &[inside, slope, zero]);
+                }
+                if hi.is_finite() {
+                    let bound = self.scalar(hi);
+                    let inside = self.elementwise("Less", &[x, bound]);
+                    slope = self.elementwise("Where", &[inside, slope, zero]);
+                }
+                slope
+            }
+            Activation::Tanh => {
+                let (one, square) = (self.scalar(1.0), self.elementwise("Mul", &[y, y]));
+                self.elementwise("Sub", &[one, square])
+            }
+            Activation::Sigmoid => self.y_by_rest(y),
+            Activation::HardSigmoid { alpha, .. } => {
+                // y (1 - y) is above 0 between the bounds, and 0 on them.
+                let inside = self.y_by_rest(y);
+                let inside = self.elementwise("Sign", &[inside]);
+                let alpha = self.scalar(alpha);
+                self.elementwise("Mul", &[inside, alpha])
+            }
+        };
+        self.elementwise("Mul", &[gradient, slope])
+    }
+
+    /// `y (1 - y)`
+    fn y_by_rest(&mut self, y: Value) -> Value {
+        let one = self.scalar(1.0);
+        let rest = self.elementwise("Sub", &[one, y]);
+        self.elementwise("Mul", &[y, rest])
+    }
+
+    /// Undoes a broadcast: sums over each dimension that the operator had stretched.
+    fn sum_to(&mut self, gradient: Value, shape: Shape) -> Value {
+        match (self.shape(gradient), shape) {
+            (Shape::Matrix(from, wide), Shape::Matrix(rows, columns)) => {
+                let (over_rows, over_columns) = (from != rows, wide != columns);
+                if over_rows || over_columns { self.sum(gradient, over_rows, over_columns) } else { gradient }
+            }
+            _ => gradient,
+        }
+    }
+
+    /// Weighted mean of a column over the batch: `weights' column`, with weights that sum to one.
+    pub(super) fn mean(&mut self, column: Value, weights: Value) -> Value {
+        self.gemm(weights, column, None, true)
+    }
+
+    /// Sum along each row, as a column.
+    pub(super) fn row_sum(&mut self, matrix: Value) -> Value {
+        match self.shape(matrix) {
+            Shape::Matrix(_, columns) if columns > 1 => {
+                let ones = self.filled(1.0, columns, 1);
+                self.gemm(matrix, ones, None, false)
+            }
+            _ => matrix,
+        }
+    }
+
+    /// Euclidean norm of a vector.
+    pub(super) fn norm(&mut self, vector: Value) -> Value {
+        self.node("ReduceL2", &[vector], vec![], Shape::Vector(1))
+    }
+
+    /// A column divided by its sum.
+    pub(super) fn normalised(&mut self, column: Value) -> Value {
+        let total = self.sum(column, true, false);
+        self.elementwise("Div", &[column, total])
+    }
+
+    /// The parameters of a layer as matrices: rows of the batch never appear in them.
+    pub(super) fn matrix(&mut self, vector: Value, rows: usize, columns: usize) -> Value {
+        self.reshape(vector, Shape::Matrix(Rows::Fixed(rows), columns))
+    }
+}
