@@ -27,25 +27,25 @@ pub enum Labels<'a> {
     Actions {
         /// Actions taken, [rows, outputs].
         actions: &'a [f32],
-        /// Natural logarithm of the density of each action under the policy that took it, [rows].
+        /// Natural logarithm of the density of each action under the policy that took it, one for each row.
         log_probs: &'a [f32],
-        /// Advantages, [rows]; whoever wants them normalised does that before.
+        /// Advantages, one for each row; whoever wants them normalised does that before.
         advantages: &'a [f32],
     },
     /// For [`Bandit::Actions`] and [`Bandit::Options`].
     Chosen {
-        /// Index of the action or option taken, [rows].
+        /// Index of the action or option taken, one for each row.
         chosen: &'a [usize],
-        /// What came of it, [rows].
+        /// What came of it, one for each row.
         rewards: &'a [f32],
-        /// Probability with which it was taken, above 0 and at most 1, [rows].
+        /// Probability with which it was taken, above 0 and at most 1, one for each row.
         propensities: &'a [f32],
     },
     /// For [`Bandit::Scorer`], whose inputs are those of the option taken.
     Scored {
-        /// What came of it, [rows].
+        /// What came of it, one for each row.
         rewards: &'a [f32],
-        /// Probability with which it was taken, above 0 and at most 1, [rows].
+        /// Probability with which it was taken, above 0 and at most 1, one for each row.
         propensities: &'a [f32],
     },
 }
