@@ -32,7 +32,7 @@ pub use action::{RATE_MAX_BPS, apply_action};
 pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
-pub use sample::Sample;
+pub use sample::{Noise, Sample, Source};
 pub use schema::{Input, InputSchema, SchemaError};
 pub use spec::PacingSpec;
 

@@ -236,6 +236,8 @@ fn config() -> EngineConfig {
             rate_max: BitsPerSec(10_000_000_000),
             rate_start: BitsPerSec::from_mbps(RATE_MBPS),
             control_share: 0,
+            explore_share: 0,
+            explore_sigma_q16: 0,
             sample_share: 0,
             mark_delay: Ns::from_millis(100),
             delay_max: Ns::from_millis(200),

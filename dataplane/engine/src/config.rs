@@ -43,9 +43,14 @@ pub struct PacingConfig {
     /// The rate of a flow before its first decision.
     pub rate_start: BitsPerSec,
     /// Share of flows that stay on the rule although a model runs, in 1/65536. Seeded by the flow hash, so
-    /// that "worse than the rule" is measured and not assumed.
+    /// that "worse than the rule" is measured and not assumed: their intervals become samples.
     pub control_share: u32,
-    /// Share of flows whose intervals become samples, in 1/65536. Seeded by the flow hash; all consecutive
+    /// Share of the other flows that explore, in 1/65536: noise is added to their network's actions, and their intervals
+    /// become samples.
+    pub explore_share: u32,
+    /// The noise's standard deviation in 1/65536 of an action; see [`explore`](crate::explore). 0: no flow explores.
+    pub explore_sigma_q16: u32,
+    /// Share of what is left whose intervals become samples, in 1/65536. Seeded by the flow hash; all consecutive
     /// intervals of a sampled flow are taken.
     pub sample_share: u32,
     /// A frame that would wait longer than this gets an ECN mark where its sender understands one, once its flow

@@ -60,19 +60,19 @@ macro_rules! stats {
 stats! {
     Counter "turns_total" "Turns taken." { turns }
     Counter "pacing_decisions_total" "Pacing decisions, by who decided." by "source" {
-        decisions_model "model", decisions_rule "rule", decisions_control "control"
+        decisions_model "model", decisions_explored "explored", decisions_rule "rule", decisions_control "control"
     }
     Counter "interval_nanoseconds_total" "Length of judged monitor intervals, by who governed." by "source" {
-        interval_ns_model "model", interval_ns_rule "rule", interval_ns_control "control"
+        interval_ns_model "model", interval_ns_explored "explored", interval_ns_rule "rule", interval_ns_control "control"
     }
     Counter "interval_acked_bytes_total" "Payload acknowledged in judged intervals, by who governed." by "source" {
-        acked_bytes_model "model", acked_bytes_rule "rule", acked_bytes_control "control"
+        acked_bytes_model "model", acked_bytes_explored "explored", acked_bytes_rule "rule", acked_bytes_control "control"
     }
     Counter "interval_lost_bytes_total" "Payload found lost in judged intervals, by who governed." by "source" {
-        lost_bytes_model "model", lost_bytes_rule "rule", lost_bytes_control "control"
+        lost_bytes_model "model", lost_bytes_explored "explored", lost_bytes_rule "rule", lost_bytes_control "control"
     }
     Counter "interval_rtt_nanoseconds_total" "Sum of the mean RTTs of judged intervals, by who governed." by "source" {
-        rtt_ns_model "model", rtt_ns_rule "rule", rtt_ns_control "control"
+        rtt_ns_model "model", rtt_ns_explored "explored", rtt_ns_rule "rule", rtt_ns_control "control"
     }
     Counter "intervals_total" "Monitor intervals that ended with an RTT sample." { intervals }
     Counter "intervals_without_rtt_total" "Monitor intervals without an RTT sample: no decision." { intervals_without_rtt }
@@ -88,7 +88,9 @@ stats! {
     Counter "ecn_marks_total" "Frames that Weir marked congestion experienced." { ecn_marks }
     Counter "wheel_late_total" "Held frames that left more than a slot after their time." { wheel_late }
     Counter "wheel_stall_nanoseconds_total" "Time lost to flows that left too late to make up for." { wheel_stall_ns }
-    Counter "samples_total" "Samples handed to the trainer." { samples_taken }
+    Counter "samples_total" "Samples handed to the trainer, by who had decided." by "source" {
+        samples_model "model", samples_explored "explored", samples_control "control"
+    }
     Counter "samples_dropped_total" "Samples dropped because the trainer was behind." { samples_dropped }
     Counter "snapshot_swaps_seen_total" "Publications that the worker has taken up." { swaps_seen }
     Counter "snapshot_rebinds_total" "Flows moved from one snapshot generation to another." { rebinds }

@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod counters;
+pub mod explore;
 pub mod flow;
 pub mod guard;
 pub mod hash;

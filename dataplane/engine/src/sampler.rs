@@ -1,9 +1,9 @@
-//! Which flows are sampled, and every other choice that is made at random once per flow.
+//! Which flows are sampled, and every other choice that is made at random.
 //!
 //! Sampling is per flow, seeded by the flow's hash, and takes all consecutive intervals of a sampled flow, so that the
 //! [`Sample`](weir_features::Sample)s of one flow form a trajectory.
 
-/// The random choices that are made once per flow. Each draws from the flow's hash independently of the others.
+/// The random choices. Each draws from the flow's hash independently of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Draw {
@@ -13,16 +13,32 @@ pub enum Draw {
     Sample = 2,
     /// Where in its cycle the flow's rule begins.
     Phase = 3,
+    /// Whether it tries other actions than its network's.
+    Explore = 4,
+    /// What it adds to them.
+    Noise = 5,
+}
+
+/// SplitMix64's increment: 2^64 over the golden ratio.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// SplitMix64's output function (Steele, Lea and Flood, OOPSLA 2014).
+const fn mix(z: u64) -> u64 {
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 impl Draw {
     /// 64 bits that look random, always the same for one flow.
     pub fn bits(self, flow_hash: u64) -> u64 {
-        // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): parts of the hash have chosen worker and bucket already.
-        let mut z = flow_hash ^ (self as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        // Mixed anew, because parts of the hash have chosen worker and bucket already.
+        mix(flow_hash ^ (self as u64).wrapping_mul(GAMMA))
+    }
+
+    /// The `n`-th of a sequence of such bits: SplitMix64's, whose state is a counter, so that no state need be kept.
+    pub fn nth(self, flow_hash: u64, n: u32) -> u64 {
+        mix(self.bits(flow_hash).wrapping_add(GAMMA.wrapping_mul(u64::from(n))))
     }
 
     /// Whether the flow belongs to a share of `share` / 65536 of all flows.

@@ -391,6 +391,12 @@ mod tests {
         assert!(text.contains("weir_model_age_seconds{model=\"aurora\"} 10\n"), "{text}");
         assert!(text.contains("weir_interval_seconds_total{source=\"model\",worker=\"0\"}"), "{text}");
         assert!(text.contains("weir_build_info{"), "{text}");
+        for source in ["model", "explored", "control"] {
+            assert!(
+                text.contains(&format!("weir_samples_total{{source=\"{source}\",worker=\"0\"}}")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl Shared {
             models: status.models.iter().map(|model| model_report(model, now)).collect(),
             decisions: Decisions {
                 model: decided("model"),
+                explored: decided("explored"),
                 rule: decided("rule"),
                 control: decided("control"),
             },

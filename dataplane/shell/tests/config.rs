@@ -78,6 +78,7 @@ fn the_good_one_is_good() {
     assert_eq!((pacing.rate_min.0, pacing.rate_max.0), (500_000, 10_000_000_000));
     assert_eq!((pacing.mark_delay.0, pacing.flow_held_bytes_max), (10_000_000, 1 << 20));
     assert_eq!((pacing.control_share, pacing.sample_share), (1_311, 6_554));
+    assert_eq!((pacing.explore_share, pacing.explore_sigma_q16), (3_277, 32_768));
     assert_eq!(pacing.spec.clips, [(-65_536, 65_536), (65_536, 327_680), (0, 262_144)]);
 }
 
@@ -132,6 +133,21 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "sample_share = 0.1",
         "sample_share = nan",
         "conf/x.toml:30:16: pacing.sample_share: expected a share from 0 to 1, found NaN",
+    ),
+    (
+        "pin = \"interval\"",
+        "explore_share = -0.1",
+        "conf/x.toml:34:17: pacing.explore_share: expected a share from 0 to 1, found -0.1",
+    ),
+    (
+        "pin = \"interval\"",
+        "explore_sigma = 3.5",
+        "conf/x.toml:34:17: pacing.explore_sigma: expected from 0.01 to 3, found 3.5",
+    ),
+    (
+        "pin = \"interval\"",
+        "explore_sigma = 0",
+        "conf/x.toml:34:17: pacing.explore_sigma: expected from 0.01 to 3, found 0",
     ),
     ("workers = [0]", "workers = 0", "conf/x.toml:7:11: cores.workers: expected an array, found 0"),
     (
@@ -500,12 +516,14 @@ fn overrides_are_read_as_toml_or_as_text_and_named_when_wrong() {
         "pacing.rate_min=20Mbps",
         "pacing.rate_start=20Mbps",
         "pacing.sample_share=1",
+        "pacing.explore_sigma=0.25",
         "model[0].precision=12bit",
         "engine.seed=7",
     ])
     .unwrap();
     let pacing = changed.engine.pacing.unwrap();
     assert_eq!((pacing.rate_min.0, pacing.sample_share, changed.engine.seed), (20_000_000, 65_536, 7));
+    assert_eq!(pacing.explore_sigma_q16, 16_384);
     assert_eq!(changed.models[0].spec.precision, weir_snapshot::Precision::Bits12);
 
     let without_model = plan_with(&["pacing.model=", "pacing.rule=fixed", "pacing.rate=20Mbps"]).unwrap();
@@ -638,7 +656,7 @@ fn a_reload_may_change_pacing_and_models_but_not_whether_there_is_pacing() {
         ("rate_max = \"10Gbps\"", "rate_max = \"1Gbps\""),
         ("rate_start = \"10Mbps\"", "rate_start = \"20Mbps\""),
         ("control_share = 0.02", "control_share = 0.5"),
-        ("sample_share = 0.1", "sample_share = 0.5"),
+        ("sample_share = 0.1", "sample_share = 0.5\nexplore_share = 0.2\nexplore_sigma = 1"),
         ("mark_delay = \"10ms\"", "mark_delay = \"20ms\""),
         ("delay_max = \"100ms\"", "delay_max = \"50ms\""),
         ("flow_held_bytes_max = \"1MiB\"", "flow_held_bytes_max = \"2MiB\""),

@@ -51,7 +51,7 @@ fn calm() -> StatusReport {
             checksum: "89abcdef".to_owned(),
             age_seconds: 722.0,
         }],
-        decisions: Decisions { model: 5_230, rule: 0, control: 107 },
+        decisions: Decisions { model: 4_970, explored: 260, rule: 0, control: 107 },
     }
 }
 

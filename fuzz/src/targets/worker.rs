@@ -165,6 +165,8 @@ fn config(setup: u8) -> EngineConfig {
         rate_max: BitsPerSec(1_000_000_000),
         rate_start: BitsPerSec(1_000_000),
         control_share: 6_554,
+        explore_share: 16_384,
+        explore_sigma_q16: 65_536,
         sample_share: 32_768,
         mark_delay: Ns::from_millis(2),
         delay_max: Ns::from_millis(30),

@@ -5,7 +5,7 @@ pub(crate) mod reference;
 
 use crate::ort_engine::{Engine, EngineError, LIBRARY_VARIABLE};
 use std::path::Path;
-use weir_features::{INPUTS, Sample};
+use weir_features::{INPUTS, Sample, Source};
 
 /// ONNX Runtime where it is installed. Where it is not, says loudly what is skipped, or panics when
 /// `WEIR_REQUIRE_ALL=1` forbids skipping.
@@ -28,10 +28,12 @@ pub(crate) fn engine(compared: &str) -> Option<Engine> {
 /// One decision of a flow at rest, with an interval of 10 ms at twice its base RTT that brought 7.2 Mb/s.
 pub(crate) fn sample() -> Sample {
     Sample {
+        source: Source::Model,
         schema_hash: 1,
         generation: 1,
         flow: 1,
         features: [0; INPUTS],
+        output_q16: 0,
         action_q16: 0,
         rate_bps: 8_000_000,
         at_ns: 10_000_000,

@@ -1,7 +1,8 @@
-//! The end of monitor intervals: features, who decides, the decision, and what is told to the trainer.
+//! The end of monitor intervals: features, who decides, and the decision.
 
 use super::Pacing;
-use super::flow::{FlowFlags, Governor, PacedFlow};
+use super::flow::{Aside, Decider, FlowFlags, Governor, PacedFlow, Share};
+use super::outcome::{self, Ended};
 use super::settings::Settings;
 use crate::config::Pin;
 use crate::counters::WorkerStats;
@@ -11,10 +12,10 @@ use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
 use crate::probe::Probe;
 use crate::rule::Evidence;
+use crate::sampler::Draw;
 use crate::time::{BitsPerSec, Ns};
 use arrayvec::ArrayVec;
-use weir_features::{History, INPUTS, IntervalReport, Sample, apply_action};
-use weir_handoff::LaneSender;
+use weir_features::{History, INPUTS, Noise, apply_action};
 use weir_snapshot::Scratch;
 
 /// Intervals ended per turn, hence rows per inference batch: a burst's worth. Those beyond wait for the next turn, a
@@ -48,14 +49,6 @@ impl Batch {
     }
 }
 
-/// What an ended interval said, for those who decide.
-struct Ended {
-    now: Ns,
-    report: IntervalReport,
-    mean_rtt: Ns,
-    app_limited: bool,
-}
-
 impl<F: Frame> Pacing<F> {
     /// Ends the intervals that are due, up to a bound, and decides the rates that follow.
     pub fn end_intervals(
@@ -79,7 +72,7 @@ impl<F: Frame> Pacing<F> {
         }
         for (group, generation) in [models.active(), models.previous()].into_iter().enumerate() {
             if let Some(generation) = generation {
-                self.infer(group, generation, now, stats, probe);
+                self.infer(group, generation, now, flows, stats, probe);
             }
         }
     }
@@ -93,7 +86,8 @@ impl<F: Frame> Pacing<F> {
         stats: &mut WorkerStats,
     ) {
         let settings = &self.settings;
-        let Some(Some(flow)) = self.flows.get_mut(index as usize) else { return };
+        let place = (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize));
+        let (Some(Some(flow)), Some(aside)) = place else { return };
         flow.flags.set(FlowFlags::OPEN, false);
         if flow.flags.has(FlowFlags::CLOSING) {
             self.forget_if_done(index);
@@ -111,10 +105,12 @@ impl<F: Frame> Pacing<F> {
         if flow.queue.is_empty() {
             flow.end_idle(now);
         }
-        let mut renew = |flow: &mut PacedFlow| {
-            if let Some(edition) = self.editions.get_mut(index as usize).filter(|own| **own != self.edition) {
-                let redefined = *edition < self.features_edition;
-                *edition = self.edition;
+        // What an interval of two settings brought is the outcome of neither: a new bound holds at once.
+        let unchanged = aside.edition == self.edition;
+        let renew = |flow: &mut PacedFlow, aside: &mut Aside| {
+            if !unchanged {
+                let redefined = aside.edition < self.features_edition;
+                aside.edition = self.edition;
                 settings.renew(flow, flows.hash(flow.id), redefined, now);
             }
         };
@@ -122,20 +118,25 @@ impl<F: Frame> Pacing<F> {
         let Some(mean_rtt) = report.mean_rtt_ns.map(Ns) else {
             // Silence is no ground for a decision; the sender's own timeout deals with it.
             stats.intervals_without_rtt += 1;
-            set_decided(flow, false);
-            renew(flow);
+            flow.governor.set_decided(false);
+            renew(flow, aside);
             settings.begin_interval(&mut self.interval_ends, index, flow, now);
             return;
         };
         let ended = Ended { now, report, mean_rtt, app_limited: flow.is_app_limited(report.duration_ns) };
         stats.intervals += 1;
         stats.intervals_app_limited += u64::from(ended.app_limited);
-        count_outcome(stats, flow, &ended);
-        take_sample(flow, &ended, flows, models, &mut self.samples, stats);
+        outcome::count(stats, flow, &ended);
+        if unchanged
+            && let Some(hash) = flows.hash(flow.id)
+            && let Some(sample) = outcome::sample(flow, *aside, hash, &ended, settings, models)
+        {
+            outcome::tell(sample, &mut self.samples, stats);
+        }
         // The interval that ended belongs to the settings that it had; the decision that follows to the new ones.
-        renew(flow);
+        renew(flow, aside);
 
-        let wanted = settings.model && !flow.flags.has(FlowFlags::CONTROL);
+        let wanted = settings.model && flow.flags.share() != Share::Control;
         if let Some(active) = models.active().filter(|_| wanted) {
             govern_by_model(settings, flow, active, models, now, stats);
             if let Governor::Model { history, .. } = &mut flow.governor {
@@ -160,6 +161,7 @@ impl<F: Frame> Pacing<F> {
         group: usize,
         generation: &Generation,
         now: Ns,
+        flows: &Table<FlowEntry>,
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
     ) {
@@ -186,19 +188,34 @@ impl<F: Frame> Pacing<F> {
         stats.inferences += count as u64;
         stats.inference_batches += 1;
 
-        for (waiting, action) in waiting.drain(..).zip(actions) {
-            let Some(Some(flow)) = self.flows.get_mut(waiting.index as usize) else { continue };
-            let (action_q16, limit) = self.settings.guard.action(action);
+        for (waiting, output_q16) in waiting.drain(..).zip(actions) {
+            let place =
+                (self.flows.get_mut(waiting.index as usize), self.asides.get_mut(waiting.index as usize));
+            let (Some(Some(flow)), Some(aside)) = place else { continue };
+            aside.explored = aside.explored.wrapping_add(u32::from(flow.flags.share() == Share::Exploring));
+            flow.output_q16 = output_q16;
+            let noise = flows.hash(flow.id).and_then(|hash| noise(&self.settings, flow, *aside, hash));
+            let (action_q16, limit) = action(&self.settings, output_q16, noise.as_ref());
             count_limit(stats, limit);
             let rate = BitsPerSec(apply_action(flow.pacer.rate().0, action_q16));
             let rate = bounded_by_evidence(rate, flow.pacer.rate(), waiting.app_limited_at);
             set_rate(&self.settings, flow, rate, stats);
-            flow.action_q16 = action_q16;
-            set_decided(flow, true);
-            stats.decisions_model += 1;
+            flow.governor.set_decided(true);
+            count_decision(stats, flow);
             self.settings.begin_interval(&mut self.interval_ends, waiting.index, flow, now);
         }
     }
+}
+
+/// The noise of the flow's last decision, where it explores.
+pub(super) fn noise(settings: &Settings, flow: &PacedFlow, aside: Aside, hash: u64) -> Option<Noise> {
+    let explorer = settings.explorer.filter(|_| flow.flags.share() == Share::Exploring)?;
+    Some(explorer.noise(Draw::Noise.nth(hash, aside.explored)))
+}
+
+/// What is done where a network says `output_q16`.
+pub(super) fn action(settings: &Settings, output_q16: i32, noise: Option<&Noise>) -> (i32, Option<Limit>) {
+    settings.guard.action(output_q16.saturating_add(noise.map_or(0, |noise| noise.noise_q16)))
 }
 
 /// Gives the flow to a live generation: the active one, unless it is pinned to the one that it has.
@@ -240,12 +257,6 @@ pub(super) fn bind(flow: &mut PacedFlow, active: &Generation, now: Ns, stats: &m
     }
 }
 
-fn set_decided(flow: &mut PacedFlow, now_decided: bool) {
-    if let Governor::Model { decided, .. } = &mut flow.governor {
-        *decided = now_decided;
-    }
-}
-
 /// Wraps after 65 s; intervals end, and look, far more often.
 fn millis(now: Ns) -> u16 {
     (now.0 / 1_000_000) as u16
@@ -263,20 +274,18 @@ fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stat
         app_limited: ended.app_limited || flow.is_host_limited(ended.report.duration_ns),
     };
     let decided = match &mut flow.governor {
-        Governor::Bbr(bbr) => bbr.on_interval(&seen, rate),
-        Governor::Fixed => Some(rate),
+        Governor::Bbr { rule, .. } => rule.on_interval(&seen, rate),
+        Governor::Fixed { .. } => Some(rate),
         Governor::Model { .. } | Governor::Free => None,
     };
     if let Some(rate) = decided {
         // No bound by evidence here: a rule leaves app-limited intervals out of its estimate itself, and may go back
         // to a rate that an earlier interval proved.
         set_rate(settings, flow, rate, stats);
-        if flow.flags.has(FlowFlags::CONTROL) {
-            stats.decisions_control += 1;
-        } else {
-            stats.decisions_rule += 1;
-        }
+        count_decision(stats, flow);
     }
+    // To leave the rate as it is was a decision too.
+    flow.governor.set_decided(true);
 }
 
 /// What an interval says when the sender limited it: nothing about rates above the present one, so the decision may not
@@ -315,68 +324,12 @@ fn count_limit(stats: &mut WorkerStats, limit: Option<Limit>) {
     }
 }
 
-/// Adds an interval to the sums by which control flows and others are compared.
-fn count_outcome(stats: &mut WorkerStats, flow: &PacedFlow, ended: &Ended) {
-    let (ns, acked, lost, rtt) = match flow.governor {
-        _ if flow.flags.has(FlowFlags::CONTROL) => (
-            &mut stats.interval_ns_control,
-            &mut stats.acked_bytes_control,
-            &mut stats.lost_bytes_control,
-            &mut stats.rtt_ns_control,
-        ),
-        Governor::Model { .. } => (
-            &mut stats.interval_ns_model,
-            &mut stats.acked_bytes_model,
-            &mut stats.lost_bytes_model,
-            &mut stats.rtt_ns_model,
-        ),
-        Governor::Bbr(_) | Governor::Fixed | Governor::Free => (
-            &mut stats.interval_ns_rule,
-            &mut stats.acked_bytes_rule,
-            &mut stats.lost_bytes_rule,
-            &mut stats.rtt_ns_rule,
-        ),
-    };
-    *ns += ended.report.duration_ns;
-    *acked += ended.report.acked_bytes;
-    *lost += ended.report.lost_bytes;
-    *rtt += ended.mean_rtt.0;
-}
-
-/// Tells the trainer about the decision that governed the interval, where there was one and the flow is sampled. To
-/// be called while the flow's history is still what that decision was made from.
-fn take_sample(
-    flow: &PacedFlow,
-    ended: &Ended,
-    flows: &Table<FlowEntry>,
-    models: &ModelSet,
-    lane: &mut LaneSender<Sample>,
-    stats: &mut WorkerStats,
-) {
-    if !flow.flags.has(FlowFlags::SAMPLED) || ended.app_limited {
-        return;
-    }
-    let Governor::Model { history, decided: true, .. } = &flow.governor else { return };
-    let (Some(decider), Some(hash)) = (models.live(flow.generation), flows.hash(flow.id)) else { return };
-    let mut features = [0; INPUTS];
-    history.write_inputs(&mut features);
-    let sample = Sample {
-        schema_hash: decider.executable().snapshot().schema_hash(),
-        generation: flow.generation,
-        flow: hash,
-        features,
-        action_q16: flow.action_q16,
-        rate_bps: flow.pacer.rate().0,
-        at_ns: ended.now.0,
-        duration_ns: ended.report.duration_ns,
-        sent_bytes: ended.report.sent_bytes,
-        acked_bytes: ended.report.acked_bytes,
-        lost_bytes: ended.report.lost_bytes,
-        rtt_ns: ended.mean_rtt.0,
-        base_rtt_ns: flow.base.min_interval_mean_ns,
-    };
-    match lane.push(sample) {
-        Ok(()) => stats.samples_taken += 1,
-        Err(_) => stats.samples_dropped += 1,
-    }
+/// A decision has been made for the interval that opens next.
+fn count_decision(stats: &mut WorkerStats, flow: &PacedFlow) {
+    *match flow.decider() {
+        Decider::Model => &mut stats.decisions_model,
+        Decider::Explored => &mut stats.decisions_explored,
+        Decider::Rule => &mut stats.decisions_rule,
+        Decider::Control => &mut stats.decisions_control,
+    } += 1;
 }

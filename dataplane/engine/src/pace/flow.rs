@@ -27,11 +27,77 @@ pub(super) enum Governor {
         decided: bool,
     },
     /// The rule `bbr_lite`.
-    Bbr(BbrLite),
+    Bbr {
+        /// Its estimate.
+        rule: BbrLite,
+        /// Whether the open interval follows from its decision.
+        decided: bool,
+    },
     /// A configured rate.
-    Fixed,
+    Fixed {
+        /// Whether the interval before the open one ended with an RTT: then a rule would have decided.
+        decided: bool,
+    },
     /// Nobody: frames pass at once.
     Free,
+}
+
+impl Governor {
+    /// Whether the open interval is the outcome of a decision.
+    pub(super) fn has_decided(&self) -> bool {
+        match self {
+            Governor::Model { decided, .. } | Governor::Bbr { decided, .. } | Governor::Fixed { decided } => {
+                *decided
+            }
+            Governor::Free => false,
+        }
+    }
+
+    /// Says whether the interval that is about to open is.
+    pub(super) fn set_decided(&mut self, now_decided: bool) {
+        match self {
+            Governor::Model { decided, .. } | Governor::Bbr { decided, .. } | Governor::Fixed { decided } => {
+                *decided = now_decided;
+            }
+            Governor::Free => {}
+        }
+    }
+}
+
+/// Which of the configured shares of all flows a flow belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Share {
+    /// None: the trainer is not told of it.
+    None = 0,
+    /// Its intervals become samples.
+    Sampled = 1,
+    /// It adds noise to its network's actions, and its intervals become samples.
+    Exploring = 2,
+    /// It stays on the rule, and its intervals become samples.
+    Control = 3,
+}
+
+/// Who decides for a flow, as the counters tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decider {
+    /// A network.
+    Model,
+    /// A network, with noise.
+    Explored,
+    /// The rule, for want of a network.
+    Rule,
+    /// The rule, to compare networks with.
+    Control,
+}
+
+/// What an interval's end reads of a flow besides its slab entry, whose seven cache lines are full.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Aside {
+    /// Which settings the flow has taken up.
+    pub(super) edition: u32,
+    /// Decisions that it has explored with, modulo 2^32: the last one's number.
+    pub(super) explored: u32,
 }
 
 /// One paced flow: its interval, its governor, its clock, and the queue of what it holds.
@@ -51,8 +117,8 @@ pub(super) struct PacedFlow {
     pub(super) stall_ns: u32,
     /// Number of the snapshot generation that it follows; 0 for none.
     pub(super) generation: u32,
-    /// The network's last action, in 1/65536.
-    pub(super) action_q16: i32,
+    /// The network's last output, in 1/65536.
+    pub(super) output_q16: i32,
     /// Length of the longest data frame seen: the flow's packet size.
     frame_len: u16,
     /// How much of that was headers.
@@ -60,15 +126,12 @@ pub(super) struct PacedFlow {
     pub(super) flags: FlowFlags,
 }
 
-/// The yes-or-no facts of a paced flow, one bit each, and in the upper three bits where in its cycle its rule begins.
+/// Small facts about a paced flow: in the lowest two bits its share, then what is yes or no, one bit each, and in the
+/// upper three where in its cycle its rule begins.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FlowFlags(u8);
 
 impl FlowFlags {
-    /// Belongs to the control share.
-    pub(super) const CONTROL: FlowFlags = FlowFlags(1);
-    /// Its intervals become samples.
-    pub(super) const SAMPLED: FlowFlags = FlowFlags(1 << 1);
     /// Something was sent, acknowledged or lost in the open interval.
     pub(super) const TOUCHED: FlowFlags = FlowFlags(1 << 2);
     /// An interval is open; exactly then its handle is on the wheel of interval ends.
@@ -81,6 +144,21 @@ impl FlowFlags {
     }
     pub(super) fn set(&mut self, flag: FlowFlags, on: bool) {
         self.0 = if on { self.0 | flag.0 } else { self.0 & !flag.0 };
+    }
+
+    const SHARE_MASK: u8 = 0b11;
+
+    /// The share that the flow belongs to.
+    pub(super) fn share(self) -> Share {
+        match self.0 & FlowFlags::SHARE_MASK {
+            0 => Share::None,
+            1 => Share::Sampled,
+            2 => Share::Exploring,
+            _ => Share::Control,
+        }
+    }
+    pub(super) fn set_share(&mut self, share: Share) {
+        self.0 = self.0 & !FlowFlags::SHARE_MASK | share as u8;
     }
 
     const PHASE_SHIFT: u32 = 5;
@@ -108,10 +186,20 @@ impl PacedFlow {
             idle_ns: 0,
             stall_ns: 0,
             generation: 0,
-            action_q16: 0,
+            output_q16: 0,
             frame_len: 0,
             header_len: 0,
             flags: FlowFlags::default(),
+        }
+    }
+
+    /// Who decides for it.
+    pub(super) fn decider(&self) -> Decider {
+        match (&self.governor, self.flags.share()) {
+            (Governor::Model { .. }, Share::Exploring) => Decider::Explored,
+            (Governor::Model { .. }, _) => Decider::Model,
+            (_, Share::Control) => Decider::Control,
+            _ => Decider::Rule,
         }
     }
 

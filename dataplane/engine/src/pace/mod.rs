@@ -19,6 +19,7 @@
 mod decide;
 mod flow;
 mod held;
+mod outcome;
 mod pacer;
 mod settings;
 
@@ -37,7 +38,7 @@ use crate::track::{Acked, Departed, Detail, SegmentInfo};
 use crate::wheel::{SLOT, Wheel};
 use crate::wire::{self, TcpFrame};
 use decide::Batch;
-use flow::{FlowFlags, Governor, PacedFlow};
+use flow::{Aside, FlowFlags, Governor, PacedFlow};
 use held::{Held, HeldFrames};
 use pacer::Pacer;
 use settings::Settings;
@@ -57,9 +58,7 @@ pub struct Pacing<F> {
     edition: u32,
     features_edition: u32,
     flows: Box<[Option<PacedFlow>]>,
-    /// Which settings each flow has taken up: looked at when an interval ends, and kept apart because a flow's own
-    /// seven cache lines are full.
-    editions: Box<[u32]>,
+    asides: Box<[Aside]>,
     free: Vec<u32>,
     held: HeldFrames<F>,
     departures: Wheel,
@@ -106,7 +105,7 @@ impl<F: Frame> Pacing<F> {
             edition: 0,
             features_edition: 0,
             flows: (0..engine.flows_max).map(|_| None).collect(),
-            editions: vec![0; engine.flows_max as usize].into(),
+            asides: vec![Aside::default(); engine.flows_max as usize].into(),
             free: (0..engine.flows_max).rev().collect(),
             held: HeldFrames::new(engine.held_max),
             departures: Wheel::new(engine.flows_max, now),
@@ -152,13 +151,12 @@ impl<F: Frame> Pacing<F> {
     pub fn open(&mut self, id: FlowId, hash: u64, now: Ns) -> Option<PacedId> {
         let index = self.free.pop()?;
         let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
-        flow.flags.set(FlowFlags::CONTROL, self.settings.is_control(hash));
-        flow.flags.set(FlowFlags::SAMPLED, self.settings.is_sampled(hash));
+        flow.flags.set_share(self.settings.share(hash));
         // By the hash and not by the place in the slab: the same flow decides the same wherever it lies.
         flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
         self.settings.govern_by_rule(&mut flow, now);
         *self.flows.get_mut(index as usize)? = Some(flow);
-        *self.editions.get_mut(index as usize)? = self.edition;
+        *self.asides.get_mut(index as usize)? = Aside { edition: self.edition, explored: 0 };
         PacedId::new(index)
     }
 
@@ -307,8 +305,8 @@ impl<F: Frame> Pacing<F> {
     /// An acknowledgement of the flow's data has arrived; the tracker says `acked`.
     pub fn on_acked(&mut self, id: PacedId, now: Ns, acked: &Acked) {
         let Some(Some(flow)) = self.flows.get_mut(id.index()) else { return };
-        if let (Governor::Bbr(bbr), Some(rtt_ns)) = (&mut flow.governor, acked.rtt_ns) {
-            bbr.on_rtt(now, rtt_ns);
+        if let (Governor::Bbr { rule, .. }, Some(rtt_ns)) = (&mut flow.governor, acked.rtt_ns) {
+            rule.on_rtt(now, rtt_ns);
         }
         if !flow.flags.has(FlowFlags::OPEN)
             || (acked.delivered_bytes, acked.lost_bytes, acked.rtt_ns) == (0, 0, None)

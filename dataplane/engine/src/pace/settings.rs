@@ -1,9 +1,10 @@
 //! What the configuration says about pacing, and the two things that follow from it alone: how a flow passes to the
 //! rule, and how an interval begins.
 
-use super::flow::{FlowFlags, Governor, PacedFlow};
+use super::flow::{FlowFlags, Governor, PacedFlow, Share};
 use super::pacer::Pacer;
 use crate::config::{PacingConfig, PacingRule, Pin};
+use crate::explore::Explorer;
 use crate::guard::Guard;
 use crate::rule::BbrLite;
 use crate::sampler::Draw;
@@ -23,7 +24,9 @@ pub(super) struct Settings {
     pub(super) guard: Guard,
     pub(super) rate_start: BitsPerSec,
     control_share: u32,
+    explore_share: u32,
     sample_share: u32,
+    pub(super) explorer: Option<Explorer>,
     pub(super) mark_delay: Ns,
     pub(super) delay_max: Ns,
     pub(super) flow_held_bytes_max: u32,
@@ -40,7 +43,9 @@ impl Settings {
             guard,
             rate_start: guard.rate(config.rate_start).0,
             control_share: config.control_share,
+            explore_share: config.explore_share,
             sample_share: config.sample_share,
+            explorer: Explorer::new(config.explore_sigma_q16),
             mark_delay: config.mark_delay,
             delay_max: config.delay_max.min(HORIZON),
             flow_held_bytes_max: config.flow_held_bytes_max,
@@ -48,14 +53,19 @@ impl Settings {
         }
     }
 
-    /// Whether a flow with this hash stays on the rule although a model runs.
-    pub(super) fn is_control(&self, hash: u64) -> bool {
-        self.model && Draw::Control.hits(hash, self.control_share)
-    }
-
-    /// Whether the intervals of a flow with this hash become samples.
-    pub(super) fn is_sampled(&self, hash: u64) -> bool {
-        self.model && !self.is_control(hash) && Draw::Sample.hits(hash, self.sample_share)
+    /// The share that a flow with this hash belongs to. Without a model there is nothing to compare with, or to learn.
+    pub(super) fn share(&self, hash: u64) -> Share {
+        if !self.model {
+            Share::None
+        } else if Draw::Control.hits(hash, self.control_share) {
+            Share::Control
+        } else if self.explorer.is_some() && Draw::Explore.hits(hash, self.explore_share) {
+            Share::Exploring
+        } else if Draw::Sample.hits(hash, self.sample_share) {
+            Share::Sampled
+        } else {
+            Share::None
+        }
     }
 
     /// Brings a rate that was decided under other settings within the bounds of these.
@@ -70,8 +80,7 @@ impl Settings {
     /// `redefined` says that its features meant something else then.
     pub(super) fn renew(&self, flow: &mut PacedFlow, hash: Option<u64>, redefined: bool, now: Ns) {
         if let Some(hash) = hash {
-            flow.flags.set(FlowFlags::CONTROL, self.is_control(hash));
-            flow.flags.set(FlowFlags::SAMPLED, self.is_sampled(hash));
+            flow.flags.set_share(self.share(hash));
         }
         match (&mut flow.governor, self.rule) {
             (Governor::Model { history, decided, .. }, _) => {
@@ -80,7 +89,7 @@ impl Settings {
                 }
             }
             // What it has learnt about the path stays true.
-            (Governor::Bbr(_), PacingRule::BbrLite) => {}
+            (Governor::Bbr { .. }, PacingRule::BbrLite) => {}
             (governor, _) => {
                 if matches!(governor, Governor::Free) {
                     flow.pacer.set_rate(self.rate_start);
@@ -99,11 +108,12 @@ impl Settings {
                 flow.pacer.set_rate(UNLIMITED);
             }
             PacingRule::Fixed(rate) => {
-                flow.governor = Governor::Fixed;
+                flow.governor = Governor::Fixed { decided: false };
                 flow.pacer.set_rate(self.guard.rate(rate).0);
             }
             PacingRule::BbrLite => {
-                flow.governor = Governor::Bbr(BbrLite::new(now, u64::from(flow.flags.phase())));
+                let rule = BbrLite::new(now, u64::from(flow.flags.phase()));
+                flow.governor = Governor::Bbr { rule, decided: false };
             }
         }
     }

@@ -81,6 +81,8 @@ impl Wire {
             rate_max: BitsPerSec(1_000_000_000),
             rate_start: BitsPerSec(1_000_000_000),
             control_share: 0,
+            explore_share: 0,
+            explore_sigma_q16: 0,
             sample_share: 0,
             mark_delay: Ns::from_millis(10),
             delay_max: Ns::from_millis(100),

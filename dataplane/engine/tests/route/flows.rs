@@ -21,6 +21,8 @@ fn paced() -> EngineConfig {
             rate_max: BitsPerSec::from_mbps(1_000),
             rate_start: BitsPerSec::from_mbps(8),
             control_share: 0,
+            explore_share: 0,
+            explore_sigma_q16: 0,
             sample_share: 0,
             mark_delay: Ns::from_secs(1),
             delay_max: Ns::from_secs(1),

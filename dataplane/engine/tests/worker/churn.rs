@@ -32,6 +32,7 @@ fn nothing_is_allocated_and_nothing_is_lost_over_forty_thousand_turns() {
     let settings = pacing(&mut config);
     settings.model = true;
     settings.control_share = 65_536 / 4;
+    (settings.explore_share, settings.explore_sigma_q16) = (65_536 / 4, 65_536);
     settings.sample_share = 65_536;
     let mut models = set(&latency_keeper(1.1));
     let mut world = World::new(&config, Link::new(100, Ns::from_millis(1), u64::MAX), models.clone());
@@ -90,9 +91,12 @@ fn nothing_is_allocated_and_nothing_is_lost_over_forty_thousand_turns() {
         stats.intervals_without_rtt,
         stats.intervals_app_limited,
         stats.decisions_model,
+        stats.decisions_explored,
         stats.decisions_control,
         stats.rebinds,
-        stats.samples_taken,
+        stats.samples_model,
+        stats.samples_explored,
+        stats.samples_control,
         stats.ecn_marks,
         stats.pace_refused_held,
         stats.retransmitted_bytes,

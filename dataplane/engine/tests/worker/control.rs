@@ -155,12 +155,11 @@ fn a_flow_that_its_sender_limits_is_not_raised() {
 }
 
 #[test]
-fn the_control_share_stays_on_the_rule_and_samples_tell_of_the_others() {
+fn the_control_share_stays_on_the_rule() {
     let mut config = config(PacingRule::BbrLite);
     let settings = pacing(&mut config);
     settings.model = true;
     settings.control_share = 65_536 / 2;
-    settings.sample_share = 65_536;
     let mut world = World::new(&config, bottleneck(), set(&latency_keeper(1.1)));
     for flow in 1..=24 {
         world.connect(Sender::reno(flow, 1));
@@ -170,21 +169,4 @@ fn the_control_share_stays_on_the_rule_and_samples_tell_of_the_others() {
     assert!(stats.decisions_control > 300 && stats.decisions_model > 300, "{stats:?}");
     assert_eq!(stats.decisions_rule, 0);
     assert!(stats.acked_bytes_control > 0 && stats.acked_bytes_model > 0 && stats.rtt_ns_model > 0);
-    assert!(stats.samples_taken > 150);
-
-    let mut flows = std::collections::HashMap::new();
-    let (mut shown, mut consecutive) = (0_u64, 0_u64);
-    world.samples.drain(usize::MAX, |sample| {
-        assert_eq!(sample.generation, 1);
-        assert!(sample.rtt_ns >= 20_000_000 && sample.duration_ns > 0);
-        assert!(sample.features.iter().skip(1).step_by(3).all(|ratio| (65_536..=3 * 65_536).contains(ratio)));
-        shown += 1;
-        if let Some(last) = flows.insert(sample.flow, sample.at_ns) {
-            consecutive += u64::from(sample.at_ns - sample.duration_ns == last);
-        }
-    });
-    // Some may still be in the batch that is being filled.
-    assert!(shown <= stats.samples_taken && shown * 2 > stats.samples_taken.min(2_000));
-    assert!((4..=20).contains(&flows.len()), "{} flows of 24 are sampled", flows.len());
-    assert!(consecutive * 10 >= shown * 7, "{consecutive} of {shown} follow their predecessor");
 }

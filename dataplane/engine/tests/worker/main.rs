@@ -9,6 +9,7 @@ mod allocations;
 mod books;
 mod churn;
 mod control;
+mod explore;
 mod fleet;
 mod floods;
 mod frames;
@@ -16,6 +17,7 @@ mod icmp;
 mod networks;
 mod policy;
 mod rates;
+mod samples;
 mod steering;
 mod swap;
 mod tcp;
@@ -41,6 +43,8 @@ fn config(rule: PacingRule) -> EngineConfig {
             rate_max: BitsPerSec(10_000_000_000),
             rate_start: BitsPerSec::from_mbps(10),
             control_share: 0,
+            explore_share: 0,
+            explore_sigma_q16: 0,
             sample_share: 0,
             mark_delay: Ns::from_millis(10),
             delay_max: Ns::from_millis(100),

@@ -131,27 +131,34 @@ fn shares_are_drawn_anew_for_flows_that_live() {
     for flow in 1..=8 {
         world.connect(Sender::reno(flow, 1));
     }
-    world.run_for(Ns::from_secs(1));
-    assert_eq!(
-        (world.worker.stats().decisions_model, world.worker.stats().samples_taken),
-        (0, 0),
-        "no model is asked"
-    );
+    world.run_and_listen(Ns::from_secs(1));
+    assert_eq!((world.worker.stats().decisions_model, sampled(&world)), (0, [0; 3]), "no model is asked");
     set_pacing(&mut world, |settings| {
         settings.model = true;
         settings.sample_share = 65_536;
     });
-    world.run_for(Ns::from_secs(1));
-    let with = *world.worker.stats();
-    assert!(with.decisions_model > 100 && with.samples_taken > 100, "{with:?}");
+    world.run_and_listen(Ns::from_secs(1));
+    let (with, [model, explored, _]) = (*world.worker.stats(), sampled(&world));
+    assert!(with.decisions_model > 100 && model > 100 && explored == 0, "{with:?}");
+    set_pacing(&mut world, |settings| {
+        (settings.explore_share, settings.explore_sigma_q16) = (65_536, 1 << 14);
+    });
+    world.run_and_listen(Ns::from_secs(1));
+    let ([_, explored, _], decisions) = (sampled(&world), world.worker.stats().decisions_explored);
+    assert!(explored > 100 && decisions > 100, "{explored} {decisions}");
     set_pacing(&mut world, |settings| settings.control_share = 65_536);
-    world.run_for(Ns::from_millis(200));
-    let turned = *world.worker.stats();
-    world.run_for(Ns::from_secs(1));
-    let control = *world.worker.stats();
-    assert_eq!(control.decisions_model, turned.decisions_model);
-    assert_eq!(control.samples_taken, turned.samples_taken);
-    assert!(control.decisions_control > turned.decisions_control + 100);
+    world.run_and_listen(Ns::from_millis(200));
+    let (turned, [model, explored, _]) = (*world.worker.stats(), sampled(&world));
+    world.run_and_listen(Ns::from_secs(1));
+    let (control, after) = (*world.worker.stats(), sampled(&world));
+    assert_eq!((control.inferences, after[..2].to_vec()), (turned.inferences, vec![model, explored]));
+    assert!(control.decisions_control > turned.decisions_control + 100, "{control:?}");
+}
+
+/// Samples by source: model, explored, control.
+fn sampled(world: &World) -> [u64; 3] {
+    let stats = world.worker.stats();
+    [stats.samples_model, stats.samples_explored, stats.samples_control]
 }
 
 /// Another clip is another feature: what a flow remembers, and what the trainer is told, must not mix the two.

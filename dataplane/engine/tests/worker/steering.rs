@@ -60,19 +60,23 @@ fn recorded(config: &EngineConfig, models: ModelSet) -> (Vec<Arrival>, Tally, Wo
 
 /// What must not depend on who did it.
 fn figures(stats: impl Fn(fn(&WorkerStats) -> u64) -> u64) -> Vec<u64> {
-    let of: [fn(&WorkerStats) -> u64; 16] = [
+    let of: [fn(&WorkerStats) -> u64; 20] = [
         |stats| stats.decisions_model,
+        |stats| stats.decisions_explored,
         |stats| stats.decisions_rule,
         |stats| stats.decisions_control,
         |stats| stats.interval_ns_model + stats.interval_ns_rule + stats.interval_ns_control,
         |stats| stats.acked_bytes_model + stats.acked_bytes_rule + stats.acked_bytes_control,
+        |stats| stats.acked_bytes_explored,
         |stats| stats.intervals,
         |stats| stats.intervals_without_rtt,
         |stats| stats.intervals_app_limited,
         |stats| stats.inferences,
         |stats| stats.ecn_marks,
         |stats| stats.pace_refused_delay,
-        |stats| stats.samples_taken,
+        |stats| stats.samples_model,
+        |stats| stats.samples_explored,
+        |stats| stats.samples_control,
         |stats| stats.flows_opened,
         |stats| stats.paced_flows,
         |stats| stats.retransmitted_bytes,
@@ -87,6 +91,7 @@ fn scenarios() -> [(EngineConfig, ModelSet); 2] {
     let settings = pacing(&mut model);
     settings.model = true;
     settings.control_share = 65_536 / 5;
+    (settings.explore_share, settings.explore_sigma_q16) = (65_536 / 4, 65_536);
     settings.sample_share = 65_536;
     [(rule, ModelSet::empty()), (model, set(&latency_keeper(1.1)))]
 }

@@ -233,6 +233,19 @@ impl World {
         self.run_until(self.now + span);
     }
 
+    /// The same, and what is told meanwhile, taken as often as a trainer would; the last few may still be in the batch
+    /// that is being filled.
+    pub(crate) fn run_and_listen(&mut self, span: Ns) -> Vec<Sample> {
+        let until = self.now + span;
+        let mut samples = Vec::new();
+        while self.now < until {
+            self.run_until(until.min(self.now + Ns::from_millis(50)));
+            self.samples.drain(usize::MAX, |sample| samples.push(*sample));
+        }
+        assert_eq!(self.worker.stats().samples_dropped, 0);
+        samples
+    }
+
     fn handle(&mut self, event: Event) {
         let now = self.now;
         match event {

@@ -14,7 +14,7 @@ use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
-use weir_features::{Input, InputSchema, PacingSpec, RATE_MAX_BPS, SchemaError};
+use weir_features::{Input, InputSchema, ONE, PacingSpec, RATE_MAX_BPS, SchemaError};
 use weir_snapshot::{Function, Precision};
 use weir_trainer::{InputSpec, ModelSpec};
 
@@ -462,6 +462,11 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
             return refuse("pin", "\"flow\" needs pacing.pin_max, such as \"2s\"".to_owned());
         }
     };
+    let sigma = keys.explore_sigma.0;
+    if !(EXPLORE_SIGMA_MIN..=EXPLORE_SIGMA_MAX).contains(&sigma) {
+        let reason = format!("expected from {EXPLORE_SIGMA_MIN} to {EXPLORE_SIGMA_MAX}, found {sigma}");
+        return refuse("explore_sigma", reason);
+    }
     Ok(PacingConfig {
         rule,
         model: keys.model.is_some(),
@@ -470,6 +475,8 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         rate_max: rate_max.0,
         rate_start: rate_start.0,
         control_share: keys.control_share.in_65536(),
+        explore_share: keys.explore_share.in_65536(),
+        explore_sigma_q16: (sigma * f64::from(ONE)).round() as u32,
         sample_share: keys.sample_share.in_65536(),
         mark_delay: mark_delay.0,
         delay_max: delay_max.0,
@@ -478,6 +485,10 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
     })
 }
 
+/// A smaller step than a 4 000th of the rate teaches nothing.
+const EXPLORE_SIGMA_MIN: f64 = 0.01;
+/// Noise reaches three times as far, and the guard takes an action beyond 10 for 10.
+const EXPLORE_SIGMA_MAX: f64 = 3.0;
 /// A frame held longer than this has been given up by its sender: TCP's first retransmission timeout is 1 s
 /// (RFC 6298).
 const DELAY_MAX: Span = Span(Ns::from_secs(1));

@@ -110,6 +110,10 @@ pub(crate) struct PacingKeys {
     pub(crate) rate_start: Rate,
     #[serde(default = "default_control_share")]
     pub(crate) control_share: Share,
+    #[serde(default = "default_explore_share")]
+    pub(crate) explore_share: Share,
+    #[serde(default = "default_explore_sigma")]
+    pub(crate) explore_sigma: Real,
     #[serde(default = "default_sample_share")]
     pub(crate) sample_share: Share,
     pub(crate) mark_delay: Span,
@@ -125,7 +129,17 @@ fn default_control_share() -> Share {
     Share(0.02)
 }
 
-/// 10 % of flows tell the trainer.
+/// 5 % of flows try other actions: the trainer learns from them, and they pay for it.
+fn default_explore_share() -> Share {
+    Share(0.05)
+}
+
+/// Rates go up or down by some 1.25 % more than the network says: a step is a fortieth of an action.
+fn default_explore_sigma() -> Real {
+    Real(0.5)
+}
+
+/// 10 % of the others tell the trainer.
 fn default_sample_share() -> Share {
     Share(0.1)
 }

@@ -221,6 +221,8 @@ pub struct ModelReport {
 pub struct Decisions {
     /// A network.
     pub model: u64,
+    /// A network, and noise on top.
+    pub explored: u64,
     /// The rule, where no model may.
     pub rule: u64,
     /// The rule, for the control share.

@@ -151,13 +151,16 @@ fn drops(workers: &[WorkerReport]) -> String {
 
 fn models(out: &mut String, report: &StatusReport) {
     let made = &report.decisions;
-    let total = made.model + made.rule + made.control;
+    let total = made.model + made.explored + made.rule + made.control;
     let share = |part: u64| match total {
         0 => "0".to_owned(),
         _ => format!("{part} ({:.1} %)", part as f64 * 100.0 / total as f64),
     };
-    let (model, rule, control) = (share(made.model), share(made.rule), share(made.control));
-    let _ = writeln!(out, "decisions  {model} by model, {rule} by rule, {control} by rule for control\n");
+    let [model, explored, rule, control] = [made.model, made.explored, made.rule, made.control].map(share);
+    let _ = writeln!(
+        out,
+        "decisions  {model} by model, {explored} with noise, {rule} by rule, {control} by rule for control\n"
+    );
     if report.models.is_empty() {
         out.push_str("no model: the rule decides\n");
         return;
