@@ -23,7 +23,6 @@ pub mod onnx;
 pub mod ort_engine;
 pub mod quantise;
 pub mod reward;
-pub mod rng;
 pub mod spec;
 pub mod store;
 #[cfg(test)]
@@ -31,3 +30,4 @@ mod testing;
 pub mod verify;
 
 pub use spec::{BuildError, BuildReport, Built, InputSpec, ModelSpec, build};
+pub use weir_env::rng;

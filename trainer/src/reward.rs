@@ -1,104 +1,11 @@
-//! What a monitor interval was worth: MOCC's reward (Ma et al., EuroSys 2022).
-//!
-//! ```text
-//! reward = w_throughput * throughput / capacity + w_latency * base RTT / RTT + w_loss * (1 - loss),   in 0 to 1
-//! ```
-//!
-//! A simulator knows the link's capacity and base RTT. A live flow has estimates for them ([`Outcome::live`]): its largest
-//! delivery rate over a window, and its smallest RTT. All three terms are ratios, so flows of slow and of fast links can
-//! be averaged, which Aurora's reward (packets per second) does not allow.
+//! What a monitor interval was worth: one definition for the world and for live samples, see [`weir_env::reward`].
 
-use weir_features::Sample;
-
-/// How much each of the three counts. They add up to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Preference {
-    /// Weight of throughput over capacity.
-    pub throughput: f64,
-    /// Weight of base RTT over RTT.
-    pub latency: f64,
-    /// Weight of what was not lost.
-    pub loss: f64,
-}
-
-/// What an interval brought, beside what the link could have given.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outcome {
-    /// Delivered bits per second.
-    pub throughput_bps: f64,
-    /// What the flow could have had, in bits per second.
-    pub capacity_bps: f64,
-    /// Mean RTT in the interval, in seconds.
-    pub rtt_s: f64,
-    /// RTT of an empty queue, in seconds.
-    pub base_rtt_s: f64,
-    /// Bytes lost over bytes lost and delivered, 0 to 1.
-    pub loss: f64,
-}
-
-impl Preference {
-    /// The middle of MOCC's three bootstrapping objectives that favours throughput: what the shipped models serve.
-    pub const DEFAULT: Preference = Preference { throughput: 0.6, latency: 0.3, loss: 0.1 };
-
-    /// The interval's reward, in 0 to 1 for every outcome: an estimate of capacity or base RTT that the interval itself
-    /// disproves counts as met. A ratio of which nothing is known (capacity or RTT 0) counts as 0.
-    pub fn reward(&self, outcome: &Outcome) -> f64 {
-        let throughput = share(outcome.throughput_bps, outcome.capacity_bps);
-        let latency = share(outcome.base_rtt_s, outcome.rtt_s);
-        let kept = 1.0 - outcome.loss.clamp(0.0, 1.0);
-        self.throughput * throughput + self.latency * latency + self.loss * kept
-    }
-}
-
-/// `part / whole` within 0 to 1; 0 where that says nothing (also for what is no number).
-fn share(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 && part > 0.0 { (part / whole).min(1.0) } else { 0.0 }
-}
-
-impl Outcome {
-    /// Of a live interval, beside its flow's capacity as known from elsewhere, in bits per second.
-    pub fn live(sample: &Sample, capacity_bps: f64) -> Outcome {
-        const NS: f64 = 1e-9;
-        let (acked, lost) = (sample.acked_bytes as f64, sample.lost_bytes as f64);
-        Outcome {
-            throughput_bps: delivery_rate_bps(sample),
-            capacity_bps,
-            rtt_s: sample.rtt_ns as f64 * NS,
-            base_rtt_s: sample.base_rtt_ns as f64 * NS,
-            loss: share(lost, acked + lost),
-        }
-    }
-}
-
-/// Payload bits acknowledged per second of the sample's interval.
-pub fn delivery_rate_bps(sample: &Sample) -> f64 {
-    sample.acked_bytes as f64 * 8e9 / sample.duration_ns.max(1) as f64
-}
+pub use weir_env::reward::{Outcome, Preference, delivery_rate_bps};
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcome() -> Outcome {
-        Outcome { throughput_bps: 5e6, capacity_bps: 1e7, rtt_s: 0.04, base_rtt_s: 0.01, loss: 0.1 }
-    }
-
-    #[test]
-    fn mocc_by_hand() {
-        let preference = Preference { throughput: 0.5, latency: 0.3, loss: 0.2 };
-        assert!((preference.reward(&outcome()) - (0.25 + 0.075 + 0.18)).abs() < 1e-12);
-    }
-
-    #[test]
-    fn estimates_that_are_wrong_or_missing_stay_within_zero_and_one() {
-        let preference = Preference::DEFAULT;
-        let best = Outcome { throughput_bps: 2e7, base_rtt_s: 0.05, loss: -1.0, ..outcome() };
-        assert!((preference.reward(&best) - 1.0).abs() < 1e-12);
-        let nothing = Outcome { capacity_bps: 0.0, rtt_s: 0.0, loss: f64::INFINITY, ..outcome() };
-        assert_eq!(preference.reward(&nothing), 0.0);
-        let none = Outcome { throughput_bps: f64::NAN, base_rtt_s: f64::NAN, ..outcome() };
-        assert!((preference.reward(&none) - 0.1 * 0.9).abs() < 1e-12);
-    }
+    use weir_features::Sample;
 
     #[test]
     fn a_live_interval_counts_payload_over_its_length() {

@@ -1,0 +1,81 @@
+//! Who decides a flow's rate, and what they are told.
+
+use weir_features::{INPUTS, IntervalReport, ONE, apply_action};
+
+/// Decides a flow's rate at the end of each of its monitor intervals.
+pub trait Controller {
+    /// An episode with this many flows begins: whatever was remembered of others is void.
+    fn begin(&mut self, flows: usize);
+    /// The rate from here on, in bits per second. The world holds it within the conditions' bounds.
+    fn decide(&mut self, ended: &Ended<'_>) -> u64;
+}
+
+/// A pacing policy: a network's inputs in, its action out.
+pub trait Policy {
+    /// The action in 1/65536 for these inputs (features in 1/65536, oldest interval first).
+    fn act(&mut self, inputs: &[i32; INPUTS]) -> i32;
+}
+
+/// A policy as a controller: its actions within the guard's limit, applied as the datapath applies them.
+#[derive(Debug, Clone)]
+pub struct Acting<P>(pub P);
+
+/// An interval that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// The flow, from 0.
+    pub flow: usize,
+    /// When, in seconds from the episode's beginning.
+    pub at_s: f64,
+    /// The flow's rate in the interval, in bits per second.
+    pub rate_bps: u64,
+    /// What a network is shown for the decision: this interval is the newest.
+    pub inputs: &'a [i32; INPUTS],
+    /// What the interval brought. `None` after a warm-up, which is shown to nobody: the inputs are those of a fresh flow.
+    pub report: Option<&'a IntervalReport>,
+    /// Whether a decision governed the interval, so that what it brought is that decision's outcome.
+    pub decided: bool,
+    /// What no flow can know.
+    pub truth: Truth,
+}
+
+/// The state of the path at this moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Truth {
+    /// Capacity in bits per second.
+    pub capacity_bps: f64,
+    /// RTT on an empty queue in seconds, a packet's own transmission included.
+    pub empty_rtt_s: f64,
+    /// Flows that have begun.
+    pub flows: usize,
+    /// Size of the packets.
+    pub packet_bytes: u32,
+}
+
+/// Largest action, in 1/65536: `ACTION_MAX_Q16` of the engine's guard.
+pub const ACTION_MAX_Q16: i32 = 10 * ONE;
+
+impl<P: Policy> Controller for Acting<P> {
+    fn begin(&mut self, _flows: usize) {}
+
+    fn decide(&mut self, ended: &Ended<'_>) -> u64 {
+        let action = self.0.act(ended.inputs).clamp(-ACTION_MAX_Q16, ACTION_MAX_Q16);
+        apply_action(ended.rate_bps, action)
+    }
+}
+
+impl<C: Controller + ?Sized> Controller for &mut C {
+    fn begin(&mut self, flows: usize) {
+        (**self).begin(flows);
+    }
+
+    fn decide(&mut self, ended: &Ended<'_>) -> u64 {
+        (**self).decide(ended)
+    }
+}
+
+impl<P: Policy + ?Sized> Policy for &mut P {
+    fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
+        (**self).act(inputs)
+    }
+}

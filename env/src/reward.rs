@@ -1,0 +1,144 @@
+//! What a monitor interval was worth: MOCC's reward (Ma et al., EuroSys 2022).
+//!
+//! ```text
+//! reward = w_throughput * throughput / capacity + w_latency * base RTT / RTT + w_loss * (1 - loss),   in 0 to 1
+//! ```
+//!
+//! The world knows the link's capacity and base RTT. A live flow has estimates for them ([`Outcome::live`]): its largest
+//! delivery rate over a window, and its smallest RTT. All three terms are ratios, so flows of slow and of fast links can
+//! be averaged, which Aurora's reward (packets per second, [`Reward::Published`]) does not allow.
+
+use crate::controller::Ended;
+use crate::link::PACKET_BYTES;
+use weir_features::Sample;
+
+/// How an interval of the world is judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reward {
+    /// Aurora's (Jay et al., ICML 2019, as its simulator has it): `(10 throughput - 1000 latency - 2000 loss) / 1000`,
+    /// with throughput in packets of 1500 B per second and latency in seconds.
+    Published,
+    /// MOCC's. A flow's capacity is its fair share, so that nobody gains by taking more.
+    Preferred(Preference),
+}
+
+/// How much each of the three counts. They add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preference {
+    /// Weight of throughput over capacity.
+    pub throughput: f64,
+    /// Weight of base RTT over RTT.
+    pub latency: f64,
+    /// Weight of what was not lost.
+    pub loss: f64,
+}
+
+/// What an interval brought, beside what the link could have given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// Delivered bits per second.
+    pub throughput_bps: f64,
+    /// What the flow could have had, in bits per second.
+    pub capacity_bps: f64,
+    /// Mean RTT in the interval, in seconds.
+    pub rtt_s: f64,
+    /// RTT of an empty queue, in seconds.
+    pub base_rtt_s: f64,
+    /// Bytes lost over bytes lost and delivered, 0 to 1.
+    pub loss: f64,
+}
+
+impl Preference {
+    /// The middle of MOCC's three bootstrapping objectives that favours throughput: what the shipped models serve.
+    pub const DEFAULT: Preference = Preference { throughput: 0.6, latency: 0.3, loss: 0.1 };
+
+    /// The interval's reward, in 0 to 1 for every outcome: an estimate of capacity or base RTT that the interval itself
+    /// disproves counts as met. A ratio of which nothing is known (capacity or RTT 0) counts as 0.
+    pub fn reward(&self, outcome: &Outcome) -> f64 {
+        let throughput = share(outcome.throughput_bps, outcome.capacity_bps);
+        let latency = share(outcome.base_rtt_s, outcome.rtt_s);
+        let kept = 1.0 - outcome.loss.clamp(0.0, 1.0);
+        self.throughput * throughput + self.latency * latency + self.loss * kept
+    }
+}
+
+/// `part / whole` within 0 to 1; 0 where that says nothing (also for what is no number).
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 && part > 0.0 { (part / whole).min(1.0) } else { 0.0 }
+}
+
+impl Outcome {
+    /// Of an interval of the world, beside its flow's fair share of the capacity. `None` of one that was shown to nobody.
+    pub fn of(ended: &Ended<'_>) -> Option<Outcome> {
+        let report = ended.report?;
+        let (acked, lost) = (report.acked_bytes as f64, report.lost_bytes as f64);
+        Some(Outcome {
+            throughput_bps: acked * 8e9 / report.duration_ns.max(1) as f64,
+            capacity_bps: ended.truth.capacity_bps / ended.truth.flows.max(1) as f64,
+            rtt_s: report.mean_rtt_ns.unwrap_or(0) as f64 * 1e-9,
+            base_rtt_s: ended.truth.empty_rtt_s,
+            loss: share(lost, acked + lost),
+        })
+    }
+
+    /// Of a live interval, beside its flow's capacity as known from elsewhere, in bits per second.
+    pub fn live(sample: &Sample, capacity_bps: f64) -> Outcome {
+        const NS: f64 = 1e-9;
+        let (acked, lost) = (sample.acked_bytes as f64, sample.lost_bytes as f64);
+        Outcome {
+            throughput_bps: delivery_rate_bps(sample),
+            capacity_bps,
+            rtt_s: sample.rtt_ns as f64 * NS,
+            base_rtt_s: sample.base_rtt_ns as f64 * NS,
+            loss: share(lost, acked + lost),
+        }
+    }
+}
+
+/// Payload bits acknowledged per second of the sample's interval.
+pub fn delivery_rate_bps(sample: &Sample) -> f64 {
+    sample.acked_bytes as f64 * 8e9 / sample.duration_ns.max(1) as f64
+}
+
+impl Reward {
+    /// The interval's reward; 0 of one that was shown to nobody.
+    pub fn of(&self, ended: &Ended<'_>) -> f64 {
+        let (Some(report), Some(outcome)) = (ended.report, Outcome::of(ended)) else { return 0.0 };
+        match self {
+            Reward::Published => {
+                // As in the features: n acknowledgements span n - 1 gaps.
+                let acked = report.acked_bytes.saturating_sub(u64::from(ended.truth.packet_bytes));
+                let seconds = report.duration_ns.max(1) as f64 * 1e-9;
+                let packets_per_s = acked as f64 / f64::from(PACKET_BYTES) / seconds;
+                (10.0 * packets_per_s - 1000.0 * outcome.rtt_s - 2000.0 * outcome.loss) / 1000.0
+            }
+            Reward::Preferred(preference) => preference.reward(&outcome),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome() -> Outcome {
+        Outcome { throughput_bps: 5e6, capacity_bps: 1e7, rtt_s: 0.04, base_rtt_s: 0.01, loss: 0.1 }
+    }
+
+    #[test]
+    fn mocc_by_hand() {
+        let preference = Preference { throughput: 0.5, latency: 0.3, loss: 0.2 };
+        assert!((preference.reward(&outcome()) - (0.25 + 0.075 + 0.18)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn estimates_that_are_wrong_or_missing_stay_within_zero_and_one() {
+        let preference = Preference::DEFAULT;
+        let best = Outcome { throughput_bps: 2e7, base_rtt_s: 0.05, loss: -1.0, ..outcome() };
+        assert!((preference.reward(&best) - 1.0).abs() < 1e-12);
+        let nothing = Outcome { capacity_bps: 0.0, rtt_s: 0.0, loss: f64::INFINITY, ..outcome() };
+        assert_eq!(preference.reward(&nothing), 0.0);
+        let none = Outcome { throughput_bps: f64::NAN, base_rtt_s: f64::NAN, ..outcome() };
+        assert!((preference.reward(&none) - 0.1 * 0.9).abs() < 1e-12);
+    }
+}
