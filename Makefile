@@ -67,7 +67,7 @@ corpus:
 
 .PHONY: loom
 loom:
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --test loom_steer --release
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --locked -p weir-handoff --test loom --test loom_steer --test loom_budget --release
 
 # Hostile bytes, the same each time: half a minute. The long run has a seed of the day.
 FUZZ := cargo run --profile fuzz --locked -p weir-fuzz --

@@ -1,5 +1,5 @@
 //! How values cross cores: the snapshot [`mod@epoch`] down to the workers, the sample [`mod@lane`]s up to the trainer,
-//! the [steering lanes](mod@steer) between workers.
+//! the [steering lanes](mod@steer) between workers, a [`budget`] that they share.
 //!
 //! ```text
 //!                 epoch: one Publisher, a Reader per worker
@@ -22,19 +22,22 @@
 //!   on. The trainer only polls, so there is never anyone to wake.
 //! * **Across** ([`steer_lane()`]): a worker that received another's frames writes them into a ring and shows them a
 //!   burst at a time, with one store. A full ring is the sender's to count; neither side waits.
+//! * **Together** ([`Budget`]): what is allowed so many times a second, whoever does it, is one word that all move on.
 //!
 //! What breaks when an ordering is weakened is written beside each atomic operation, and
-//! `RUSTFLAGS="--cfg loom" cargo test -p weir-handoff --test loom --test loom_steer --release` explores the interleavings.
+//! `make loom` explores the interleavings.
 // The epoch hands out references into memory that another thread frees, and the steering lanes move values through
 // memory that two threads take turns at; only the protocols make that sound, and no safe type expresses them.
 // `unsafe` stays in `epoch.rs` and `steer.rs`.
 #![allow(unsafe_code)]
 
+pub mod budget;
 pub mod epoch;
 pub mod lane;
 mod primitive;
 pub mod steer;
 
+pub use budget::Budget;
 pub use epoch::{PublishRefused, Publisher, RETIRED_MAX, Reader, epoch};
 pub use lane::{LaneReceiver, LaneSender, lane};
 pub use steer::{SteerReceiver, SteerSender, steer_lane};

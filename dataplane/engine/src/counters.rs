@@ -132,8 +132,11 @@ stats! {
     Counter "mss_clamped_total" "SYNs whose MSS option was lowered." { mss_clamped }
     Counter "neighbours_failed_total" "Neighbours that did not answer." { neighbours_failed }
     Counter "neighbours_refused_total" "Frames whose neighbour found no place in the table." { neighbours_refused }
+    Counter "neighbour_news_total" "What workers told each other of neighbours: passed on, taken up, lost to a full lane." by "fate" {
+        news_passed "passed", news_taken "taken", news_lane_full "lane_full"
+    }
     Counter "address_conflicts_total" "Frames of another station that claims an own address." { address_conflicts }
-    Gauge "neighbours" "Neighbours on both sides, by state (RFC 4861)." by "state" {
+    Gauge "neighbours" "Neighbours on both sides that the worker knows, by state (RFC 4861); all workers know the same." by "state" {
         neighbours_incomplete "incomplete", neighbours_reachable "reachable", neighbours_stale "stale",
         neighbours_delay "delay", neighbours_probe "probe"
     }

@@ -13,6 +13,7 @@
 //! that arrive at several workers may overtake each other, as they may have on their way to the queues.
 
 use crate::io::Side;
+use crate::route::Fellows;
 use weir_handoff::{SteerReceiver, SteerSender, steer_lane};
 
 /// Frames that a lane holds. A worker passes at most two bursts a turn into one, so a peer may be away for a dozen turns
@@ -39,22 +40,108 @@ pub(crate) struct Steered<F> {
     pub(crate) side: Side,
 }
 
+/// One worker's ends of the lanes of `T` to and from each other worker.
+#[derive(Debug)]
+pub(crate) struct Ends<T> {
+    /// By worker index; `None` at this worker's own, and everywhere once they are closed.
+    to: Box<[Option<SteerSender<T>>]>,
+    from: Box<[SteerReceiver<T>]>,
+    /// The lane that is looked at first; goes round, so that none is always last.
+    first: usize,
+}
+
+impl<T> Ends<T> {
+    /// Those of a worker alone.
+    pub(crate) fn none() -> Ends<T> {
+        Ends { to: Box::default(), from: Box::default(), first: 0 }
+    }
+
+    /// Each worker's ends, by worker index, of lanes that hold `capacity` each. All memory is allocated here.
+    pub(crate) fn mesh(workers: usize, capacity: usize) -> Vec<Ends<T>> {
+        let mut places: Vec<(Vec<_>, Vec<_>)> = (0..workers).map(|_| (Vec::new(), Vec::new())).collect();
+        for from in 0..workers {
+            for to in 0..workers {
+                let sender = (from != to).then(|| {
+                    let (sender, receiver) = steer_lane(capacity);
+                    places[to].1.push(receiver);
+                    sender
+                });
+                places[from].0.push(sender);
+            }
+        }
+        places.into_iter().map(|(to, from)| Ends { to: to.into(), from: from.into(), first: 0 }).collect()
+    }
+
+    /// Puts something into the lane to that worker, visible there after [`Ends::flush`]. Hands it back when the lane is
+    /// full, or there is none.
+    #[inline]
+    pub(crate) fn push(&mut self, to: usize, element: T) -> Result<(), T> {
+        match self.to.get_mut(to) {
+            Some(Some(lane)) => lane.push(element),
+            _ => Err(element),
+        }
+    }
+
+    /// Shows the others what was put in since the last time.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        self.to.iter_mut().flatten().for_each(SteerSender::flush);
+    }
+
+    /// Takes up to `limit` from the lanes in turn, the next one first at the next call.
+    #[inline]
+    pub(crate) fn take(&mut self, limit: usize, mut each: impl FnMut(T)) -> usize {
+        let lanes = self.from.len();
+        let mut taken = 0;
+        for step in 0..lanes {
+            let at = (self.first + step) % lanes;
+            taken += self.from[at].take(limit - taken, &mut each);
+        }
+        self.first = if self.first + 1 < lanes { self.first + 1 } else { 0 };
+        taken
+    }
+
+    /// Puts the same into the lane to every other worker. How many took it, and how many had no room.
+    pub(crate) fn push_to_all(&mut self, element: T) -> (u64, u64)
+    where
+        T: Copy,
+    {
+        self.to.iter_mut().flatten().fold((0, 0), |(took, full), lane| match lane.push(element) {
+            Ok(()) => (took + 1, full),
+            Err(_) => (took, full + 1),
+        })
+    }
+
+    /// Closes the lanes to the others.
+    fn close(&mut self) {
+        self.to.iter_mut().for_each(|lane| *lane = None);
+    }
+
+    /// Whether another worker may still put something into a lane to this one, or has.
+    fn may_receive(&self) -> bool {
+        !self.from.iter().all(SteerReceiver::is_over)
+    }
+
+    /// How much is in the lanes to this worker.
+    fn waiting(&self) -> usize {
+        self.from.iter().map(SteerReceiver::waiting).sum()
+    }
+}
+
 /// One worker's place among all, with its ends of the lanes to and from each other one.
 #[derive(Debug)]
 pub struct Steering<F> {
     index: usize,
     workers: usize,
-    /// By the owner's index; `None` at this worker's own, and everywhere once it receives no more.
-    to: Box<[Option<SteerSender<Steered<F>>>]>,
-    from: Box<[SteerReceiver<Steered<F>>]>,
-    /// The lane that is looked at first; goes round, so that none is always last.
-    first: usize,
+    ends: Ends<Steered<F>>,
+    /// What joins the workers' routers; taken by this worker's, if it has one.
+    fellows: Option<Fellows>,
 }
 
 impl<F> Steering<F> {
     /// The only worker there is.
     pub fn alone() -> Steering<F> {
-        Steering { index: 0, workers: 1, to: Box::default(), from: Box::default(), first: 0 }
+        Steering { index: 0, workers: 1, ends: Ends::none(), fellows: None }
     }
 
     /// Whether there is no other worker.
@@ -64,25 +151,14 @@ impl<F> Steering<F> {
 
     /// Places for this many workers, joined by lanes of `lane_frames` frames each. All memory is allocated here.
     pub fn mesh(workers: usize, lane_frames: usize) -> Vec<Steering<F>> {
-        let mut places: Vec<(Vec<_>, Vec<_>)> = (0..workers).map(|_| (Vec::new(), Vec::new())).collect();
-        for from in 0..workers {
-            for to in 0..workers {
-                let sender = (from != to).then(|| {
-                    let (sender, receiver) = steer_lane(lane_frames);
-                    places[to].1.push(receiver);
-                    sender
-                });
-                places[from].0.push(sender);
-            }
-        }
-        let place = |(index, (to, from)): (usize, (Vec<_>, Vec<_>))| Steering {
-            index,
-            workers,
-            to: to.into(),
-            from: from.into(),
-            first: 0,
-        };
-        places.into_iter().enumerate().map(place).collect()
+        let ends = Ends::mesh(workers, lane_frames);
+        let place = |(index, (ends, fellows))| Steering { index, workers, ends, fellows: Some(fellows) };
+        ends.into_iter().zip(Fellows::mesh(workers)).enumerate().map(place).collect()
+    }
+
+    /// What joins this worker's router to those of the others. A worker without a router has no use for it.
+    pub(crate) fn take_fellows(&mut self) -> Option<Fellows> {
+        self.fellows.take()
     }
 
     /// The other worker to which a flow with this hash belongs; `None` when it is this one.
@@ -96,44 +172,34 @@ impl<F> Steering<F> {
     /// full.
     #[inline]
     pub(crate) fn pass(&mut self, steered: Steered<F>) -> Result<(), Steered<F>> {
-        match self.to.get_mut(owner(steered.hash, self.workers)) {
-            Some(Some(lane)) => lane.push(steered),
-            _ => Err(steered),
-        }
+        self.ends.push(owner(steered.hash, self.workers), steered)
     }
 
     /// Shows the owners what was passed on since the last time.
     #[inline]
     pub(crate) fn flush(&mut self) {
-        self.to.iter_mut().flatten().for_each(SteerSender::flush);
+        self.ends.flush();
     }
 
     /// Takes up to `limit` frames from the lanes in turn, the next one first at the next call.
     #[inline]
-    pub(crate) fn take(&mut self, limit: usize, mut each: impl FnMut(Steered<F>)) -> usize {
-        let lanes = self.from.len();
-        let mut taken = 0;
-        for step in 0..lanes {
-            let at = (self.first + step) % lanes;
-            taken += self.from[at].take(limit - taken, &mut each);
-        }
-        self.first = if self.first + 1 < lanes { self.first + 1 } else { 0 };
-        taken
+    pub(crate) fn take(&mut self, limit: usize, each: impl FnMut(Steered<F>)) -> usize {
+        self.ends.take(limit, each)
     }
 
     /// Closes the lanes to the others.
     pub(crate) fn close(&mut self) {
-        self.to.iter_mut().for_each(|lane| *lane = None);
+        self.ends.close();
     }
 
     /// Whether another worker may still pass a frame on to this one, or has.
     pub(crate) fn may_receive(&self) -> bool {
-        !self.from.iter().all(SteerReceiver::is_over)
+        self.ends.may_receive()
     }
 
     /// Frames in the lanes to this worker.
     pub(crate) fn waiting(&self) -> usize {
-        self.from.iter().map(SteerReceiver::waiting).sum()
+        self.ends.waiting()
     }
 }
 

@@ -1,34 +1,33 @@
-//! A token bucket over virtual time.
+//! How many ICMP errors may be sent.
 
 use crate::time::Ns;
+use weir_handoff::Budget;
 
 /// Tokens that may be taken at once. A traceroute sends its probes in threes, a few dozen at most in one go.
 pub(super) const BURST: u64 = 50;
 
 /// Hands out at most `rate` tokens a second, [`BURST`] at once: the rate limit of RFC 4443 section 2.4 (f) and RFC 1812
-/// section 4.3.2.8.
-///
-/// What is kept is the time at which the bucket will be full again, which is all that there is to know (GCRA).
+/// section 4.3.2.8. It is the router's, whichever worker takes them.
 #[derive(Debug)]
 pub(super) struct Bucket {
     token_ns: u64,
-    full_at: Ns,
+    budget: Budget,
 }
 
 impl Bucket {
     /// Full. A `per_sec` of 0 counts as 1.
     pub(super) fn new(per_sec: u32) -> Bucket {
-        Bucket { token_ns: 1_000_000_000 / u64::from(per_sec.max(1)), full_at: Ns::ZERO }
+        Bucket { token_ns: 1_000_000_000 / u64::from(per_sec.max(1)), budget: Budget::new() }
+    }
+
+    /// From now on takes from `budget`, as others do.
+    pub(super) fn share(&mut self, budget: Budget) {
+        self.budget = budget;
     }
 
     /// Takes a token if there is one.
-    pub(super) fn take(&mut self, now: Ns) -> bool {
-        let full_at = self.full_at.max(now) + Ns(self.token_ns);
-        let granted = full_at - now <= Ns(BURST.saturating_mul(self.token_ns));
-        if granted {
-            self.full_at = full_at;
-        }
-        granted
+    pub(super) fn take(&self, now: Ns) -> bool {
+        self.budget.take(now.0, self.token_ns, BURST)
     }
 }
 
@@ -38,8 +37,8 @@ mod tests {
 
     #[test]
     fn a_burst_then_the_rate_and_full_again_after_a_rest() {
-        let mut bucket = Bucket::new(100);
-        let mut granted = |now: Ns| (0..1_000).filter(|_| bucket.take(now)).count() as u64;
+        let bucket = Bucket::new(100);
+        let granted = |now: Ns| (0..1_000).filter(|_| bucket.take(now)).count() as u64;
         let start = Ns::from_secs(7);
         assert_eq!(granted(start), BURST);
         assert_eq!(granted(start + Ns::from_millis(9)), 0);

@@ -19,12 +19,14 @@
 //! advertisements, multicast routing and listener reports, duplicate address detection, reverse-path filters, and
 //! tunnels, which are to be decapsulated before `Router::admit` once there are any.
 //!
-//! One worker: the table of neighbours is its own. With several, each asks for itself, and the frames of ARP and
-//! discovery, of which there are few, are to be copied to all workers, since an answer arrives at any of their queues.
+//! With several workers, each packet is its owner's (`Parsed::owner`), whether it is routed, answered, or refused; only ARP,
+//! which has none, stays with the worker that received it. What one learns of neighbours all learn: see [`fellows`].
 
+mod answer;
 mod arp;
 mod bucket;
 mod config;
+mod fellows;
 mod fib;
 mod fragment;
 mod icmp;
@@ -34,10 +36,12 @@ mod ndp;
 mod neighbour;
 mod packet;
 mod prefix;
+mod resolve;
 
 pub use config::{ADDRESSES_MAX, MTU_MIN, ROUTES_MAX, RouteConfig, RouteSide, StaticRoute};
 pub use prefix::Prefix;
 
+pub(crate) use fellows::Fellows;
 pub(crate) use neighbour::Hop;
 
 use crate::counters::WorkerStats;
@@ -45,19 +49,13 @@ use crate::io::{Frame, Side};
 use crate::time::Ns;
 use crate::verdict::Verdict;
 use crate::wire::Parsed;
-use arp::{Arp, Operation};
+use arp::Arp;
 use bucket::Bucket;
-use core::net::IpAddr;
 use fib::{Fib, NextHop};
 use icmp::Trouble;
 use interface::{Interface, Kind, Mac, kind};
-use ndp::Discovery;
-use neighbour::{Due, Found, Heard, Leave, Neighbours, Queue, State, Waiting};
-use packet::{ETHERNET_LEN, Packet, Part, TCP, TYPE_ARP, TYPE_IPV4, TYPE_IPV6, UDP};
-use packet::{ICMP, ICMP6, NO_NEXT_HEADER, TYPE_SERVICE_VLAN, TYPE_VLAN};
-
-/// Timers handled per turn at most: more neighbours than can be asked for at once.
-const TIMERS_PER_TURN: usize = 64;
+use neighbour::{Leave, Neighbours, State, Waiting};
+use packet::{ETHERNET_LEN, Packet, TYPE_ARP, TYPE_IPV4, TYPE_IPV6, TYPE_SERVICE_VLAN, TYPE_VLAN};
 
 /// Where frames end and come from, as a router sees it: the worker's books, backlogs and buffers.
 pub(crate) trait Outlet {
@@ -89,6 +87,8 @@ pub(crate) struct Router<F> {
     interfaces: [Interface; 2],
     fib: Fib,
     neighbours: [Neighbours<F>; 2],
+    /// The other workers' routers.
+    fellows: Fellows,
     errors: Bucket,
     /// The lesser of both sides' MTUs: what a connection's segments must fit in either direction.
     mtu_min: u16,
@@ -101,9 +101,24 @@ impl<F: Frame> Router<F> {
             interfaces: Interface::both(config),
             fib: Fib::new(config),
             neighbours: Side::ALL.map(|_| Neighbours::new(seed, now)),
+            fellows: Fellows::none(),
             errors: Bucket::new(config.icmp_errors_per_sec),
             mtu_min: config.sides[0].mtu.min(config.sides[1].mtu),
         }
+    }
+
+    /// The same router as that of other workers, all of one configuration and seed: they share what they learn, and one
+    /// rate of ICMP errors.
+    pub(crate) fn join(&mut self, fellows: Fellows) {
+        self.errors.share(fellows.errors());
+        self.neighbours.iter_mut().for_each(|side| side.lag_behind(fellows.lag()));
+        self.fellows = fellows;
+    }
+
+    /// Shows the other workers what they were told in this turn, before it sends.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        self.fellows.flush();
     }
 
     /// Frames that wait for a neighbour.
@@ -287,20 +302,6 @@ impl<F: Frame> Router<F> {
         outlet.send(out, frame, verdict);
     }
 
-    /// What time has brought by `now`: neighbours to be asked again, or given up.
-    pub(crate) fn tick(&mut self, now: Ns, outlet: &mut impl Outlet<Frame = F>) {
-        for side in Side::ALL {
-            for _ in 0..TIMERS_PER_TURN {
-                match self.neighbours[side as usize].next_due_by(now) {
-                    None => break,
-                    Some(Due::AskAll(target)) => self.ask(side, target, None, outlet),
-                    Some(Due::AskOne(target, mac)) => self.ask(side, target, Some(mac), outlet),
-                    Some(Due::Failed(waited)) => self.give_up(side, waited, now, outlet),
-                }
-            }
-        }
-    }
-
     /// Weir stops, and hears no more answers: what waits for one is dropped.
     pub(crate) fn abandon(&mut self, outlet: &mut impl Outlet<Frame = F>) {
         for neighbours in &mut self.neighbours {
@@ -310,287 +311,6 @@ impl<F: Frame> Router<F> {
                 }
             }
         }
-    }
-
-    /// RFC 4861 section 7.2.2: what waited is dropped, its senders are told.
-    fn give_up(&mut self, side: Side, waited: Queue<F>, now: Ns, outlet: &mut impl Outlet<Frame = F>) {
-        outlet.stats().neighbours_failed += 1;
-        for waiting in waited {
-            // What Weir itself made has no sender to tell.
-            if waiting.verdict != Verdict::Originated
-                && let Some(packet) = Packet::read(waiting.frame.bytes(), waiting.frame.wire_len())
-            {
-                // Where it came in is forgotten; the sides' addresses serve alike.
-                let bytes = waiting.frame.bytes();
-                self.tell(side.other(), bytes, &packet, Trouble::HostUnreachable, now, outlet);
-            }
-            outlet.end(waiting.frame, Verdict::NeighbourUnresolved);
-        }
-    }
-
-    fn find_or_ask(&mut self, next: NextHop, now: Ns, outlet: &mut impl Outlet<Frame = F>) -> Option<Hop> {
-        match self.neighbours[next.out as usize].find_or_ask(next.neighbour, now) {
-            Found::Known(hop) => Some(hop),
-            Found::New(hop) => {
-                self.ask(next.out, next.neighbour, None, outlet);
-                Some(hop)
-            }
-            Found::Full => {
-                outlet.stats().neighbours_refused += 1;
-                None
-            }
-        }
-    }
-
-    /// Asks who `target` is: everyone, or the station that it last was.
-    fn ask(&self, side: Side, target: IpAddr, to: Option<Mac>, outlet: &mut impl Outlet<Frame = F>) {
-        let interface = &self.interfaces[side as usize];
-        let mac = interface.mac;
-        match (target, interface.source_towards(target)) {
-            (IpAddr::V4(target), Some(IpAddr::V4(own))) => {
-                let Some(mut frame) = outlet.make(side, arp::FRAME_LEN) else { return };
-                arp::write_request(frame.bytes_mut(), mac, own, target, to);
-                outlet.stats().originated_arp_requests += 1;
-                outlet.send(side, frame, Verdict::Originated);
-            }
-            (IpAddr::V6(target), _) => {
-                let Some(mut frame) = outlet.make(side, ndp::FRAME_LEN) else { return };
-                let own = interface.solicit_from(target);
-                ndp::write_solicitation(frame.bytes_mut(), mac, own, target, to);
-                outlet.stats().originated_solicitations += 1;
-                outlet.send(side, frame, Verdict::Originated);
-            }
-            // No route leads to an IPv4 neighbour on a side without an IPv4 address.
-            _ => {}
-        }
-    }
-
-    /// RFC 826, "packet reception".
-    fn hear_arp(&mut self, side: Side, bytes: &[u8], now: Ns, outlet: &mut impl Outlet<Frame = F>) -> End {
-        let Some(arp) = Arp::read(bytes) else { return Verdict::BadHeader.into() };
-        let (sender, target) = (IpAddr::V4(arp.sender), IpAddr::V4(arp.target));
-        let interface = &self.interfaces[side as usize];
-        if interface.owns(sender) {
-            outlet.stats().address_conflicts += 1;
-            return Verdict::Martian.into();
-        }
-        let ours = interface.owns(target);
-        // A sender of zeros tests an address (RFC 5227): it is answered and not remembered.
-        if !arp.sender.is_unspecified() {
-            if kind(&self.interfaces, side, sender) != Kind::Unicast || !interface.on_link(sender) {
-                return Verdict::Martian.into();
-            }
-            let heard = Heard {
-                mac: Some(arp.sender_mac),
-                solicited: arp.operation == Operation::Reply && ours && !packet::is_group(bytes),
-                overrides: true,
-                creates: ours,
-            };
-            self.hear(side, sender, heard, now, outlet);
-        }
-        match arp.operation {
-            _ if !ours => Verdict::NotForUs.into(),
-            Operation::Request => End::Arp(arp),
-            Operation::Reply => Verdict::Consumed.into(),
-        }
-    }
-
-    fn answer_arp(&self, side: Side, mut frame: F, request: &Arp, outlet: &mut impl Outlet<Frame = F>) {
-        arp::write_reply(frame.bytes_mut(), self.interfaces[side as usize].mac, request);
-        outlet.turn_round();
-        outlet.stats().originated_arp_replies += 1;
-        outlet.send(side, frame, Verdict::Originated);
-    }
-
-    /// `None` for what is no neighbour discovery.
-    fn hear_discovery(
-        &mut self,
-        side: Side,
-        bytes: &[u8],
-        packet: &Packet,
-        source: Kind,
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) -> Option<End> {
-        // Cheap tests first: this is asked of every packet.
-        if packet.is_v4() || packet.hops != u8::MAX || bytes.get(ETHERNET_LEN + 6) != Some(&ICMP6) {
-            return None;
-        }
-        let upper = packet.upper(bytes)?;
-        if !(ndp::ROUTER_SOLICITATION..=ndp::REDIRECT).contains(bytes.get(upper.at)?) {
-            return None;
-        }
-        if !packet.icmp_holds(bytes, &upper) {
-            return Some(Verdict::BadHeader.into());
-        }
-        let Some(discovery) = ndp::read(bytes, packet, &upper) else {
-            return Some(Verdict::BadHeader.into());
-        };
-        Some(match discovery {
-            Discovery::OfRouters => Verdict::NotForUs.into(),
-            _ if matches!(source, Kind::Own | Kind::Group) => {
-                outlet.stats().address_conflicts += u64::from(source == Kind::Own);
-                Verdict::Martian.into()
-            }
-            Discovery::Solicitation { source, target, mac } => {
-                self.hear_solicitation(side, bytes, (source, target, mac), now, outlet).into()
-            }
-            Discovery::Advertisement { target, mac, solicited, overrides } => {
-                let interface = &self.interfaces[side as usize];
-                let target = IpAddr::V6(target);
-                if interface.owns(target) {
-                    outlet.stats().address_conflicts += 1;
-                    return Some(Verdict::Martian.into());
-                }
-                let heard = Heard { mac, solicited, overrides, creates: false };
-                match self.hear(side, target, heard, now, outlet) {
-                    true => Verdict::Consumed.into(),
-                    false => Verdict::NotForUs.into(),
-                }
-            }
-        })
-    }
-
-    /// RFC 4861 sections 7.2.3 and 7.2.4.
-    fn hear_solicitation(
-        &mut self,
-        side: Side,
-        bytes: &[u8],
-        (source, target, mac): (Option<core::net::Ipv6Addr>, core::net::Ipv6Addr, Option<Mac>),
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) -> Verdict {
-        let interface = &self.interfaces[side as usize];
-        if !interface.owns(IpAddr::V6(target)) {
-            return Verdict::NotForUs;
-        }
-        let own_mac = interface.mac;
-        let asker = match source {
-            None => None,
-            Some(source) => {
-                if !interface.on_link(IpAddr::V6(source)) {
-                    return Verdict::Martian;
-                }
-                let heard = Heard { mac, solicited: false, overrides: true, creates: true };
-                self.hear(side, IpAddr::V6(source), heard, now, outlet);
-                let from = bytes.get(6..12).and_then(|from| from.first_chunk().copied());
-                let Some(mac) = mac.or(from) else { return Verdict::BadHeader };
-                Some((mac, source))
-            }
-        };
-        if let Some(mut answer) = outlet.make(side, ndp::FRAME_LEN) {
-            ndp::write_advertisement(answer.bytes_mut(), own_mac, target, asker);
-            outlet.stats().originated_advertisements += 1;
-            outlet.send(side, answer, Verdict::Originated);
-        }
-        Verdict::Consumed
-    }
-
-    /// Something was heard of a neighbour: what waited for it leaves. Returns whether it was news of one that is known.
-    fn hear(
-        &mut self,
-        side: Side,
-        address: IpAddr,
-        heard: Heard,
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) -> bool {
-        let Some((hop, waited)) = self.neighbours[side as usize].hear(address, heard, now) else {
-            return false;
-        };
-        for waiting in waited {
-            self.depart(Way { out: side, hop }, waiting.frame, waiting.verdict, now, outlet);
-        }
-        true
-    }
-
-    /// A packet to one of our own addresses. Weir answers echo requests; nothing else is served here.
-    fn serve(&self, bytes: &[u8], packet: &Packet) -> End {
-        let Some(upper) = packet.upper(bytes) else { return Verdict::BadHeader.into() };
-        let icmp = upper.protocol == if packet.is_v4() { ICMP } else { ICMP6 };
-        if icmp && upper.part == Part::Whole {
-            return match (packet.icmp_holds(bytes, &upper), icmp::is_echo_request(bytes, packet, &upper)) {
-                (false, _) => Verdict::BadHeader.into(),
-                (true, true) => End::Echo(*packet),
-                (true, false) => Verdict::Consumed.into(),
-            };
-        }
-        let trouble = match upper.protocol {
-            // Nothing is put together here; a later fragment is never answered in any case.
-            _ if icmp => return Verdict::Consumed.into(),
-            NO_NEXT_HEADER if !packet.is_v4() => return Verdict::Consumed.into(),
-            TCP | UDP => Trouble::PortUnreachable,
-            _ => Trouble::ProtocolUnreachable { named_at: upper.named_at },
-        };
-        End::Trouble(*packet, trouble, Verdict::Consumed)
-    }
-
-    fn answer_echo(
-        &mut self,
-        side: Side,
-        mut frame: F,
-        packet: &Packet,
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) {
-        let way = self.way_back(side, packet.source, now, outlet);
-        let fits = |way: &Way| packet.len <= u32::from(self.interfaces[way.out as usize].mtu);
-        let (Some(way), Some(upper)) = (way.filter(fits), packet.upper(frame.bytes())) else {
-            return outlet.end(frame, Verdict::Consumed);
-        };
-        icmp::turn_echo(frame.bytes_mut(), packet, &upper);
-        outlet.turn_round();
-        outlet.stats().originated_echo_replies += 1;
-        self.depart(way, frame, Verdict::Originated, now, outlet);
-    }
-
-    /// The way to one whose packet came in on `side`. A link-local address is a neighbour there.
-    fn way_back(
-        &mut self,
-        side: Side,
-        to: IpAddr,
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) -> Option<Way> {
-        let next = match interface::is_link_local(to) {
-            true => NextHop { out: side, neighbour: to },
-            false => self.fib.find(to)?,
-        };
-        Some(Way { out: next.out, hop: self.find_or_ask(next, now, outlet)? })
-    }
-
-    /// Tells the sender of a packet why it does not arrive, if that may be told and the rate allows it. The error bears
-    /// an own address of the side by which it leaves (RFC 1812 section 4.3.2.4), else one of the other's.
-    fn tell(
-        &mut self,
-        side: Side,
-        bytes: &[u8],
-        packet: &Packet,
-        trouble: Trouble,
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) {
-        if !icmp::may_answer(bytes, packet) {
-            outlet.stats().icmp_errors_barred += 1;
-            return;
-        }
-        if !self.errors.take(now) {
-            outlet.stats().icmp_errors_over_rate += 1;
-            return;
-        }
-        let Some(way) = self.way_back(side, packet.source, now, outlet) else {
-            outlet.stats().icmp_errors_no_way += 1;
-            return;
-        };
-        let from = |side: Side| self.interfaces[side as usize].source_towards(packet.source);
-        let Some(own) = from(way.out).or_else(|| from(way.out.other())) else {
-            outlet.stats().icmp_errors_no_way += 1;
-            return;
-        };
-        let Some(mut frame) = outlet.make(way.out, icmp::error_len(bytes, packet)) else { return };
-        icmp::write_error(frame.bytes_mut(), own, packet, bytes, trouble);
-        outlet.stats().originated_icmp_errors += 1;
-        self.depart(way, frame, Verdict::Originated, now, outlet);
     }
 }
 

@@ -13,6 +13,8 @@
 //!   +------------------ MAX_UNICAST_SOLICIT in vain ----+
 //! ```
 //!
+//! Where there are several workers, each has a replica of the table; see [`fellows`](super::fellows).
+//!
 //! TCP's progress is not taken as confirmation (RFC 4861 section 7.3.1 allows either): a router sees one path only.
 
 use super::interface::Mac;
@@ -36,6 +38,8 @@ pub(super) const WAITING_MAX: usize = 3;
 const MAX_MULTICAST_SOLICIT: u8 = 3;
 const MAX_UNICAST_SOLICIT: u8 = 3;
 const RETRANS_TIMER: Ns = Ns::from_secs(1);
+/// Two workers' questions less apart than this are one: both met the neighbour at the same time.
+const SAME_QUESTION: Ns = Ns(RETRANS_TIMER.0 / 2);
 const REACHABLE_TIME: Ns = Ns::from_secs(30);
 const DELAY_FIRST_PROBE_TIME: Ns = Ns::from_secs(5);
 
@@ -86,8 +90,10 @@ struct Entry<F> {
     address: Option<IpAddr>,
     mac: Mac,
     state: State,
-    /// Times asked in the present state.
+    /// Times asked in the present state, by whichever worker.
     asked: u8,
+    /// Whether this worker asked last.
+    asked_here: bool,
     /// Whether its handle is on the wheel.
     armed: bool,
     /// Never 0, so that no hop of an entry is [`Hop::NONE`].
@@ -130,8 +136,13 @@ pub(super) enum Due<F> {
     AskAll(IpAddr),
     /// Ask this neighbour at its last known address.
     AskOne(IpAddr, Mac),
-    /// It does not answer and is forgotten. These waited.
-    Failed(Queue<F>),
+    /// It does not answer and is forgotten.
+    Failed {
+        /// These waited for it.
+        waited: Queue<F>,
+        /// This worker asked last, and not another one.
+        asked_here: bool,
+    },
 }
 
 /// What was heard of a neighbour.
@@ -143,8 +154,8 @@ pub(super) struct Heard {
     pub(super) solicited: bool,
     /// It replaces what is known.
     pub(super) overrides: bool,
-    /// It makes an entry where there is none.
-    pub(super) creates: bool,
+    /// The entry that it makes where there is none: reachable or stale.
+    pub(super) creates: Option<(State, Mac)>,
 }
 
 /// One side's table.
@@ -157,6 +168,8 @@ pub(super) struct Neighbours<F> {
     by_state: [u64; STATES],
     timers: Wheel,
     waiting: usize,
+    /// By how much questions are due later than at the first worker.
+    lag: Ns,
 }
 
 const NONE: u16 = u16::MAX;
@@ -170,6 +183,7 @@ impl<F> Neighbours<F> {
             mac: [0; 6],
             state: State::Stale,
             asked: 0,
+            asked_here: false,
             armed: false,
             generation: 1,
             next: if index + 1 < NEIGHBOURS_MAX { index as u16 + 1 } else { NONE },
@@ -185,7 +199,13 @@ impl<F> Neighbours<F> {
             by_state: [0; STATES],
             timers: Wheel::new(NEIGHBOURS_MAX as u32, now),
             waiting: 0,
+            lag: Ns::ZERO,
         }
+    }
+
+    /// Lets the workers before this one ask first.
+    pub(super) fn lag_behind(&mut self, lag: Ns) {
+        self.lag = lag;
     }
 
     /// Frames that wait.
@@ -208,15 +228,48 @@ impl<F> Neighbours<F> {
         if let Some(index) = self.find(address) {
             return Found::Known(Hop::new(index, self.entries[usize::from(index)].generation));
         }
-        if self.in_state(State::Incomplete) >= INCOMPLETE_MAX {
-            return Found::Full;
+        match self.look_for(address, true, now) {
+            Some(index) => Found::New(self.hop(index)),
+            None => Found::Full,
         }
-        let Some(index) = self.insert(address, State::Incomplete, now) else { return Found::Full };
+    }
+
+    /// Another worker has asked for `address`: as if this one had.
+    pub(super) fn asked_elsewhere(&mut self, address: IpAddr, now: Ns) {
+        let Some(index) = self.find(address) else {
+            self.look_for(address, false, now);
+            return;
+        };
+        let until = now + RETRANS_TIMER + self.lag;
         let entry = &mut self.entries[usize::from(index)];
-        (entry.asked, entry.until) = (1, now + RETRANS_TIMER);
-        let hop = Hop::new(index, entry.generation);
+        match entry.state {
+            // What is known here is newer than the doubt there.
+            State::Reachable => {}
+            State::Stale | State::Delay => {
+                self.enter(index, State::Probe, until);
+                self.entries[usize::from(index)].asked = 1;
+            }
+            State::Incomplete | State::Probe => {
+                if entry.until <= now + SAME_QUESTION {
+                    entry.asked = entry.asked.saturating_add(1);
+                    entry.asked_here = false;
+                }
+                entry.until = until;
+            }
+        }
+    }
+
+    /// Makes an entry for one that is asked for the first time. `None` when there is no room.
+    fn look_for(&mut self, address: IpAddr, asked_here: bool, now: Ns) -> Option<u16> {
+        if self.in_state(State::Incomplete) >= INCOMPLETE_MAX {
+            return None;
+        }
+        let index = self.insert(address, State::Incomplete, now)?;
+        let until = now + RETRANS_TIMER + self.lag;
+        let entry = &mut self.entries[usize::from(index)];
+        (entry.asked, entry.asked_here, entry.until) = (1, asked_here, until);
         self.arm(index);
-        Found::New(hop)
+        Some(index)
     }
 
     /// A frame is to leave to `hop` now.
@@ -234,28 +287,28 @@ impl<F> Neighbours<F> {
         }
         let mac = entry.mac;
         if entry.state == State::Stale {
-            self.enter(hop.index() as u16, State::Delay, now + DELAY_FIRST_PROBE_TIME);
+            self.enter(hop.index() as u16, State::Delay, now + DELAY_FIRST_PROBE_TIME + self.lag);
         }
         Leave::To(mac, frame)
     }
 
     /// Something was heard of `address`. Returns its hop and what waited for it.
     pub(super) fn hear(&mut self, address: IpAddr, heard: Heard, now: Ns) -> Option<(Hop, Queue<F>)> {
-        let index = match (self.find(address), heard.mac) {
-            (Some(index), _) => index,
-            (None, Some(mac)) if heard.creates => {
-                // Without an entry to make there is nothing to remember: it is asked for when it is needed.
-                let index = self.insert(address, State::Stale, now)?;
-                self.entries[usize::from(index)].mac = mac;
-                return Some((self.hop(index), Queue::new()));
+        let until = now + self.reachable_time(address);
+        let Some(index) = self.find(address) else {
+            let (state, mac) = heard.creates?;
+            // Without an entry to make there is nothing to remember: it is asked for when it is needed.
+            let index = self.insert(address, State::Stale, now)?;
+            self.entries[usize::from(index)].mac = mac;
+            if state == State::Reachable {
+                self.enter(index, state, until);
             }
-            _ => return None,
+            return Some((self.hop(index), Queue::new()));
         };
-        let until = now + self.reachable_time(index);
         let entry = &mut self.entries[usize::from(index)];
         if entry.state == State::Incomplete {
-            // RFC 4861 section 7.2.5: without an address it says nothing.
-            entry.mac = heard.mac?;
+            // RFC 4861 section 7.2.5: without an address it says nothing. Another worker may know it.
+            entry.mac = heard.mac.or(heard.creates.map(|(_, mac)| mac))?;
             let waited = core::mem::take(&mut entry.waiting);
             self.waiting -= waited.len();
             match heard.solicited {
@@ -293,30 +346,31 @@ impl<F> Neighbours<F> {
                 self.arm(index);
                 continue;
             }
-            let again = now + RETRANS_TIMER;
+            let again = now + RETRANS_TIMER + self.lag;
             match entry.state {
                 State::Incomplete if entry.asked < MAX_MULTICAST_SOLICIT => {
-                    (entry.asked, entry.until) = (entry.asked + 1, again);
+                    (entry.asked, entry.asked_here, entry.until) = (entry.asked + 1, true, again);
                     self.arm(index);
                     return Some(Due::AskAll(address));
                 }
                 State::Probe if entry.asked < MAX_UNICAST_SOLICIT => {
-                    (entry.asked, entry.until) = (entry.asked + 1, again);
+                    (entry.asked, entry.asked_here, entry.until) = (entry.asked + 1, true, again);
                     let mac = entry.mac;
                     self.arm(index);
                     return Some(Due::AskOne(address, mac));
                 }
                 State::Incomplete | State::Probe => {
-                    let waited = core::mem::take(&mut entry.waiting);
+                    let (waited, asked_here) = (core::mem::take(&mut entry.waiting), entry.asked_here);
                     self.waiting -= waited.len();
                     self.remove(index);
-                    return Some(Due::Failed(waited));
+                    return Some(Due::Failed { waited, asked_here });
                 }
                 State::Reachable => self.enter(index, State::Stale, Ns::NEVER),
                 State::Delay => {
                     let mac = entry.mac;
                     self.enter(index, State::Probe, again);
-                    self.entries[usize::from(index)].asked = 1;
+                    let entry = &mut self.entries[usize::from(index)];
+                    (entry.asked, entry.asked_here) = (1, true);
                     return Some(Due::AskOne(address, mac));
                 }
                 State::Stale => {}
@@ -339,10 +393,17 @@ impl<F> Neighbours<F> {
         Hop::new(index, self.entries[usize::from(index)].generation)
     }
 
+    /// What another worker's replica is to have of `hop` if it has nothing, given whether this was confirmed just now.
+    pub(super) fn replica(&self, hop: Hop, confirmed: bool) -> Option<(State, Mac)> {
+        let entry = self.entries.get(hop.index())?;
+        let state = if confirmed && entry.state == State::Reachable { entry.state } else { State::Stale };
+        Some((state, entry.mac))
+    }
+
     /// Half to one and a half times [`REACHABLE_TIME`] (RFC 4861 section 6.3.2), so that neighbours that were met
-    /// together are not asked together.
-    fn reachable_time(&self, index: u16) -> Ns {
-        let spread = (u64::from(index).wrapping_mul(0x9e37_79b9)) & 0xffff;
+    /// together are not asked together. The same in every replica.
+    fn reachable_time(&self, address: IpAddr) -> Ns {
+        let spread = self.hasher.hash_address(address) >> 48;
         Ns(REACHABLE_TIME.0 / 2 + (REACHABLE_TIME.0 >> 16) * spread)
     }
 
@@ -371,7 +432,8 @@ impl<F> Neighbours<F> {
         self.free = entry.next;
         entry.next = core::mem::replace(&mut self.buckets[bucket], index);
         entry.address = Some(address);
-        (entry.state, entry.asked, entry.until, entry.used) = (state, 0, Ns::NEVER, now);
+        (entry.state, entry.asked, entry.asked_here) = (state, 0, false);
+        (entry.until, entry.used) = (Ns::NEVER, now);
         self.by_state[state as usize] += 1;
         Some(index)
     }
@@ -414,14 +476,15 @@ impl<F> Neighbours<F> {
         let entry = &mut self.entries[usize::from(index)];
         self.by_state[entry.state as usize] -= 1;
         self.by_state[state as usize] += 1;
-        (entry.state, entry.asked, entry.until) = (state, 0, until);
+        (entry.state, entry.asked, entry.asked_here, entry.until) = (state, 0, false, until);
         if until != Ns::NEVER {
             self.arm(index);
         }
     }
 
     /// Puts the entry's handle on the wheel. One that is there already comes up early enough: a state that is entered
-    /// while another's timer runs (by an answer, or by use) ends later than the wheel's horizon of 2.1 s.
+    /// while another's timer runs (by an answer, or by use) ends later than the wheel's horizon of 2.1 s. Where a question
+    /// of another worker ends a delay, this one may be late to ask the next; then the other does.
     fn arm(&mut self, index: u16) {
         let entry = &mut self.entries[usize::from(index)];
         if !entry.armed && entry.until != Ns::NEVER {

@@ -55,7 +55,7 @@ pub struct TurnReport {
     pub sent: usize,
     /// Frames still inside: held, or waiting for a port.
     pub inside: usize,
-    /// Whether anything was received, sent or decided: what an idle turn is not.
+    /// Whether anything was received, heard of another worker, sent or decided: what an idle turn is not.
     pub busy: bool,
     /// When something may leave or be decided next without a new frame; a turn before that has nothing to do but
     /// receive. `None` when there is nothing to wait for.
@@ -118,7 +118,11 @@ impl<F: Frame> Worker<F> {
     /// The same engine in its place among others, all of one configuration: it keeps the frames of the flows that are
     /// its own and passes the rest on.
     #[must_use]
-    pub fn among(mut self, place: Steering<F>) -> Worker<F> {
+    pub fn among(mut self, mut place: Steering<F>) -> Worker<F> {
+        let fellows = place.take_fellows();
+        if let (Some(router), Some(fellows)) = (&mut self.core.router, fellows) {
+            router.join(fellows);
+        }
         self.core.steering = place;
         self
     }
@@ -144,7 +148,7 @@ impl<F: Frame> Worker<F> {
     ) -> TurnReport {
         let core = &mut self.core;
         core.now = core.now.max(now);
-        let intervals_before = core.stats.intervals;
+        let (intervals_before, news_before) = (core.stats.intervals, core.stats.news_taken);
         let (version, live) = policy.borrow_versioned();
         if self.policy_seen != Some(version) {
             // The policy that the worker starts with is no swap.
@@ -170,7 +174,7 @@ impl<F: Frame> Worker<F> {
             for side in [Side::Outside, Side::Inside] {
                 received += self.arrivals.receive(side, io, core, models, probe);
             }
-            core.steering.flush();
+            core.flush();
         }
         if let Some(pacing) = &mut core.pacing {
             pacing.end_intervals(core.now, &core.flows, models, &mut core.stats, probe);
@@ -181,8 +185,9 @@ impl<F: Frame> Worker<F> {
         core.sweep();
         self.flush_samples();
         policy.quiesce();
-        let busy = received > 0 || sent > 0 || self.core.stats.intervals != intervals_before;
-        let mut report = self.core.report(received, sent, busy);
+        let stats = &self.core.stats;
+        let decided = stats.intervals != intervals_before || stats.news_taken != news_before;
+        let mut report = self.core.report(received, sent, received > 0 || sent > 0 || decided);
         report.awaits_others = !self.receives && self.core.steering.may_receive();
         probe.stage(Stage::Keep);
         report
@@ -289,7 +294,16 @@ impl<F: Frame> Core<F> {
         Some((router.as_mut()?, Outlet { io, backlogs, tally, stats }))
     }
 
-    /// Asks neighbours again, or gives them up.
+    /// Shows the other workers what this one has for them.
+    #[inline]
+    fn flush(&mut self) {
+        self.steering.flush();
+        if let Some(router) = &mut self.router {
+            router.flush();
+        }
+    }
+
+    /// Hears of neighbours from the other workers, asks for them again, or gives them up.
     fn tick<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
         let now = self.now;
         if let Some((router, mut outlet)) = self.router(io) {

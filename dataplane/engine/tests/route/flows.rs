@@ -11,7 +11,7 @@ use weir_engine::verdict::Verdict;
 use weir_features::PacingSpec;
 
 /// Every flow at 8 Mb/s: a frame of 1 000 bytes takes a millisecond.
-fn paced() -> EngineConfig {
+pub(crate) fn paced() -> EngineConfig {
     EngineConfig {
         pacing: Some(PacingConfig {
             rule: PacingRule::Fixed(BitsPerSec::from_mbps(8)),
@@ -33,20 +33,20 @@ fn paced() -> EngineConfig {
     }
 }
 
-fn tcp(
+/// A segment from the first station and port to the second, with flags S and A as named.
+pub(crate) fn tcp(
     v4: bool,
-    from: Station,
-    to: Station,
+    [from, to]: [Station; 2],
+    [source_port, destination_port]: [u16; 2],
     macs: ([u8; 6], [u8; 6]),
     seq: u32,
     flags: &str,
     payload: usize,
 ) -> Vec<u8> {
     let ip = if v4 { ip4(macs, from.v4, to.v4, 64) } else { ip6(macs, from.v6, to.v6, 64) };
-    let ports = if from.mac == CLIENT.mac { (40_000, 443) } else { (443, 40_000) };
     let header = TcpHeader {
-        source_port: ports.0,
-        destination_port: ports.1,
+        source_port,
+        destination_port,
         sequence_number: seq,
         acknowledgment_number: 1,
         syn: flags.contains('S'),
@@ -58,12 +58,12 @@ fn tcp(
 }
 
 fn client(v4: bool, seq: u32, flags: &str, payload: usize) -> Vec<u8> {
-    tcp(v4, CLIENT, SERVER, TO_WEIR, seq, flags, payload)
+    tcp(v4, [CLIENT, SERVER], [40_000, 443], TO_WEIR, seq, flags, payload)
 }
 
 fn handshake(world: &mut World, v4: bool) {
     world.exchange(Side::Inside, client(v4, 0, "S", 0));
-    world.exchange(Side::Outside, tcp(v4, SERVER, CLIENT, TO_WEIR_OUTSIDE, 0, "SA", 0));
+    world.exchange(Side::Outside, tcp(v4, [SERVER, CLIENT], [443, 40_000], TO_WEIR_OUTSIDE, 0, "SA", 0));
     world.exchange(Side::Inside, client(v4, 1, "A", 0));
 }
 
@@ -143,7 +143,8 @@ fn a_hairpin_is_neither_tracked_nor_paced() {
     let mut world = World::met(&config);
     for seq in 0..40 {
         let to = Station { v4: [10, 7, 0, 9], ..SERVER };
-        world.offer(Side::Inside, tcp(true, CLIENT, to, TO_WEIR, seq, if seq == 0 { "S" } else { "A" }, 900));
+        let flags = if seq == 0 { "S" } else { "A" };
+        world.offer(Side::Inside, tcp(true, [CLIENT, to], [40_000, 443], TO_WEIR, seq, flags, 900));
     }
     while world.turn().received > 0 {}
     assert_eq!(world.sent(Side::Inside).len(), 40);

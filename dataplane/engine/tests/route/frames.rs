@@ -141,6 +141,16 @@ pub(crate) fn advertisement(sender: Station, to: Station, flags: u8) -> Vec<u8> 
     finish(ip6((sender.mac, to.mac), sender.v6, to.v6, 255).icmpv6_raw(136, 0, [flags, 0, 0, 0]), &body)
 }
 
+/// An unsolicited one, to all nodes.
+pub(crate) fn advertisement_to_all(sender: Station, flags: u8) -> Vec<u8> {
+    let all = Station {
+        mac: [0x33, 0x33, 0, 0, 0, 1],
+        v6: [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        ..SERVER
+    };
+    advertisement(sender, all, flags)
+}
+
 /// Writes the IPv4 header checksum anew over a header of 20 bytes or more.
 pub(crate) fn mend(frame: &mut [u8]) {
     let header = etherparse::Ipv4HeaderSlice::from_slice(&frame[14..]).unwrap().to_header();

@@ -30,7 +30,7 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-fn frame() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn frame() -> impl Strategy<Value = Vec<u8>> {
     let bend = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
     let bent = (0..seeds().len(), bend, any::<prop::sample::Index>(), 0..4, any::<bool>());
     let bent = bent.prop_map(|(seed, bends, cut, chance, mended)| {

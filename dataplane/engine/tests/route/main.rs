@@ -14,6 +14,7 @@
 mod allocations;
 mod books;
 mod errors;
+mod fleet;
 mod flows;
 mod forward;
 mod fragments;
@@ -21,4 +22,6 @@ mod frames;
 mod hostile;
 mod local;
 mod neighbours;
+mod script;
+mod workers;
 mod world;

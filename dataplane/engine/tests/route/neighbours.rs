@@ -398,12 +398,3 @@ fn no_buffer_for_a_question_is_counted_and_the_next_one_is_asked_later() {
     let [_, left] = world.exchange(Side::Outside, arp(false, SERVER, WEIR_OUTSIDE, WEIR_OUTSIDE.mac));
     assert_eq!(left.len(), 1);
 }
-
-fn advertisement_to_all(sender: Station, flags: u8) -> Vec<u8> {
-    let all = Station {
-        mac: [0x33, 0x33, 0, 0, 0, 1],
-        v6: [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-        ..SERVER
-    };
-    advertisement(sender, all, flags)
-}

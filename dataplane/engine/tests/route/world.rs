@@ -19,10 +19,21 @@ use weir_handoff::{Publisher, Reader, epoch, lane};
 
 #[derive(Debug)]
 pub(crate) struct TestIo {
-    inbox: [VecDeque<Vec<u8>>; 2],
-    outbox: [VecDeque<Vec<u8>>; 2],
+    pub(crate) inbox: [VecDeque<Vec<u8>>; 2],
+    pub(crate) outbox: [VecDeque<Vec<u8>>; 2],
     /// Buffers for frames that Weir makes, so that making one allocates nothing.
     pub(crate) spare: Vec<Vec<u8>>,
+}
+
+impl TestIo {
+    /// With room for what leaves between two looks at it, and as many buffers.
+    pub(crate) fn new(buffers: usize) -> TestIo {
+        TestIo {
+            inbox: Default::default(),
+            outbox: [VecDeque::with_capacity(4_096), VecDeque::with_capacity(4_096)],
+            spare: spare(buffers),
+        }
+    }
 }
 
 impl PacketIo for TestIo {
@@ -111,11 +122,7 @@ impl World {
         World {
             now,
             worker: Worker::new(config, now, samples),
-            io: TestIo {
-                inbox: Default::default(),
-                outbox: [VecDeque::with_capacity(4_096), VecDeque::with_capacity(4_096)],
-                spare: spare(256),
-            },
+            io: TestIo::new(256),
             reader: readers.pop().unwrap(),
             _publisher: publisher,
         }

@@ -1,0 +1,69 @@
+//! The shared token bucket: what it grants, to one and to many.
+#![cfg(not(loom))]
+
+use proptest::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use weir_handoff::Budget;
+
+/// Ten milliseconds a token, five at once.
+const TOKEN_NS: u64 = 10_000_000;
+const MAX: u64 = 5;
+
+fn granted(budget: &Budget, now_ns: u64) -> u64 {
+    (0..100).filter(|_| budget.take(now_ns, TOKEN_NS, MAX)).count() as u64
+}
+
+#[test]
+fn a_burst_then_the_rate_and_full_again_after_a_rest() {
+    let budget = Budget::new();
+    assert_eq!(granted(&budget, 7_000_000_000), MAX);
+    assert_eq!(granted(&budget, 7_009_999_999), 0);
+    assert_eq!(granted(&budget, 7_030_000_000), 3);
+    assert_eq!(granted(&budget, 3_600_000_000_000), MAX);
+}
+
+#[test]
+fn a_clock_that_is_a_little_behind_gets_nothing_extra() {
+    let budget = Budget::new();
+    assert_eq!(granted(&budget, 7_000_000_000), MAX);
+    assert_eq!(granted(&budget, 6_999_000_000), 0);
+}
+
+proptest! {
+    /// Over any stretch of time, whoever takes: no more than a full bucket and what grows back.
+    #[test]
+    fn never_more_than_the_rate(steps in prop::collection::vec((0..40_000_000_u64, 0..4_usize), 1..200)) {
+        let budget = Budget::new();
+        let sharers = [budget.clone(), budget];
+        let (mut now, mut taken) = (1_000_000_000, Vec::new());
+        for (step, tries) in steps {
+            now += step;
+            taken.extend((0..tries).filter(|at| sharers[at % 2].take(now, TOKEN_NS, MAX)).map(|_| now));
+        }
+        for (first, from) in taken.iter().enumerate() {
+            for (last, to) in taken.iter().enumerate().skip(first) {
+                let count = (last - first) as u64 + 1;
+                prop_assert!(count <= MAX + (to - from) / TOKEN_NS, "{count} from {from} to {to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_threads_get_together_what_one_would() {
+    let (budget, total) = (Budget::new(), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for step in 0..10_000_u64 {
+                    // 10 000 steps of 1 ms: a thousand tokens grow back.
+                    let got = budget.take(1_000_000_000 + step * 1_000_000, TOKEN_NS, MAX);
+                    total.fetch_add(u64::from(got), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    // Each thread alone takes every token; together no more than there are.
+    let total = total.into_inner();
+    assert!((1_000..=1_000 + MAX).contains(&total), "{total}");
+}
