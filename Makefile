@@ -77,7 +77,7 @@ fuzz:
 
 .PHONY: fuzz-long
 fuzz-long:
-	$(FUZZ) parser=10000000 worker=170000 tracker=200000 snapshot=400000 onnx=300000 config=300000
+	$(FUZZ) parser=10000000 worker=170000 tracker=200000 snapshot=1000000 onnx=1000000 config=1000000
 
 .PHONY: dpdk
 dpdk:
