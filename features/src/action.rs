@@ -3,6 +3,10 @@
 /// Rates above this count as this, in bits per second (1.1 Pb/s): keeps every product below 2^64.
 pub const RATE_MAX_BPS: u64 = 1 << 50;
 
+/// The guard lets an action count as at most this, in 1/65536 (10: one decision changes a rate by at most a quarter).
+/// Aurora's actions are unbounded Gaussians; useful ones lie well within.
+pub const ACTION_MAX_Q16: i32 = 10 << crate::FRAC_BITS;
+
 /// 1 / 0.025: Aurora's step is the action over 40.
 const STEP_DIVISOR: u64 = 40;
 /// The factor 1 in units of the step, 1/65536 of a fortieth.

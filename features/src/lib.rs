@@ -28,7 +28,7 @@ mod sample;
 mod schema;
 mod spec;
 
-pub use action::{RATE_MAX_BPS, apply_action};
+pub use action::{ACTION_MAX_Q16, RATE_MAX_BPS, apply_action};
 pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};

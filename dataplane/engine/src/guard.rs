@@ -1,10 +1,7 @@
 //! Limits on what one decision may do, whatever the model or the rule says.
 
 use crate::time::BitsPerSec;
-
-/// An action counts as at most this, in 1/65536 (10: one decision changes a rate by at most a quarter). Aurora's
-/// actions are unbounded Gaussians; useful ones lie well within.
-const ACTION_MAX_Q16: i32 = 10 << 16;
+use weir_features::ACTION_MAX_Q16;
 
 /// The bounds of a pacing decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
