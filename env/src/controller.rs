@@ -1,6 +1,6 @@
 //! Who decides a flow's rate, and what they are told.
 
-use weir_features::{INPUTS, IntervalReport, ONE, apply_action};
+use weir_features::{ACTION_MAX_Q16, INPUTS, IntervalReport, apply_action};
 
 /// Decides a flow's rate at the end of each of its monitor intervals.
 pub trait Controller {
@@ -51,9 +51,6 @@ pub struct Truth {
     /// Size of the packets.
     pub packet_bytes: u32,
 }
-
-/// Largest action, in 1/65536: `ACTION_MAX_Q16` of the engine's guard.
-pub const ACTION_MAX_Q16: i32 = 10 * ONE;
 
 impl<P: Policy> Controller for Acting<P> {
     fn begin(&mut self, _flows: usize) {}

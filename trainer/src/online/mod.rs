@@ -6,9 +6,10 @@
 
 mod adapter;
 mod batch;
-pub mod conditions;
+
 pub mod examples;
 pub mod gate;
+pub mod paths;
 pub mod replay;
 
 pub use adapter::{AdaptError, AdaptReport, Adapter};

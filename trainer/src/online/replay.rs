@@ -1,7 +1,9 @@
 //! Where candidates are driven before they drive anything real.
 
-use super::conditions::Conditions;
-use weir_snapshot::Executable;
+use weir_env::baseline::BbrLike;
+use weir_env::{Acting, Conditions, Estimates, Length, Policy, Preference, Reward, evaluate};
+use weir_features::{INPUTS, PacingSpec};
+use weir_snapshot::{Executable, Scratch};
 
 /// What drives a replayed flow.
 #[derive(Debug, Clone, Copy)]
@@ -14,9 +16,129 @@ pub enum Driver<'a> {
 
 /// A closed loop in which what a driver does has consequences: a link world.
 ///
-/// The same conditions and seed give the same episode, so that drivers are compared in pairs: what one episode has of luck
+/// The same path and seed give the same episode, so that drivers are compared in pairs: what one episode has of luck
 /// drops out of the difference.
 pub trait Replay: Send {
-    /// Mean reward of one episode, 0 to 1 (MOCC's, see [`crate::reward`], with the world's true capacity and base RTT).
-    fn reward(&mut self, driver: Driver<'_>, conditions: &Conditions, seed: u64) -> f64;
+    /// Drives one episode.
+    fn drive(&mut self, driver: Driver<'_>, path: &Estimates, seed: u64) -> Driven;
+}
+
+/// How an episode went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Driven {
+    /// Mean reward, 0 to 1 (MOCC's, see [`crate::reward`], with the world's true capacity and base RTT).
+    pub reward: f64,
+    /// Packets dropped over packets sent, once settled.
+    pub loss: f64,
+}
+
+/// [`Replay`] in the link world that policies are trained in.
+#[derive(Debug, Clone)]
+pub struct LinkReplay {
+    spec: PacingSpec,
+    preference: Preference,
+    rate_bps: (u64, u64),
+    intervals: f64,
+}
+
+/// Intervals of a fair share that an episode lasts: settling takes some fifty from half of it, and the rest is what is
+/// compared. Longer ones would tell more, and cost the step its 20 ms.
+const INTERVALS: f64 = 150.0;
+
+impl LinkReplay {
+    /// For models with these features, judged by this preference, held by the guard within these rates (lowest and highest,
+    /// in bits per second).
+    pub fn new(spec: PacingSpec, preference: Preference, rate_bps: (u64, u64)) -> Self {
+        Self { spec, preference, rate_bps, intervals: INTERVALS }
+    }
+
+    /// What is driven: an ordinary host, and flows that begin at half and one and a half of their share by turns.
+    fn conditions(&self, path: &Estimates, seed: u64) -> Conditions {
+        let mut conditions = Conditions::estimated(path, &self.spec, seed);
+        let share_bps = conditions.link.capacity_bps / conditions.flows.len().max(1) as f64;
+        // Where even the guard's lowest rate floods the path, no driver is to blame: that floor is lowered.
+        conditions.rate_bps = (self.rate_bps.0.min((share_bps / 4.0) as u64), self.rate_bps.1);
+        conditions.length = Length::Seconds(self.intervals * conditions.interval_s());
+        conditions
+    }
+}
+
+impl Replay for LinkReplay {
+    fn drive(&mut self, driver: Driver<'_>, path: &Estimates, seed: u64) -> Driven {
+        let conditions = [self.conditions(path, seed)];
+        let reward = Reward::Preferred(self.preference);
+        let scores = match driver {
+            Driver::Snapshot(executable) => {
+                evaluate(&mut Acting(Integers::new(executable)), &conditions, reward)
+            }
+            Driver::Rule => evaluate(&mut BbrLike::default(), &conditions, reward),
+        };
+        Driven { reward: scores.reward().mean, loss: scores.loss().mean }
+    }
+}
+
+/// A snapshot as a policy.
+struct Integers<'a> {
+    executable: &'a Executable,
+    scratch: Scratch,
+}
+
+impl<'a> Integers<'a> {
+    fn new(executable: &'a Executable) -> Self {
+        Self { executable, scratch: Scratch::new() }
+    }
+}
+
+impl Policy for Integers<'_> {
+    fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
+        let mut action = [0];
+        // A snapshot that passed the gate's checks takes these inputs and gives one action; another one would hold its rate.
+        if (self.executable.row_len(), self.executable.outputs()) == (INPUTS, 1) {
+            self.executable.evaluate(inputs, &mut action, &mut self.scratch);
+        }
+        action[0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imitate;
+    use crate::online::gate::calibrated;
+    use crate::online::gate::tests::{examples, network, terms};
+    use crate::spec::build;
+    use std::path::Path;
+    use weir_snapshot::{Executor, Precision, Snapshot};
+
+    const PATH: Estimates =
+        Estimates { capacity_bps: 1e8, base_rtt_s: 0.02, queue_bytes: 5e5, loss: 0.0, flows: 1 };
+
+    fn replay() -> LinkReplay {
+        LinkReplay::new(PacingSpec::default(), Preference::DEFAULT, (500_000, 10_000_000_000))
+    }
+
+    fn shipped() -> Executable {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
+        let built = build(&imitate::model_spec(Path::new(file), Precision::Bits8)).unwrap();
+        Executable::new(built.snapshot, Executor::best()).unwrap()
+    }
+
+    #[test]
+    fn one_seed_is_one_episode_and_good_drivers_earn_more_than_bad_ones() {
+        let good = shipped();
+        let (mut a, mut b) = (replay(), replay());
+        let model = a.drive(Driver::Snapshot(&good), &PATH, 7);
+        assert_eq!(model, b.drive(Driver::Snapshot(&good), &PATH, 7));
+        let rule = a.drive(Driver::Rule, &PATH, 7);
+        // An untrained network that sends ever faster.
+        let mut wild = network(3);
+        wild.layers[2].bias[0] = 8.0;
+        let bytes = calibrated(&wild, Precision::Bits8, &terms(), &examples()).unwrap();
+        let wild = Executable::new(Snapshot::decode(&bytes).unwrap(), Executor::best()).unwrap();
+        let wild = a.drive(Driver::Snapshot(&wild), &PATH, 7);
+        assert!(model.reward > 0.8 && rule.reward > 0.8, "model {model:?}, rule {rule:?}");
+        // Throughput alone earns much; only the loss tells that this is no way to get it.
+        assert!(wild.reward < model.reward && wild.loss > 0.5, "{wild:?}");
+        assert!(model.loss < 0.05 && rule.loss < 0.05, "model {model:?}, rule {rule:?}");
+    }
 }

@@ -30,11 +30,12 @@ pub use safe::Safety;
 pub use sound::sound;
 pub use valid::valid;
 
-use super::conditions::{Conditions, Met};
 use super::examples::{Answers, Examples};
+use super::paths::Met;
 use super::replay::Replay;
 use crate::network::{Network, Output};
 use crate::quantise::InputMap;
+use weir_env::Estimates;
 use weir_snapshot::{Executable, Function, Precision};
 
 /// What every snapshot of a model must be made for.
@@ -121,11 +122,11 @@ pub enum Comparison<'a> {
     Replay {
         /// The link world.
         world: &'a mut dyn Replay,
-        /// Present conditions; one episode each.
-        present: &'a [Conditions],
+        /// Paths in use; one episode each.
+        present: &'a [Estimates],
         /// Seed of the first of them.
         seed: u64,
-        /// Older conditions.
+        /// Paths met earlier.
         remembered: &'a [Met],
     },
     /// By its loss on the hold-out rows.

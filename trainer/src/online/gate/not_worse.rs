@@ -1,9 +1,10 @@
 //! *Not worse*: in closed loop for pacing, where an action's consequences are what counts; by loss for predictions.
 
 use super::Refusal;
-use crate::online::conditions::{Conditions, Met};
 use crate::online::examples::{Answers, Examples, mean};
+use crate::online::paths::Met;
 use crate::online::replay::{Driver, Replay};
+use weir_env::Estimates;
 use weir_snapshot::Executable;
 
 /// How much worse a candidate may be. Rewards are MOCC's, 0 to 1.
@@ -14,6 +15,9 @@ pub struct Tolerance {
     pub mean: f64,
     /// The same in any single episode: an average must not hide a link on which a candidate fails.
     pub each: f64,
+    /// Share of packets that may be lost beyond what the running snapshot or the rule loses in the same episode. Throughput
+    /// weighs more than loss, so a driver that floods its path may well earn more than one that holds back too much.
+    pub lost: f64,
     /// Share of the best mean reward at remembered conditions that may be lost.
     pub forgotten: f64,
     /// Share by which the hold-out loss may grow (predictions).
@@ -22,7 +26,7 @@ pub struct Tolerance {
 
 impl Default for Tolerance {
     fn default() -> Self {
-        Tolerance { mean: 0.005, each: 0.05, forgotten: 0.05, loss: 0.0 }
+        Tolerance { mean: 0.005, each: 0.05, lost: 0.05, forgotten: 0.05, loss: 0.0 }
     }
 }
 
@@ -47,15 +51,20 @@ pub(super) fn replay(
     world: &mut dyn Replay,
     candidate: &Executable,
     running: &Executable,
-    (present, seed): (&[Conditions], u64),
+    (present, seed): (&[Estimates], u64),
     remembered: &[Met],
     tolerance: &Tolerance,
 ) -> Result<Replayed, Refusal> {
     let mut rewards = [Vec::new(), Vec::new(), Vec::new()];
     let mut failed = false;
-    for (conditions, seed) in present.iter().zip(seed..) {
+    for (path, seed) in present.iter().zip(seed..) {
         let drivers = [Driver::Snapshot(candidate), Driver::Snapshot(running), Driver::Rule];
-        let [ours, theirs, rules] = drivers.map(|driver| world.reward(driver, conditions, seed));
+        let [ours, theirs, rules] = drivers.map(|driver| world.drive(driver, path, seed));
+        let lost = theirs.loss.max(rules.loss);
+        if ours.loss > lost + tolerance.lost {
+            return Err(Refusal::Floods { candidate: ours.loss, others: lost });
+        }
+        let [ours, theirs, rules] = [ours, theirs, rules].map(|driven| driven.reward);
         failed |= below(ours, theirs - tolerance.each);
         rewards.iter_mut().zip([ours, theirs, rules]).for_each(|(all, reward)| all.push(reward));
     }
@@ -70,11 +79,11 @@ pub(super) fn replay(
 
     let (mut ours, mut bests, mut earned) = (Vec::new(), Vec::new(), Vec::new());
     for met in remembered {
-        let reward = world.reward(Driver::Snapshot(candidate), &met.conditions, met.seed);
+        let reward = world.drive(Driver::Snapshot(candidate), &met.path, met.seed).reward;
         earned.push((met.seed, reward));
         let best = match met.best {
             Some(best) => best,
-            None => world.reward(Driver::Snapshot(running), &met.conditions, met.seed),
+            None => world.drive(Driver::Snapshot(running), &met.path, met.seed).reward,
         };
         ours.push(reward);
         bests.push(best);
@@ -117,23 +126,26 @@ mod tests {
     use super::super::{precise, tests};
     use super::*;
     use crate::online::examples::Outcome;
+    use crate::online::replay::Driven;
     use weir_snapshot::{Executor, Precision, Snapshot};
 
     /// Tells drivers apart by the name in the snapshot and pays them as told, by capacity.
     struct Told(fn(&str, f64) -> f64);
 
     impl Replay for Told {
-        fn reward(&mut self, driver: Driver<'_>, conditions: &Conditions, _: u64) -> f64 {
+        fn drive(&mut self, driver: Driver<'_>, path: &Estimates, _: u64) -> Driven {
             let name = match driver {
                 Driver::Rule => "rule",
                 Driver::Snapshot(executable) => executable.snapshot().name(),
             };
-            (self.0)(name, conditions.capacity_bps)
+            let reward = (self.0)(name, path.capacity_bps);
+            // Whoever earns more than all there is has taken it from others.
+            Driven { reward, loss: if reward > 1.0 { 0.3 } else { 0.01 } }
         }
     }
 
-    fn link(capacity_bps: f64) -> Conditions {
-        Conditions { capacity_bps, base_rtt_s: 0.02, queue_s: 0.04, loss: 0.0 }
+    fn link(capacity_bps: f64) -> Estimates {
+        Estimates { capacity_bps, base_rtt_s: 0.02, queue_bytes: 1e5, loss: 0.0, flows: 1 }
     }
 
     fn named(name: &str) -> Executable {
@@ -143,7 +155,7 @@ mod tests {
     }
 
     fn judged(pay: fn(&str, f64) -> f64, best: Option<f64>) -> Result<Replayed, Refusal> {
-        let mut remembered = super::super::super::conditions::Remembered::new(2);
+        let mut remembered = super::super::super::paths::Remembered::new(2);
         remembered.note(link(1.0), 0);
         if let Some(best) = best {
             remembered.earned(remembered.all()[0].seed, best);
@@ -181,6 +193,14 @@ mod tests {
         assert!(matches!(once, Err(Refusal::WorseThanRunning { .. })), "{once:?}");
         let none = judged(|name, _| if name == "candidate" { f64::NAN } else { 0.8 }, None);
         assert!(matches!(none, Err(Refusal::WorseThanRunning { .. })), "{none:?}");
+    }
+
+    #[test]
+    fn what_floods_its_path_is_refused_however_much_it_earns() {
+        let flood = judged(|name, _| if name == "candidate" { 1.2 } else { 0.6 }, None);
+        assert!(matches!(flood, Err(Refusal::Floods { .. })), "{flood:?}");
+        let all = judged(|_, _| 1.2, None);
+        assert!(all.is_ok(), "a path on which everybody loses: {all:?}");
     }
 
     #[test]

@@ -89,6 +89,14 @@ pub enum Refusal {
         /// Share that passes.
         share_max: f64,
     },
+    /// In replay at present conditions it loses far more packets than others do.
+    #[error("replay at present conditions: loses {:.1} % of packets, others {:.1} %", 100.0 * candidate, 100.0 * others)]
+    Floods {
+        /// The candidate's share.
+        candidate: f64,
+        /// The larger of the running snapshot's and the rule's.
+        others: f64,
+    },
     /// In replay at present conditions it earns less than what runs.
     #[error("replay at present conditions: reward {candidate:.4}, running {running:.4}")]
     WorseThanRunning {
@@ -146,6 +154,7 @@ pub enum RefusalReason {
     Foreign,
     Imprecise,
     Unsafe,
+    Floods,
     WorseThanRunning,
     WorseThanRule,
     Forgets,
@@ -155,7 +164,7 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// All, in the order in which a candidate meets them.
-    pub const ALL: [RefusalReason; 16] = [
+    pub const ALL: [RefusalReason; 17] = [
         RefusalReason::Stale,
         RefusalReason::NotConverged,
         RefusalReason::NotFinite,
@@ -168,6 +177,7 @@ impl RefusalReason {
         RefusalReason::Foreign,
         RefusalReason::Imprecise,
         RefusalReason::Unsafe,
+        RefusalReason::Floods,
         RefusalReason::WorseThanRunning,
         RefusalReason::WorseThanRule,
         RefusalReason::Forgets,
@@ -188,6 +198,7 @@ impl RefusalReason {
             RefusalReason::Foreign => "foreign",
             RefusalReason::Imprecise => "imprecise",
             RefusalReason::Unsafe => "unsafe",
+            RefusalReason::Floods => "floods",
             RefusalReason::WorseThanRunning => "worse_than_running",
             RefusalReason::WorseThanRule => "worse_than_rule",
             RefusalReason::Forgets => "forgets",
@@ -226,6 +237,7 @@ impl Refusal {
             Refusal::Foreign { .. } => RefusalReason::Foreign,
             Refusal::Imprecise { .. } => RefusalReason::Imprecise,
             Refusal::Unsafe { .. } => RefusalReason::Unsafe,
+            Refusal::Floods { .. } => RefusalReason::Floods,
             Refusal::WorseThanRunning { .. } => RefusalReason::WorseThanRunning,
             Refusal::WorseThanRule { .. } => RefusalReason::WorseThanRule,
             Refusal::Forgets { .. } => RefusalReason::Forgets,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::network::{Activation, Layer};
 use crate::online::examples::Outcome;
-use crate::online::replay::Driver;
+use crate::online::replay::{Driven, Driver};
 use crate::quantise::QuantiseError;
 use crate::rng::Rng;
 use crate::verify::rows;
@@ -72,12 +72,13 @@ impl Answers {
 struct Even;
 
 impl Replay for Even {
-    fn reward(&mut self, _: Driver<'_>, _: &Conditions, _: u64) -> f64 {
-        0.8
+    fn drive(&mut self, _: Driver<'_>, _: &Estimates, _: u64) -> Driven {
+        Driven { reward: 0.8, loss: 0.0 }
     }
 }
 
-const LINK: Conditions = Conditions { capacity_bps: 1e7, base_rtt_s: 0.02, queue_s: 0.02, loss: 0.0 };
+const LINK: Estimates =
+    Estimates { capacity_bps: 1e7, base_rtt_s: 0.02, queue_bytes: 25e3, loss: 0.0, flows: 1 };
 
 fn judged(candidate: &Candidate<'_>, hold_out: &Examples, quantiser: Option<&mut Quantiser<'_>>) -> Judged {
     let (recent, running) = (examples(), running());
