@@ -143,6 +143,10 @@ stats! {
     Gauge "flows" "Flows in the flow table." { flows }
     Gauge "flows_half_open" "Connections whose handshake is under way." { half_open }
     Gauge "flows_paced" "Flows with a pacing state." { paced_flows }
+    Gauge "flows_following" "Flows that follow a snapshot, an interval of theirs being open, by which." by "generation" {
+        following_active "active", following_previous "previous"
+    }
+    Gauge "snapshot_generation" "Number of the active snapshot that the worker has taken up; 0 for none." { generation }
     Gauge "held_frames" "Frames that wait for their time." { held_frames }
     Gauge "backlog_frames" "Frames that wait for their port." { backlog_frames }
     Gauge "steer_lane_frames" "Frames that other workers have passed on and that are not taken yet." { steer_lane_frames }

@@ -86,6 +86,11 @@ impl Generation {
 
 /// What the epoch publishes: the newest generation and the one before it, which flows may still be bound to.
 /// A flow stores a generation's number and never a pointer.
+///
+/// Who publishes a third waits until the workers say that no flow follows the first any more
+/// ([`holds_back`](ModelSet::holds_back), [`WorkerStats::following_previous`](crate::counters::WorkerStats)). Who does not
+/// wait makes such flows rebind at their next frame: the rate that they have stays until their interval ends, and nobody is
+/// told what it brought.
 #[derive(Clone, Debug, Default)]
 pub struct ModelSet {
     active: Option<Arc<Generation>>,
@@ -117,6 +122,13 @@ impl ModelSet {
     /// The live generation with this number, if it still is one.
     pub fn live(&self, number: u32) -> Option<&Generation> {
         [self.active(), self.previous()].into_iter().flatten().find(|live| live.number == number)
+    }
+
+    /// Whether `next` has to wait until no flow follows the previous generation of this set: it drops that and keeps the active
+    /// one, and three weight sets at a time are one too many for a burst.
+    pub fn holds_back(&self, next: &ModelSet) -> bool {
+        let keeps = |generation: &Generation| next.live(generation.number).is_some();
+        self.active().is_some_and(keeps) && !self.previous().is_none_or(keeps)
     }
 
     /// This set without the previous generation: flows that are still bound to it rebind at their next frame.

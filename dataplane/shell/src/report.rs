@@ -104,6 +104,16 @@ impl Report {
         }
     }
 
+    /// Whether no flow of the worker follows another generation than `number`, and none will begin to.
+    pub fn follows_only(&self, number: u32) -> bool {
+        let stat = |name: &str, label: Option<&str>| {
+            let ours = |stat: &&Stat| stat.name == name && stat.label.map(|(_, value)| value) == label;
+            self.stats.iter().find(ours).map(|stat| stat.value)
+        };
+        stat("snapshot_generation", None) == Some(number.into())
+            && stat("flows_following", Some("previous")) == Some(0)
+    }
+
     /// The sum of all figures of one name.
     pub fn stat(&self, name: &str) -> u64 {
         self.stats.iter().filter(|stat| stat.name == name).map(|stat| stat.value).sum()
@@ -127,5 +137,18 @@ mod tests {
         assert_eq!(repacked[..TALLY], words[..TALLY]);
         assert_eq!(repacked[WORDS - LOOP..], words[WORDS - LOOP..]);
         assert_eq!(Report::unpack(&repacked).stat("inferences_total"), 77);
+    }
+
+    #[test]
+    fn a_worker_follows_one_generation_when_it_has_taken_it_up_and_nobody_follows_another() {
+        let only = |stats: WorkerStats, number| {
+            Report::unpack(&pack(&Tally::default(), &stats, &LoopCycles::default())).follows_only(number)
+        };
+        let stats = WorkerStats { generation: 3, following_active: 5, ..WorkerStats::default() };
+        assert!(
+            only(stats, 3) && !only(stats, 4),
+            "a worker that has not seen it may still begin to follow an older one"
+        );
+        assert!(!only(WorkerStats { following_previous: 1, ..stats }, 3));
     }
 }

@@ -62,7 +62,7 @@ impl<F: Frame> Pacing<F> {
         // All are known, and their memory asked for, before the first is read: of many flows few are in a near cache.
         let mut ended = ArrayVec::<u32, ENDS_PER_TURN>::new();
         while !ended.is_full()
-            && let Some(index) = self.interval_ends.pop(now)
+            && let Some(index) = self.intervals.pop(now)
         {
             weir_cpu::prefetch_element_write(&self.flows, index as usize);
             ended.push(index);
@@ -88,7 +88,7 @@ impl<F: Frame> Pacing<F> {
         let settings = &self.settings;
         let place = (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize));
         let (Some(Some(flow)), Some(aside)) = place else { return };
-        flow.flags.set(FlowFlags::OPEN, false);
+        self.intervals.close(flow);
         if flow.flags.has(FlowFlags::CLOSING) {
             self.forget_if_done(index);
             return;
@@ -96,8 +96,7 @@ impl<F: Frame> Pacing<F> {
         if !flow.interval.due(now.0, &settings.spec) {
             if flow.flags.has(FlowFlags::TOUCHED) || !flow.queue.is_empty() {
                 let age = now.0.saturating_sub(flow.interval.start_ns());
-                flow.flags.set(FlowFlags::OPEN, true);
-                self.interval_ends.insert(index, now + Ns(age / WAIT_FRACTION));
+                self.intervals.open(index, flow, now + Ns(age / WAIT_FRACTION));
             }
             // Else the flow rests: its next frame opens the next interval.
             return;
@@ -120,7 +119,7 @@ impl<F: Frame> Pacing<F> {
             stats.intervals_without_rtt += 1;
             flow.governor.set_decided(false);
             renew(flow, aside);
-            settings.begin_interval(&mut self.interval_ends, index, flow, now);
+            settings.begin_interval(&mut self.intervals, index, flow, now);
             return;
         };
         let ended = Ended { now, report, mean_rtt, app_limited: flow.is_app_limited(report.duration_ns) };
@@ -151,7 +150,7 @@ impl<F: Frame> Pacing<F> {
                 settings.govern_by_rule(flow, now);
             }
             decide_by_rule(settings, flow, &ended, stats);
-            settings.begin_interval(&mut self.interval_ends, index, flow, now);
+            settings.begin_interval(&mut self.intervals, index, flow, now);
         }
     }
 
@@ -202,7 +201,7 @@ impl<F: Frame> Pacing<F> {
             set_rate(&self.settings, flow, rate, stats);
             flow.governor.set_decided(true);
             count_decision(stats, flow);
-            self.settings.begin_interval(&mut self.interval_ends, waiting.index, flow, now);
+            self.settings.begin_interval(&mut self.intervals, waiting.index, flow, now);
         }
     }
 }

@@ -19,6 +19,7 @@
 mod decide;
 mod flow;
 mod held;
+mod open;
 mod outcome;
 mod pacer;
 mod settings;
@@ -40,6 +41,7 @@ use crate::wire::{self, TcpFrame};
 use decide::Batch;
 use flow::{Aside, FlowFlags, Governor, PacedFlow};
 use held::{Held, HeldFrames};
+use open::{Following, OpenIntervals};
 use pacer::Pacer;
 use settings::Settings;
 use weir_features::{RttBase, Sample};
@@ -62,7 +64,7 @@ pub struct Pacing<F> {
     free: Vec<u32>,
     held: HeldFrames<F>,
     departures: Wheel,
-    interval_ends: Wheel,
+    intervals: OpenIntervals,
     batch: Batch,
     samples: LaneSender<Sample>,
 }
@@ -109,7 +111,7 @@ impl<F: Frame> Pacing<F> {
             free: (0..engine.flows_max).rev().collect(),
             held: HeldFrames::new(engine.held_max),
             departures: Wheel::new(engine.flows_max, now),
-            interval_ends: Wheel::new(engine.flows_max, now),
+            intervals: OpenIntervals::new(engine.flows_max, now),
             batch: Batch::new(),
             samples,
         }
@@ -129,6 +131,19 @@ impl<F: Frame> Pacing<F> {
         self.settings = next;
     }
 
+    /// Takes note of what was published.
+    pub fn take_up(&mut self, models: &ModelSet) {
+        self.intervals.take_up(models);
+    }
+
+    /// Brings the present state into the counters.
+    pub fn show(&self, stats: &mut WorkerStats) {
+        let Following { active, previous } = self.intervals.following();
+        stats.paced_flows = self.flows() as u64;
+        stats.generation = self.intervals.generation().into();
+        (stats.following_active, stats.following_previous) = (active.into(), previous.into());
+    }
+
     /// Frames held.
     pub fn held(&self) -> u32 {
         self.held.len()
@@ -141,7 +156,7 @@ impl<F: Frame> Pacing<F> {
 
     /// The time before which nothing that is held leaves, and no interval ends.
     pub fn next_due(&self) -> Option<Ns> {
-        match (self.departures.next_due(), self.interval_ends.next_due()) {
+        match (self.departures.next_due(), self.intervals.next_due()) {
             (Some(departure), Some(end)) => Some(departure.min(end)),
             (departure, end) => departure.or(end),
         }
@@ -289,14 +304,14 @@ impl<F: Frame> Pacing<F> {
             // Another connection: what was learnt about the last one's path is not its own.
             flow.base = RttBase::default();
             flow.pacer.set_rate(self.settings.rate_start);
-            self.settings.govern_by_rule(flow, now);
+            self.intervals.rebind(flow, |flow| self.settings.govern_by_rule(flow, now));
         }
         let sent = departed.new_bytes + departed.retransmitted_bytes;
         if sent == 0 {
             return;
         }
         if !flow.flags.has(FlowFlags::OPEN) {
-            self.settings.begin_interval(&mut self.interval_ends, id.index() as u32, flow, now);
+            self.settings.begin_interval(&mut self.intervals, id.index() as u32, flow, now);
         }
         flow.flags.set(FlowFlags::TOUCHED, true);
         flow.interval.on_send(sent);
@@ -332,7 +347,7 @@ impl<F: Frame> Pacing<F> {
             && flow.generation < models.oldest_live()
             && let Some(active) = models.active()
         {
-            decide::bind(flow, active, now, stats);
+            self.intervals.rebind(flow, |flow| decide::bind(flow, active, now, stats));
         }
     }
 

@@ -2,6 +2,7 @@
 //! rule, and how an interval begins.
 
 use super::flow::{FlowFlags, Governor, PacedFlow, Share};
+use super::open::OpenIntervals;
 use super::pacer::Pacer;
 use crate::config::{PacingConfig, PacingRule, Pin};
 use crate::explore::Explorer;
@@ -9,7 +10,7 @@ use crate::guard::Guard;
 use crate::rule::BbrLite;
 use crate::sampler::Draw;
 use crate::time::{BitsPerSec, Ns};
-use crate::wheel::{HORIZON, Wheel};
+use crate::wheel::HORIZON;
 use weir_features::{History, PacingSpec};
 
 /// A rate at which no frame takes any time: that of a flow that nobody governs.
@@ -119,12 +120,17 @@ impl Settings {
     }
 
     /// Opens the flow's next interval, of a length that suits its rate and RTT.
-    pub(super) fn begin_interval(&self, ends: &mut Wheel, index: u32, flow: &mut PacedFlow, now: Ns) {
+    pub(super) fn begin_interval(
+        &self,
+        intervals: &mut OpenIntervals,
+        index: u32,
+        flow: &mut PacedFlow,
+        now: Ns,
+    ) {
         let length = self.spec.interval_ns(&flow.base, flow.pacer.rate().0, flow.frame_len());
         flow.interval.restart(now.0, length);
         (flow.idle_ns, flow.stall_ns) = (0, 0);
         flow.flags.set(FlowFlags::TOUCHED, false);
-        flow.flags.set(FlowFlags::OPEN, true);
-        ends.insert(index, now + Ns(length));
+        intervals.open(index, flow, now + Ns(length));
     }
 }

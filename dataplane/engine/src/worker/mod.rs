@@ -248,8 +248,11 @@ impl<F: Frame> Worker<F> {
 
 impl<F: Frame> Core<F> {
     fn adopt(&mut self, policy: &Policy) {
-        if let (Some(pacing), Some(settings)) = (&mut self.pacing, &policy.pacing) {
-            pacing.adopt(settings);
+        if let Some(pacing) = &mut self.pacing {
+            pacing.take_up(&policy.models);
+            if let Some(settings) = &policy.pacing {
+                pacing.adopt(settings);
+            }
         }
     }
 
@@ -353,10 +356,12 @@ impl<F: Frame> Core<F> {
         self.stats.flows = self.flows.len() as u64;
         self.stats.half_open = self.half_open.len() as u64;
         self.stats.half_open_replaced = self.half_open.replaced();
-        self.stats.paced_flows = self.pacing.as_ref().map_or(0, |pacing| pacing.flows() as u64);
         self.stats.held_frames = held as u64;
         self.stats.backlog_frames = backlog as u64;
         self.stats.steer_lane_frames = self.steering.waiting() as u64;
+        if let Some(pacing) = &self.pacing {
+            pacing.show(&mut self.stats);
+        }
         if let Some(router) = &self.router {
             router.show(&mut self.stats);
         }

@@ -134,6 +134,8 @@ impl World {
         let (report, allocations) = during(|| self.worker.turn(self.now, &mut self.io, &mut self.reader));
         assert_eq!(allocations, 0, "a turn has allocated");
         assert!(self.worker.tally().balanced(), "{:?}", self.worker.tally());
+        let stats = self.worker.stats();
+        assert!(stats.following_active + stats.following_previous <= stats.paced_flows, "{stats:?}");
         report
     }
 

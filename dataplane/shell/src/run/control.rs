@@ -146,7 +146,8 @@ impl Control {
         let drained: usize = self.samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum();
         self.reload_on_signal();
         let shared = &self.shared;
-        self.publication.tick(Instant::now(), |models| {
+        let follows_only = |number| shared.reports().iter().all(|report| report.follows_only(number));
+        self.publication.tick(Instant::now(), follows_only, |models| {
             for model in models {
                 info!("model {} is generation {}", model.name, model.generation);
             }

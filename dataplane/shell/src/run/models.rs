@@ -12,7 +12,7 @@ use weir_snapshot::{Executable, Executor, Snapshot};
 
 /// What a configuration says about the policy, with everything checked that could make it fail.
 pub(super) struct NextPolicy {
-    pacing: Option<PacingConfig>,
+    pub(super) pacing: Option<PacingConfig>,
     /// The model that paces, its number and time of publication still to come.
     model: Option<(Generation, ModelStatus)>,
 }

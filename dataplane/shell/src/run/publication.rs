@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use weir_engine::policy::Policy;
 use weir_handoff::Publisher;
 
-/// How long a publication that the epoch refuses is tried again. A worker passes a quiescent state each turn, so one that
-/// has not within this time is stuck, and waiting longer would hide it.
+/// How long a publication waits. For the epoch: a worker passes a quiescent state each turn, so one that has not within this
+/// time is stuck, and waiting longer would hide it. For flows to leave the generation that it drops: they do when their
+/// interval ends or their pin does, and after this time are made to, at their next frame.
 pub(super) const PUBLISH_MAX: Duration = Duration::from_secs(2);
 
 /// A checked policy on its way to the control thread.
@@ -26,7 +27,7 @@ impl Submission {
     }
 }
 
-/// A policy that the epoch has refused so far.
+/// A policy that could not be published so far.
 struct Waiting {
     live: Live,
     reply: Sender<Reloaded>,
@@ -48,9 +49,15 @@ impl Publication {
         (Publication { publisher, live, waiting: None, submissions }, sender)
     }
 
-    /// Takes what was submitted and publishes it if the epoch allows; frees what no worker reads any more. Never waits.
+    /// Takes what was submitted and publishes it if flows and epoch allow; frees what no worker reads any more. Never waits.
+    /// `follows_only` says whether every flow of every worker follows the generation with this number, or none.
     /// `published` is shown the models of a policy that has just become the live one.
-    pub(super) fn tick(&mut self, now: Instant, published: impl FnOnce(&[ModelStatus])) {
+    pub(super) fn tick(
+        &mut self,
+        now: Instant,
+        follows_only: impl FnOnce(u32) -> bool,
+        published: impl FnOnce(&[ModelStatus]),
+    ) {
         while let Ok(Submission { next, reply }) = self.submissions.try_recv() {
             if let Some(older) = self.waiting.take() {
                 refuse(&older.reply, "a newer reload came while this one waited to be published");
@@ -64,6 +71,15 @@ impl Publication {
             self.publisher.reclaim();
             return;
         };
+        let models = &self.live.policy.models;
+        if let Some(active) = models.active()
+            && models.holds_back(&waiting.live.policy.models)
+            && now < waiting.until
+            && !follows_only(active.number())
+        {
+            self.waiting = Some(waiting);
+            return;
+        }
         match self.publisher.publish(waiting.live.policy.clone()) {
             Ok(_) => {
                 self.live = waiting.live;
@@ -116,6 +132,11 @@ mod tests {
         (publication, submissions, readers.pop().unwrap())
     }
 
+    /// No flow follows an old generation.
+    fn released(_: u32) -> bool {
+        true
+    }
+
     fn rate_max(reader: &mut Reader<Policy>) -> u64 {
         reader.borrow().pacing.as_ref().unwrap().rate_max.0
     }
@@ -129,7 +150,7 @@ mod tests {
         {
             let (submission, outcome) = Submission::new(next(rate));
             submissions.send(submission).unwrap();
-            publication.tick(now, |_| {});
+            publication.tick(now, released, |_| {});
             assert_eq!(outcome.try_recv().unwrap().result, result);
             assert_eq!(publication.publisher.version(), version);
         }
@@ -145,7 +166,7 @@ mod tests {
         for mbps in 11..11 + weir_handoff::RETIRED_MAX {
             let (submission, outcome) = Submission::new(next(&format!("{mbps}Mbps")));
             submissions.send(submission).unwrap();
-            publication.tick(now, |_| {});
+            publication.tick(now, released, |_| {});
             assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Applied);
         }
         let submit = |rate: &str| {
@@ -154,20 +175,72 @@ mod tests {
             outcome
         };
         let first = submit("50Mbps");
-        publication.tick(now, |_| panic!("nothing was published"));
-        publication.tick(now + PUBLISH_MAX / 2, |_| panic!("nothing was published"));
+        publication.tick(now, released, |_| panic!("nothing was published"));
+        publication.tick(now + PUBLISH_MAX / 2, released, |_| panic!("nothing was published"));
         assert!(first.try_recv().is_err(), "tried again");
-        publication.tick(now + PUBLISH_MAX, |_| panic!("nothing was published"));
+        publication.tick(now + PUBLISH_MAX, released, |_| panic!("nothing was published"));
         let said = first.try_recv().unwrap();
         assert_eq!(said.result, ReloadResult::Refused);
         assert!(said.reasons[0].starts_with("worker 0 has finished no turn for 2 s"), "{said:?}");
 
         let (older, newer) = (submit("60Mbps"), submit("70Mbps"));
-        publication.tick(now, |_| panic!("nothing was published"));
+        publication.tick(now, released, |_| panic!("nothing was published"));
         assert_eq!(older.try_recv().unwrap().result, ReloadResult::Refused);
         reader.quiesce();
-        publication.tick(now, |_| {});
+        publication.tick(now, released, |_| {});
         assert_eq!(newer.try_recv().unwrap().result, ReloadResult::Applied);
         assert_eq!(rate_max(&mut reader), 70_000_000);
+    }
+
+    /// The shipped model paces, with this many bits.
+    fn next_model(precision: &str) -> NextPolicy {
+        let conf = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conf/pcap.toml");
+        let overrides = [format!("model[0].precision={precision}")];
+        let source = Source::read(Path::new(conf), &overrides).unwrap();
+        NextPolicy::build(&Plan::check(&source).unwrap(), &source).unwrap()
+    }
+
+    #[test]
+    fn a_third_generation_waits_until_flows_have_left_the_first_but_not_for_ever() {
+        let live = Live::first(next_model("8bit"));
+        let (publisher, _readers) = epoch(live.policy.clone(), 1);
+        let (mut publication, submissions) = Publication::new(publisher, live);
+        let now = Instant::now();
+        let submit = |precision: &str| {
+            let (submission, outcome) = Submission::new(next_model(precision));
+            submissions.send(submission).unwrap();
+            outcome
+        };
+        let second = submit("12bit");
+        publication.tick(now, |_| panic!("two may live at a time"), |_| {});
+        assert_eq!(second.try_recv().unwrap().result, ReloadResult::Applied);
+
+        let third = submit("8bit");
+        let asked = std::cell::Cell::new(0);
+        let follow_older = |number| {
+            asked.set(number);
+            false
+        };
+        publication.tick(now, follow_older, |_| panic!("nothing was published"));
+        assert_eq!(asked.get(), 2, "flows may follow the active one");
+        publication.tick(now + PUBLISH_MAX / 2, follow_older, |_| panic!("nothing was published"));
+        assert!(third.try_recv().is_err());
+        publication.tick(now + PUBLISH_MAX / 2, released, |_| {});
+        assert_eq!(third.try_recv().unwrap().result, ReloadResult::Applied);
+
+        let fourth = submit("12bit");
+        publication.tick(now, follow_older, |_| panic!("nothing was published"));
+        publication.tick(now + PUBLISH_MAX, follow_older, |_| {});
+        assert_eq!(fourth.try_recv().unwrap().result, ReloadResult::Applied);
+        let models = &publication.live.policy.models;
+        assert_eq!((models.oldest_live(), models.active().unwrap().number()), (3, 4));
+
+        // Settings alone drop nothing, and wait for nobody.
+        let mut settings = next_model("12bit");
+        settings.pacing.as_mut().unwrap().control_share = 1;
+        let (submission, outcome) = Submission::new(settings);
+        submissions.send(submission).unwrap();
+        publication.tick(now, |_| panic!("nothing is dropped"), |_| {});
+        assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Applied);
     }
 }
