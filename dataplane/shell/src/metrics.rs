@@ -408,7 +408,7 @@ mod tests {
         let closed = [
             closed.as_slice(),
             &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"],
-            &["kind", "reason", "fault", "standing"],
+            &["kind", "reason", "fault", "standing", "fate"],
         ]
         .concat();
         for line in example().lines().filter(|line| !line.starts_with('#')) {
