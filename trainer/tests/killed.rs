@@ -76,6 +76,7 @@ fn publish_for_ever(folder: &Path) -> ! {
             snapshot: &bytes,
             network: &network,
             reason: Reason::Adapted,
+            configured: 7,
             figures: &figures,
         };
         store.save(&record).unwrap();

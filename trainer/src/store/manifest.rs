@@ -56,6 +56,8 @@ pub struct Manifest {
     pub schema_hash: String,
     /// Why it was published.
     pub reason: Reason,
+    /// CRC-32C of the snapshot that the configuration named then.
+    pub configured: u32,
     /// What the gate measured, by name.
     pub figures: BTreeMap<String, f64>,
     /// SHA-256 of the snapshot file.
@@ -73,6 +75,7 @@ impl Manifest {
             function: snapshot.function().name().to_owned(),
             schema_hash: format!("{:016x}", snapshot.schema_hash()),
             reason: record.reason,
+            configured: record.configured,
             // JSON has no other numbers.
             figures: record
                 .figures

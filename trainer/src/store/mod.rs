@@ -61,6 +61,9 @@ pub struct Record<'a> {
     pub network: &'a Network,
     /// Why it is published.
     pub reason: Reason,
+    /// CRC-32C of the snapshot that the configuration named then, which this one descends from: another one at a restart
+    /// says that an operator has put another model in its place.
+    pub configured: u32,
     /// What the gate measured, by name.
     pub figures: &'a BTreeMap<String, f64>,
 }

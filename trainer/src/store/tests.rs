@@ -41,6 +41,7 @@ fn save(store: &Store, generation: u32) -> (Network, Vec<u8>) {
         snapshot: &bytes,
         network: &network,
         reason: Reason::RolledBack { to: 1 },
+        configured: 7,
         figures: &figures,
     };
     store.save(&record).unwrap();
@@ -65,7 +66,7 @@ fn what_was_saved_is_found_again_newest_first_and_the_oldest_go() {
     let newest = &loaded.generations[0];
     // Weights of sixteenths are exact in the file's f32.
     assert_eq!((&newest.network, &newest.bytes), (&all[4].0, &all[4].1));
-    assert_eq!(newest.manifest.reason, Reason::RolledBack { to: 1 });
+    assert_eq!((newest.manifest.reason, newest.manifest.configured), (Reason::RolledBack { to: 1 }, 7));
     assert_eq!(newest.manifest.figures, BTreeMap::from([("fidelity_loss".to_owned(), 0.1)]));
     assert_eq!(newest.manifest.unix_seconds, 1_700_000_000);
 }
@@ -82,6 +83,7 @@ fn a_number_is_given_once_and_no_bytes_that_do_not_decode_are_kept() {
         snapshot: &bytes,
         network: &network,
         reason: Reason::Adapted,
+        configured: 7,
         figures: &figures,
     };
     assert!(matches!(store.save(&record), Err(StoreError::Invalid { generation: 4, .. })));
