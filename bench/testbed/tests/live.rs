@@ -383,14 +383,27 @@ fn a_port_that_vanishes_ends_weir_with_a_reason_and_not_with_a_crash() {
     assert!(status.code().is_some(), "killed by a signal: {status}");
 }
 
-/// A router between two kernels: their own ARP, neighbour discovery, path MTU discovery and TCP.
 #[test]
 fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
     let Some(means) = Means::find("routing") else { return };
+    route_between_two_networks(&means, &[]);
+}
+
+/// Answers and announcements arrive at either queue, and both workers learn from them.
+#[test]
+fn two_workers_are_one_router() {
+    let Some(means) = Means::find("routing with two workers") else { return };
+    route_between_two_networks(&means, &two_workers());
+}
+
+/// A router between two kernels: their own ARP, neighbour discovery, path MTU discovery and TCP.
+fn route_between_two_networks(means: &Means, workers: &[String]) {
+    const FLOWS: u32 = 8;
     let bed = Bed::routed(Settings::default(), 1).unwrap();
     bed.server.ip("link set s0 mtu 1400").unwrap();
     // A fixed rate, so that what is counted below depends on no model's mood on a busy machine.
-    let overrides = ["route.outside.mtu=1400", "pacing.rule=fixed", "pacing.rate=20Mbps", "pacing.model="];
+    let fixed = ["route.outside.mtu=1400", "pacing.rule=fixed", "pacing.rate=3Mbps", "pacing.model="];
+    let overrides: Vec<&str> = fixed.into_iter().chain(workers.iter().map(String::as_str)).collect();
     let mut weir = means.start_with(&means.routed, &bed, &overrides);
     for address in [INSIDE_V4, INSIDE_V6, OUTSIDE_V4, OUTSIDE_V6, SERVER_V4, SERVER_V6] {
         assert!(means.reaches(&bed, address), "{address}");
@@ -400,7 +413,7 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
         name,
         address,
         port,
-        flows: 1,
+        flows: FLOWS,
         seconds: 4,
     });
     let flows = plans.map(|plan| means.flow_to(&bed, plan));
@@ -441,13 +454,26 @@ fn weir_routes_between_two_networks_and_says_why_where_it_does_not() {
     assert!(route.contains("mtu 1400"), "{route}");
 
     let scrape = weir.scrape(bed.weir.as_ref().unwrap()).unwrap();
-    let neighbours = scrape.by("weir_neighbours", "state").unwrap();
-    let known: f64 =
-        neighbours.iter().filter(|(state, _)| *state != "incomplete").map(|(_, count)| count).sum();
-    assert!(known >= 4.0, "{neighbours:?}");
-    // iperf3 opens two connections for a flow.
-    assert_eq!(scrape.sum("weir_mss_clamped_total").unwrap(), 4.0);
-    let verdicts = counters(&mut weir, &bed).account.verdicts;
+    let seen = counters(&mut weir, &bed);
+    for worker in 0..seen.workers.len() {
+        let neighbours = scrape.only("worker", &worker.to_string()).by("weir_neighbours", "state").unwrap();
+        let known: f64 =
+            neighbours.iter().filter(|(state, _)| *state != "incomplete").map(|(_, count)| count).sum();
+        assert!(known >= 4.0, "worker {worker}: {neighbours:?}");
+    }
+    // iperf3 opens a connection more than it has flows.
+    assert_eq!(scrape.sum("weir_mss_clamped_total").unwrap(), f64::from(2 * (FLOWS + 1)));
+    // Who does not answer is one neighbour, however many workers give it up; unless one was away when another asked.
+    let failed = scrape.sum("weir_neighbours_failed_total").unwrap();
+    assert!((2.0..4.0).contains(&failed), "{failed}");
+    let news = scrape.by("weir_neighbour_news_total", "fate").unwrap();
+    if let [_, _, ..] = seen.workers[..] {
+        assert!(seen.account.steered_out > 1_000, "{seen:?}");
+        assert!(seen.workers.iter().all(|worker| worker.verdicts["paced"] > 100), "{seen:?}");
+        assert!(news["passed"] >= 10.0 && news["taken"] >= 10.0, "{news:?}");
+        assert_eq!((news["lane_full"], seen.account.verdicts["steer_full"]), (0.0, 0));
+    }
+    let verdicts = seen.account.verdicts;
     for (verdict, least) in [
         ("paced", 100),
         ("forwarded", 100),

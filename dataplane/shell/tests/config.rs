@@ -457,6 +457,19 @@ const BROKEN_ROUTES: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// One router, whether or not several workers do it; and each side's links take no longer packets than its port.
+#[test]
+fn a_router_has_as_many_workers_as_it_is_given_and_no_longer_packets_than_its_ports() {
+    let devices = ROUTED.replace("pcap:in=a,out=b", "net_null0").replace("pcap:in=c,out=d", "net_null1");
+    let cores = "[cores]\ncontrol = 0\nworkers = [0, 1]\nshared = true\n";
+    let plan_of = |overrides: &[&str]| plan(&[cores, &devices].concat(), overrides);
+    let two = plan_of(&["eal.memory_mb=512"]).unwrap();
+    assert_eq!((two.cores.workers.len(), two.engine.route.unwrap().icmp_errors_per_sec), (2, 100));
+    let said = plan_of(&["eal.memory_mb=512", "ports.mtu=1400"]).unwrap_err();
+    assert_eq!(said, "conf/x.toml:10:8: route.inside.mtu: expected at most ports.mtu, 1400, found 1500");
+    assert!(plan_of(&["eal.memory_mb=512", "ports.mtu=1400", "route.inside.mtu=1400"]).is_ok());
+}
+
 #[test]
 fn each_break_is_named_with_its_place() {
     let mut wrong = Vec::new();

@@ -149,12 +149,6 @@ impl Plan {
             return Err(source.error("engine.drain_max", "expected at most 60s: a stop should end"));
         }
         let route = route::check(&file, &ports, source)?;
-        if route.is_some() && cores.workers.len() > 1 {
-            return Err(source.error(
-                "cores.workers",
-                "expected one worker with ports.mode = \"route\": what one learns of its neighbours the others do not know",
-            ));
-        }
         let mac_of_port = route.as_ref().map_or([false; 2], |route| route.mac_of_port);
         let engine = EngineConfig {
             seed: keys.seed.get(),

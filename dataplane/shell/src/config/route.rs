@@ -165,6 +165,14 @@ pub(super) fn check(
             return Err(source.error(&format!("route.outside.addresses[{index}]"), reason));
         }
     }
+    for (side, interface) in Side::ALL.iter().zip(&sides) {
+        if let Some(mtu) = &file.ports.mtu
+            && u64::from(interface.mtu) > mtu.get()
+        {
+            let reason = format!("expected at most ports.mtu, {}, found {}", mtu.get(), interface.mtu);
+            return Err(source.error(&format!("route.{}.mtu", side.name()), reason));
+        }
+    }
     let macs = [keys.inside.mac, keys.outside.mac];
     for (side, mac) in Side::ALL.iter().zip(macs) {
         if mac.is_none() && matches!(ports, PortsPlan::Captures(_)) {

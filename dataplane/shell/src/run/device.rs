@@ -232,8 +232,12 @@ fn start_ports(
                 interface.mac = port.mac().with_context(|| side.name())?.0;
             }
             if interface.mtu > granted.mtu {
+                let raise = match is_on_an_interface(&devices[side as usize]) {
+                    true => format!("`ip link set IFACE mtu {}`", interface.mtu),
+                    false => format!("ports.mtu = {}", interface.mtu),
+                };
                 return Err(anyhow!(
-                    "route.{}.mtu: expected at most {}, what {} takes, found {}",
+                    "route.{}.mtu: expected at most {}, what {} takes, found {}; {raise} raises that",
                     side.name(),
                     granted.mtu,
                     port.name(),
