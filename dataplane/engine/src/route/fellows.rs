@@ -43,6 +43,9 @@ pub(super) struct News {
     pub(super) what: What,
 }
 
+// A mesh of workers has a lane of them for each ordered pair.
+const _: () = assert!(size_of::<News>() <= 34);
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     /// Something was heard of it.
