@@ -3,6 +3,7 @@
 //! Differentiation happens when the file is written, not when it runs: each operator that was used is followed, in
 //! reverse order, by the nodes of its rule in [`super::rules`]. A gradient has the shape of the value that it is by.
 
+use super::interface;
 use crate::network::Activation;
 use crate::onnx::proto::{self, AttributeProto, ValueInfoProto};
 use crate::onnx::writer::{Dimension, Writer, int, tensor};
@@ -70,8 +71,19 @@ pub(super) struct Tape {
 
 impl Tape {
     /// A graph input.
-    pub(super) fn input(&mut self, name: &str, shape: Shape, dims: &[Dimension]) -> Value {
-        self.inputs.push(tensor(name, proto::FLOAT, dims));
+    pub(super) fn input(&mut self, name: &str, shape: Shape) -> Value {
+        let dims = match shape {
+            Shape::Vector(length) => vec![Dimension::Fixed(length)],
+            Shape::Matrix(rows, columns) => {
+                let rows = match rows {
+                    Rows::Fixed(rows) => Dimension::Fixed(rows),
+                    Rows::Batch(1) => interface::BATCH,
+                    Rows::Batch(_) => interface::OPTIONS,
+                };
+                vec![rows, Dimension::Fixed(columns)]
+            }
+        };
+        self.inputs.push(tensor(name, proto::FLOAT, &dims));
         self.value(name.to_string(), shape)
     }
 
