@@ -159,7 +159,7 @@ fn write(layout: &Layout, head: &Head, adam: &AdamOptions) -> Vec<u8> {
     let parameters = parameters(&mut tape, layout, p);
     let mut output = x;
     for (shape, pair) in layout.layers.iter().zip(parameters.chunks_exact(2)) {
-        let sums = tape.gemm(output, pair[0], Some(pair[1]), false);
+        let sums = tape.gemm(output, pair[0], Some(pair[1]));
         output = tape.activation(shape.activation, sums);
     }
     let log_std = parameters.get(2 * layout.layers.len()).copied();

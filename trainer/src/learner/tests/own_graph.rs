@@ -86,7 +86,13 @@ fn it_trains_by_its_own_rule() {
     }
     let network = learner.network();
     assert!((network.evaluate(&[3.0])[0] + 5.0).abs() < 1e-3, "y = 1 - 2 x");
-    assert_eq!(learner.state().mean, vec![0.0; 2]);
+    // What the graph does not have stays as it was put.
+    let kept = State { mean: vec![1.0, 2.0], steps: 7.0, ..learner.state().clone() };
+    learner.restore(kept.clone()).unwrap();
+    for _ in 0..3 {
+        learner.step(&batch, 0.1).unwrap();
+    }
+    assert_eq!((&learner.state().mean, learner.state().steps), (&kept.mean, 7.0));
     let weighted = HeadBatch { weights: Some(&[1.0; 4]), ..batch };
     let line = learner.step(&weighted, 0.1).unwrap_err().to_string();
     assert!(line.contains("weights are given, but the training graph takes none"), "{line}");
