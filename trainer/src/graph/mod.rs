@@ -24,7 +24,7 @@ pub use head::{AdamOptions, Bandit, Head, LogStd, PpoHead, Regression};
 pub(crate) use layout::Layout;
 
 use crate::network::Network;
-use crate::onnx::{ImportError, TrainingFile, read_training};
+use crate::onnx::{ImportError, TrainingFile, check_training, read_training};
 use loss::Parts;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -100,10 +100,18 @@ impl TrainingGraph {
     /// # Errors
     /// [`GraphError::File`] with one line that says what is wrong in it and where; others as [`build`](Self::build).
     pub fn read(path: &Path, network: &Network, head: &Head) -> Result<Self, GraphError> {
+        Self::from_bytes(&read_training(path)?, path, network, head)
+    }
+
+    /// Reads a user's own training graph from memory; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_bytes(bytes: &[u8], name: &Path, network: &Network, head: &Head) -> Result<Self, GraphError> {
         head.check()?;
         let layout = Layout::new(network, head)?;
         let (inputs, outputs) = (interface::inputs(&layout, head), interface::outputs(layout.parameters()));
-        let TrainingFile { bytes, inputs } = read_training(path, &inputs, &outputs)?;
+        let TrainingFile { bytes, inputs } = check_training(bytes, name, &inputs, &outputs)?;
         Ok(Self { bytes, layout, head: *head, inputs })
     }
 

@@ -176,10 +176,8 @@ impl Learner {
             ("t", &steps),
             ("lr", &rate),
         ];
-        let mut inputs: Vec<Input<'_>> = vectors
-            .iter()
-            .map(|&(name, cells)| Input { name, dims: [cells.len(), 0], rank: 1, cells })
-            .collect();
+        let mut inputs: Vec<Input<'_>> =
+            vectors.iter().map(|&(name, cells)| Input { name, cells, columns: None }).collect();
         inputs.extend(batch.tensors(graph.layout(), graph.head(), scratch)?);
         if batch.weights.is_some() && !graph.takes("weight") {
             let reason = "are given, but the training graph takes none".into();

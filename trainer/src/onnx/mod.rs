@@ -23,7 +23,7 @@ pub use error::{FaultyNode, ImportError, Refusal};
 pub use export::export;
 pub use import::{import, import_bytes};
 pub use training::TRAINING_OPERATORS;
-pub(crate) use training::{Slot, TrainingFile, read_training};
+pub(crate) use training::{Slot, TrainingFile, check_training, read_training};
 
 use std::ops::RangeInclusive;
 

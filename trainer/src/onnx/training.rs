@@ -102,18 +102,22 @@ pub(crate) struct TrainingFile {
     pub(crate) inputs: Vec<&'static str>,
 }
 
-/// Reads and checks a file.
-pub(crate) fn read_training(
-    path: &Path,
+/// Reads a file.
+pub(crate) fn read_training(path: &Path) -> Result<Vec<u8>, ImportError> {
+    read(path).map_err(|reason| ImportError::new(path, reason.into()))
+}
+
+/// Checks an encoded training graph; `name` is what errors call it.
+pub(crate) fn check_training(
+    bytes: &[u8],
+    name: &Path,
     inputs: &[Slot],
     outputs: &[Slot],
 ) -> Result<TrainingFile, ImportError> {
-    let bytes = read(path).map_err(|reason| ImportError::new(path, reason.into()))?;
-    check_training(&bytes, inputs, outputs).map_err(|fault| ImportError::new(path, fault))
+    check(bytes, inputs, outputs).map_err(|fault| ImportError::new(name, fault))
 }
 
-/// Checks an encoded training graph.
-pub(super) fn check_training(bytes: &[u8], inputs: &[Slot], outputs: &[Slot]) -> Result<TrainingFile, Fault> {
+fn check(bytes: &[u8], inputs: &[Slot], outputs: &[Slot]) -> Result<TrainingFile, Fault> {
     let model = decode(bytes)?;
     let graph = model.graph.as_ref().ok_or(Refusal::NoGraph)?;
     let mut defined = HashSet::new();

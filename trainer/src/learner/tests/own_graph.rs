@@ -113,6 +113,7 @@ fn what_it_promised_and_does_not_keep_changes_nothing() {
         let before = learner.state().clone();
         let line = learner.step(&batch, 0.1).unwrap_err().to_string();
         assert_eq!(learner.state(), &before);
+        assert!(!line.contains('\n'), "{line}");
         line
     };
     // The square root of a negative number; a vector that grows with the batch; integers.
