@@ -6,11 +6,23 @@
 
 mod adapter;
 mod batch;
-
+mod config;
 pub mod examples;
+mod flows;
 pub mod gate;
+mod generations;
+mod memory;
 pub mod paths;
 pub mod replay;
+mod stats;
+mod trainer;
+mod watch;
+mod window;
 
 pub use adapter::{AdaptError, AdaptReport, Adapter};
 pub use batch::{Batch, Row};
+pub use config::TrainerConfig;
+pub use generations::{Generation, Standing};
+pub use stats::{Refused, SampleCounts, TrainerStats};
+pub use trainer::{CommandError, Labelled, Publication, Start, StartError, StepReport, Trainer};
+pub use watch::{LiveReward, WatchConfig};

@@ -1,7 +1,6 @@
 //! Learners on ONNX Runtime, against the reference.
 
 mod heads;
-mod own_graph;
 mod safety;
 
 use super::*;

@@ -133,7 +133,8 @@ pub enum Comparison<'a> {
     HoldOut,
 }
 
-/// What was measured on the way; `None` beyond the stage that refused.
+/// What was measured on the way; `None` from the stage that refused on, save that a fidelity loss and quantisation errors
+/// that were too small or too large are told, too.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figures {
     /// Spread of the stability values.
@@ -210,7 +211,9 @@ fn stages(
     }
     let float = Answers::float(candidate.network, &terms.inputs, evidence.recent);
     let running = Answers::integers(evidence.running, evidence.recent);
-    figures.fidelity_loss = Some(necessary(&float, &running, &config.fidelity)?);
+    let loss = fidelity_loss(&float, &running, config.fidelity.statistic);
+    figures.fidelity_loss = Some(loss);
+    necessary(loss, &config.fidelity)?;
     unlike_known_bad(&float, evidence, &config.fidelity)?;
 
     let float = Answers::float(candidate.network, &terms.inputs, hold_out);
@@ -225,9 +228,13 @@ fn stages(
         &config.quantisation,
         (hold_out, &float, &scales),
         quantiser,
-    )?;
-    figures.quantisation_mean = Some(encoded.mean);
-    figures.quantisation_p99 = Some(encoded.p99);
+    );
+    let errors = match &encoded {
+        Ok(Encoded { mean, p99, .. }) | Err(Refusal::Imprecise { mean, p99, .. }) => Some((*mean, *p99)),
+        Err(_) => None,
+    };
+    (figures.quantisation_mean, figures.quantisation_p99) = errors.unzip();
+    let encoded = encoded?;
     figures.output_bounds = precise::output_bounds(candidate.network, terms);
     if let Some(safety) = &config.safety {
         figures.clamped_share = Some(safety.check(hold_out, &encoded.answers, &running)?);

@@ -44,15 +44,14 @@ pub fn fidelity_loss(float: &Answers, running: &Answers, statistic: Statistic) -
     }
 }
 
-/// The fidelity loss, if it is worth a publication. A loss that is no number does not say that the candidate is like
-/// what runs: later stages refuse it for what it is.
-pub fn necessary(float: &Answers, running: &Answers, fidelity: &Fidelity) -> Result<f64, Refusal> {
-    let loss = fidelity_loss(float, running, fidelity.statistic);
+/// Whether a fidelity loss is worth a publication. One that is no number does not say that the candidate is like what runs:
+/// later stages refuse it for what it is.
+pub fn necessary(loss: f64, fidelity: &Fidelity) -> Result<(), Refusal> {
     // At threshold 0 an exact copy passes, as in LiteFlow's release.
-    if loss < fidelity.threshold {
-        return Err(Refusal::Unnecessary { loss, threshold: fidelity.threshold });
+    match loss < fidelity.threshold {
+        true => Err(Refusal::Unnecessary { loss, threshold: fidelity.threshold }),
+        false => Ok(()),
     }
-    Ok(loss)
 }
 
 #[cfg(test)]
@@ -83,24 +82,28 @@ mod tests {
         }
     }
 
+    /// Of a network against `network(1)` in integers.
+    fn judged(network: &Network, fidelity: &Fidelity) -> Result<(), Refusal> {
+        let runs = Answers::integers(&running(), &examples());
+        necessary(fidelity_loss(&float(network), &runs, fidelity.statistic), fidelity)
+    }
+
     #[test]
     fn a_copy_is_not_needed_and_a_move_is() {
-        let runs = Answers::integers(&running(), &examples());
         let fidelity = Fidelity::default();
-        let refused = necessary(&float(&network(1)), &runs, &fidelity);
+        let refused = judged(&network(1), &fidelity);
         assert!(matches!(refused, Err(Refusal::Unnecessary { loss, .. }) if loss > 0.0), "{refused:?}");
-        assert!(necessary(&float(&moved(0.2)), &runs, &fidelity).is_ok());
-        assert!(necessary(&float(&network(1)), &runs, &Fidelity { threshold: 0.0, ..fidelity }).is_ok());
-        let never = Fidelity { threshold: f64::INFINITY, ..fidelity };
-        assert!(necessary(&float(&moved(9.0)), &runs, &never).is_err());
+        assert!(judged(&moved(0.2), &fidelity).is_ok());
+        assert!(judged(&network(1), &Fidelity { threshold: 0.0, ..fidelity }).is_ok());
+        assert!(judged(&moved(9.0), &Fidelity { threshold: f64::INFINITY, ..fidelity }).is_err());
+        assert!(necessary(f64::NAN, &fidelity).is_ok());
     }
 
     #[test]
     fn a_constant_is_far_from_anything_that_varies() {
         let mut constant = network(1);
         constant.layers[2].weights.fill(0.0);
-        let runs = Answers::integers(&running(), &examples());
-        assert!(necessary(&float(&constant), &runs, &Fidelity::default()).is_ok());
+        assert!(judged(&constant, &Fidelity::default()).is_ok());
     }
 
     #[test]

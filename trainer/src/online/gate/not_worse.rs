@@ -18,7 +18,7 @@ pub struct Tolerance {
     /// Share of packets that may be lost beyond what the running snapshot or the rule loses in the same episode. Throughput
     /// weighs more than loss, so a driver that floods its path may well earn more than one that holds back too much.
     pub lost: f64,
-    /// Share of the best mean reward at remembered conditions that may be lost.
+    /// Share of the best reward on a remembered path that may be lost, on each of them.
     pub forgotten: f64,
     /// Share by which the hold-out loss may grow (predictions).
     pub loss: f64,
@@ -77,20 +77,17 @@ pub(super) fn replay(
         return Err(Refusal::WorseThanRule { candidate: candidate_mean, rule: rule_mean });
     }
 
-    let (mut ours, mut bests, mut earned) = (Vec::new(), Vec::new(), Vec::new());
+    let mut earned = Vec::new();
     for met in remembered {
-        let reward = world.drive(Driver::Snapshot(candidate), &met.path, met.seed).reward;
-        earned.push((met.seed, reward));
+        let candidate = world.drive(Driver::Snapshot(candidate), &met.path, met.seed).reward;
         let best = match met.best {
             Some(best) => best,
             None => world.drive(Driver::Snapshot(running), &met.path, met.seed).reward,
         };
-        ours.push(reward);
-        bests.push(best);
-    }
-    let (ours, best) = (mean(&ours), mean(&bests));
-    if below(ours, (1.0 - tolerance.forgotten) * best) {
-        return Err(Refusal::Forgets { candidate: ours, best });
+        if below(candidate, (1.0 - tolerance.forgotten) * best) {
+            return Err(Refusal::Forgets { candidate, best });
+        }
+        earned.push((met.seed, candidate));
     }
     Ok(Replayed { candidate: candidate_mean, running: running_mean, rule: rule_mean, remembered: earned })
 }
@@ -125,8 +122,9 @@ mod tests {
     use super::super::tests::{network, running, terms};
     use super::super::{precise, tests};
     use super::*;
+    use crate::online::Batch;
     use crate::online::examples::Outcome;
-    use crate::online::replay::Driven;
+    use crate::online::replay::{Driven, Rehearsal};
     use weir_snapshot::{Executor, Precision, Snapshot};
 
     /// Tells drivers apart by the name in the snapshot and pays them as told, by capacity.
@@ -142,6 +140,8 @@ mod tests {
             // Whoever earns more than all there is has taken it from others.
             Driven { reward, loss: if reward > 1.0 { 0.3 } else { 0.01 } }
         }
+
+        fn rehearse(&mut self, _: &Executable, _: &Estimates, _: &Rehearsal<'_>, _: &mut Batch) {}
     }
 
     fn link(capacity_bps: f64) -> Estimates {

@@ -113,12 +113,12 @@ pub enum Refusal {
         /// The rule's.
         rule: f64,
     },
-    /// In replay at remembered conditions it earns less than the best generation did there.
-    #[error("replay at remembered conditions: reward {candidate:.4}, best so far {best:.4}")]
+    /// In replay on a remembered path it earns less than the best generation did there.
+    #[error("replay on a remembered path: reward {candidate:.4}, best so far {best:.4}")]
     Forgets {
-        /// The candidate's mean reward.
+        /// The candidate's reward.
         candidate: f64,
-        /// The best generation's, condition by condition.
+        /// The best generation's.
         best: f64,
     },
     /// It predicts hold-out rows worse than what runs.

@@ -1,5 +1,10 @@
 //! Where candidates are driven before they drive anything real.
 
+mod rehearse;
+
+use super::batch::Batch;
+use crate::quantise::InputMap;
+use rehearse::Exploring;
 use weir_env::baseline::BbrLike;
 use weir_env::{Acting, Conditions, Estimates, Length, Policy, Preference, Reward, evaluate};
 use weir_features::{INPUTS, PacingSpec};
@@ -21,6 +26,22 @@ pub enum Driver<'a> {
 pub trait Replay: Send {
     /// Drives one episode.
     fn drive(&mut self, driver: Driver<'_>, path: &Estimates, seed: u64) -> Driven;
+
+    /// Appends transitions of the snapshot exploring on the path, marked as remembered: against forgetting.
+    fn rehearse(&mut self, snapshot: &Executable, path: &Estimates, plan: &Rehearsal<'_>, batch: &mut Batch);
+}
+
+/// What to rehearse.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsal<'a> {
+    /// From features to the float network, one per input.
+    pub inputs: &'a [InputMap],
+    /// Standard deviation of the exploration noise, in units of the action.
+    pub sigma: f64,
+    /// Transitions, about.
+    pub rows: usize,
+    /// Everything random follows from it.
+    pub seed: u64,
 }
 
 /// How an episode went.
@@ -74,6 +95,12 @@ impl Replay for LinkReplay {
             Driver::Rule => evaluate(&mut BbrLike::default(), &conditions, reward),
         };
         Driven { reward: scores.reward().mean, loss: scores.loss().mean }
+    }
+
+    fn rehearse(&mut self, snapshot: &Executable, path: &Estimates, plan: &Rehearsal<'_>, batch: &mut Batch) {
+        let conditions = self.conditions(path, plan.seed);
+        let exploring = Exploring::new(Integers::new(snapshot), plan.sigma, self.preference, plan.seed);
+        exploring.append(&conditions, plan.inputs, plan.rows, batch);
     }
 }
 
@@ -140,5 +167,29 @@ mod tests {
         // Throughput alone earns much; only the loss tells that this is no way to get it.
         assert!(wild.reward < model.reward && wild.loss > 0.5, "{wild:?}");
         assert!(model.loss < 0.05 && rule.loss < 0.05, "model {model:?}, rule {rule:?}");
+    }
+
+    #[test]
+    fn a_rehearsal_gives_transitions_as_live_samples_do() {
+        let (mut replay, snapshot, terms) = (replay(), shipped(), terms());
+        let path = Estimates { flows: 2, ..PATH };
+        let plan = Rehearsal { inputs: &terms.inputs, sigma: 0.5, rows: 400, seed: 3 };
+        let mut batch = Batch::new(30);
+        replay.rehearse(&snapshot, &path, &plan, &mut batch);
+        assert!((390..=410).contains(&batch.len()), "{}", batch.len());
+        let trajectories = batch.continues().iter().filter(|continues| !**continues).count();
+        assert_eq!(trajectories, 2);
+        let noises: Vec<f64> = batch.noises().iter().map(|&noise| f64::from(noise)).collect();
+        let square = noises.iter().map(|noise| noise * noise).sum::<f64>() / noises.len() as f64;
+        assert!((square.sqrt() - 0.5).abs() < 0.05, "{square}");
+        for row in batch.rows() {
+            assert!(row.explored && row.remembered && (0.0..=1.0).contains(&row.reward));
+            let z = f64::from(row.noise) / 0.5;
+            let expected = -z * z / 2.0 - 0.5f64.ln() - std::f64::consts::TAU.ln() / 2.0;
+            assert!((f64::from(row.log_prob) - expected).abs() < 1e-5);
+            // What the snapshot answered, as the float network with its inputs would nearly.
+            let mean = row.action - row.noise;
+            assert!(mean.abs() <= 20.0 && row.inputs.iter().all(|x| (-0.5..=3.0).contains(x)));
+        }
     }
 }

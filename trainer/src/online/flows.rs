@@ -1,0 +1,345 @@
+//! What is known of each flow: its capacity, its path, and what its last interval was.
+
+use crate::reward::{Outcome, Preference, delivery_rate_bps};
+use std::collections::HashMap;
+use weir_env::Estimates;
+use weir_features::{Sample, Source};
+
+/// A maximum over the newest time: of at least one and at most two spans, from two numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SpanMax {
+    since_ns: u64,
+    now: f64,
+    before: f64,
+}
+
+impl SpanMax {
+    pub(super) fn push(&mut self, value: f64, at_ns: u64, span_ns: u64) {
+        // A clock that stepped back begins a new span.
+        let age_ns = at_ns.checked_sub(self.since_ns).unwrap_or(u64::MAX);
+        if age_ns >= span_ns {
+            self.before = if age_ns < span_ns.saturating_mul(2) { self.now } else { 0.0 };
+            (self.since_ns, self.now) = (at_ns, 0.0);
+        }
+        self.now = self.now.max(value);
+    }
+
+    pub(super) fn get(&self) -> f64 {
+        self.now.max(self.before)
+    }
+}
+
+/// One flow.
+#[derive(Debug, Clone)]
+pub(super) struct Flow {
+    /// Delivery rates, in bits per second.
+    capacity: SpanMax,
+    /// RTT beyond the base RTT, in seconds.
+    queue: SpanMax,
+    /// Bytes lost and delivered in intervals that found no queue, halved now and then: what the path itself loses.
+    clear_lost: f64,
+    clear_acked: f64,
+    base_rtt_ns: u64,
+    /// Samples so far.
+    pub(super) samples: u64,
+    /// End of the newest, in nanoseconds.
+    at_ns: u64,
+    /// Rewards since they were last taken: sum and number.
+    reward: (f64, u32),
+    /// Whether the rewards are those of the rule; else of this generation.
+    rewarded: Option<u32>,
+}
+
+/// An RTT of at most this much over the base is one without a queue.
+const CLEAR: f64 = 1.1;
+/// Samples after which a flow knows its path a little.
+const PATH_SAMPLES: u64 = 20;
+/// Bytes after which what was lost on a clear path counts half.
+const CLEAR_BYTES_MAX: f64 = 1e7;
+
+/// A flow's mean reward over some of its intervals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Earned {
+    /// `None` where the rule decided, else the generation.
+    pub(super) generation: Option<u32>,
+    /// Mean reward.
+    pub(super) reward: f64,
+}
+
+/// A flow's path as the flow sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Seen {
+    /// Largest delivery rate, in bits per second.
+    pub(super) capacity_bps: f64,
+    /// In seconds.
+    pub(super) base_rtt_s: f64,
+    /// Longest wait in seconds.
+    pub(super) queue_s: f64,
+    /// Share of bytes lost without a queue.
+    pub(super) loss: f64,
+}
+
+/// Flows that samples came from lately.
+#[derive(Debug)]
+pub(super) struct Flows {
+    known: HashMap<u64, Flow>,
+    max: usize,
+    span_ns: u64,
+    newest_ns: u64,
+}
+
+impl Flows {
+    /// None yet, and never more than `max`; estimates reach back `span_ns` at least.
+    pub(super) fn new(max: usize, span_ns: u64) -> Self {
+        Self { known: HashMap::new(), max: max.max(1), span_ns: span_ns.max(1), newest_ns: 0 }
+    }
+
+    /// Takes note of an interval: the flow, and what the interval was worth. `None` when there are too many flows.
+    pub(super) fn note(&mut self, sample: &Sample, preference: &Preference) -> Option<(&Flow, f64)> {
+        self.newest_ns = self.newest_ns.max(sample.at_ns);
+        if self.known.len() >= self.max && !self.known.contains_key(&sample.flow) {
+            return None;
+        }
+        let flow = self.known.entry(sample.flow).or_insert_with(|| Flow::new(sample));
+        let reward = flow.note(sample, preference, self.span_ns);
+        Some((flow, reward))
+    }
+
+    /// Every flow's mean reward since the last call, and forgets flows that have been silent for two spans.
+    pub(super) fn take_earned(&mut self) -> Vec<Earned> {
+        let oldest_ns = self.newest_ns.saturating_sub(2 * self.span_ns);
+        self.known.retain(|_, flow| flow.at_ns >= oldest_ns);
+        let mut earned = Vec::new();
+        for flow in self.known.values_mut() {
+            let (sum, count) = std::mem::take(&mut flow.reward);
+            if count > 0 {
+                earned.push(Earned { generation: flow.rewarded, reward: sum / f64::from(count) });
+            }
+        }
+        earned
+    }
+
+    /// The paths of flows whose last interval ended after `since_ns`, in order of base RTT and capacity.
+    pub(super) fn seen(&self, since_ns: u64) -> Vec<Seen> {
+        let known = self.known.values().filter(|flow| flow.at_ns > since_ns && flow.samples >= PATH_SAMPLES);
+        let mut seen: Vec<Seen> = known.map(Flow::seen).collect();
+        // A map has no order, and what follows must not depend on it.
+        seen.sort_by(|a, b| {
+            a.base_rtt_s
+                .total_cmp(&b.base_rtt_s)
+                .then(a.capacity_bps.total_cmp(&b.capacity_bps))
+                .then(a.queue_s.total_cmp(&b.queue_s))
+                .then(a.loss.total_cmp(&b.loss))
+        });
+        seen
+    }
+
+    /// When the newest interval of all ended.
+    pub(super) fn newest_ns(&self) -> u64 {
+        self.newest_ns
+    }
+}
+
+impl Flow {
+    fn new(sample: &Sample) -> Flow {
+        Flow {
+            capacity: SpanMax::default(),
+            queue: SpanMax::default(),
+            clear_lost: 0.0,
+            clear_acked: 0.0,
+            base_rtt_ns: sample.base_rtt_ns,
+            samples: 0,
+            at_ns: sample.at_ns,
+            reward: (0.0, 0),
+            rewarded: None,
+        }
+    }
+
+    /// The interval's reward.
+    fn note(&mut self, sample: &Sample, preference: &Preference, span_ns: u64) -> f64 {
+        const NS: f64 = 1e-9;
+        self.samples += 1;
+        (self.at_ns, self.base_rtt_ns) = (sample.at_ns, sample.base_rtt_ns);
+        self.capacity.push(delivery_rate_bps(sample), sample.at_ns, span_ns);
+        let (rtt_s, base_s) = (sample.rtt_ns as f64 * NS, sample.base_rtt_ns as f64 * NS);
+        self.queue.push((rtt_s - base_s).max(0.0), sample.at_ns, span_ns);
+        if rtt_s <= CLEAR * base_s {
+            self.clear_lost += sample.lost_bytes as f64;
+            self.clear_acked += sample.acked_bytes as f64;
+            if self.clear_acked > CLEAR_BYTES_MAX {
+                (self.clear_lost, self.clear_acked) = (self.clear_lost / 2.0, self.clear_acked / 2.0);
+            }
+        }
+        let reward = preference.reward(&Outcome::live(sample, self.capacity.get()));
+        let decided_by = match sample.source {
+            Source::Control => None,
+            Source::Model | Source::Explored(_) => Some(sample.generation),
+        };
+        if self.rewarded != decided_by {
+            (self.rewarded, self.reward) = (decided_by, (0.0, 0));
+        }
+        self.reward = (self.reward.0 + reward, self.reward.1 + 1);
+        reward
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            capacity_bps: self.capacity.get(),
+            base_rtt_s: self.base_rtt_ns as f64 * 1e-9,
+            queue_s: self.queue.get(),
+            loss: self.clear_lost / (self.clear_lost + self.clear_acked).max(1.0),
+        }
+    }
+}
+
+/// Paths are told apart by base RTT (a quarter more is another path) and by capacity (three times as much).
+const APART: (f64, f64) = (1.25, 3.0);
+/// A replay of many flows takes long, and tells little more than one of a few.
+const FLOWS_MAX: usize = 8;
+
+/// What to replay: flows with like paths are taken to share one, the median flow's share each. At most `max`, those of
+/// most flows.
+///
+/// `seen` is in order of base RTT. Flows that nobody sampled share the paths, too, unseen: a flow's share is what it can
+/// reach, so they count as a smaller capacity.
+pub(super) fn estimates(seen: &[Seen], max: usize) -> Vec<Estimates> {
+    let mut groups: Vec<Vec<Seen>> = Vec::new();
+    for flow in seen {
+        let alike = |group: &&mut Vec<Seen>| {
+            let within = |a: f64, b: f64, factor: f64| a <= b * factor && b <= a * factor;
+            group.first().is_some_and(|first| {
+                within(first.base_rtt_s, flow.base_rtt_s, APART.0)
+                    && within(first.capacity_bps, flow.capacity_bps, APART.1)
+            })
+        };
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(*flow),
+            None => groups.push(vec![*flow]),
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    groups.truncate(max);
+    groups.iter().map(|group| shared(group)).collect()
+}
+
+fn shared(group: &[Seen]) -> Estimates {
+    let median = |of: fn(&Seen) -> f64| {
+        let mut values: Vec<f64> = group.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    };
+    let flows = group.len().clamp(1, FLOWS_MAX);
+    let capacity_bps = median(|seen| seen.capacity_bps) * flows as f64;
+    Estimates {
+        capacity_bps,
+        base_rtt_s: median(|seen| seen.base_rtt_s),
+        queue_bytes: median(|seen| seen.queue_s) * capacity_bps / 8.0,
+        loss: median(|seen| seen.loss),
+        flows,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    const SPAN_NS: u64 = 1_000_000_000;
+
+    /// An interval of 10 ms of a flow, so many bytes acknowledged, at so many milliseconds of RTT on a base of 10.
+    fn sample(flow: u64, at_ms: u64, acked_bytes: u64, rtt_ms: u64) -> Sample {
+        Sample {
+            flow,
+            at_ns: at_ms * 1_000_000,
+            acked_bytes,
+            rtt_ns: rtt_ms * 1_000_000,
+            ..testing::sample()
+        }
+    }
+
+    #[test]
+    fn the_largest_rate_counts_for_a_span_and_then_goes() {
+        let mut largest = SpanMax::default();
+        largest.push(9.0, 0, SPAN_NS);
+        largest.push(5.0, SPAN_NS - 1, SPAN_NS);
+        assert_eq!(largest.get(), 9.0);
+        largest.push(4.0, SPAN_NS, SPAN_NS);
+        assert_eq!(largest.get(), 9.0);
+        largest.push(4.0, 2 * SPAN_NS, SPAN_NS);
+        assert_eq!(largest.get(), 4.0);
+        // Silence for two spans leaves nothing, and so does a clock that steps back.
+        largest.push(3.0, 9 * SPAN_NS, SPAN_NS);
+        assert_eq!(largest.get(), 3.0);
+        largest.push(2.0, SPAN_NS, SPAN_NS);
+        assert_eq!(largest.get(), 2.0);
+    }
+
+    #[test]
+    fn rewards_are_held_against_the_flows_own_best() {
+        let mut flows = Flows::new(10, SPAN_NS);
+        let preference = Preference { throughput: 0.5, latency: 0.5, loss: 0.0 };
+        let (_, full) = flows.note(&sample(1, 10, 10_000, 10), &preference).unwrap();
+        let (_, half) = flows.note(&sample(1, 20, 5_000, 20), &preference).unwrap();
+        let (_, other) = flows.note(&sample(2, 20, 5_000, 20), &preference).unwrap();
+        assert!((full - 1.0).abs() < 1e-12 && (half - 0.5).abs() < 1e-12 && (other - 0.75).abs() < 1e-12);
+        let mut earned = flows.take_earned();
+        earned.sort_by(|a, b| a.reward.total_cmp(&b.reward));
+        assert_eq!(earned.iter().map(|e| (e.generation, e.reward)).collect::<Vec<_>>(), [(Some(1), 0.75); 2]);
+        assert!(flows.take_earned().is_empty(), "taken");
+    }
+
+    #[test]
+    fn what_another_generation_or_the_rule_earns_is_not_mixed() {
+        let mut flows = Flows::new(10, SPAN_NS);
+        let preference = Preference::DEFAULT;
+        flows.note(&sample(1, 10, 10_000, 40), &preference);
+        let next = Sample { generation: 2, ..sample(1, 20, 10_000, 10) };
+        let (_, reward) = flows.note(&next, &preference).unwrap();
+        let control = Sample { source: Source::Control, generation: 0, ..sample(3, 20, 10_000, 10) };
+        flows.note(&control, &preference);
+        let mut earned = flows.take_earned();
+        earned.sort_by_key(|e| e.generation);
+        assert_eq!(earned, [Earned { generation: None, reward }, Earned { generation: Some(2), reward }]);
+    }
+
+    #[test]
+    fn flows_are_bounded_and_silent_ones_go() {
+        let mut flows = Flows::new(2, SPAN_NS);
+        let preference = Preference::DEFAULT;
+        for flow in 1..=3 {
+            let noted = flows.note(&sample(flow, 10, 1, 10), &preference).is_some();
+            assert_eq!(noted, flow <= 2, "{flow}");
+        }
+        flows.note(&sample(1, 5_000, 1, 10), &preference);
+        flows.take_earned();
+        assert!(flows.note(&sample(3, 5_000, 1, 10), &preference).is_some());
+    }
+
+    #[test]
+    fn flows_on_like_paths_share_one() {
+        let mut flows = Flows::new(100, SPAN_NS);
+        for at in 1..=30 {
+            for flow in 0..6 {
+                flows.note(&sample(flow, 10 * at, 10_000 + 100 * flow, 10 + at), &Preference::DEFAULT);
+            }
+            // Another RTT, and another capacity.
+            let far = Sample { base_rtt_ns: 50_000_000, ..sample(7, 10 * at, 10_000, 50) };
+            let lossy = Sample { lost_bytes: 1_000, ..sample(8, 10 * at, 99_000, 10) };
+            for sample in [far, lossy] {
+                assert!(flows.note(&sample, &Preference::DEFAULT).is_some());
+            }
+        }
+        let seen = flows.seen(0);
+        assert_eq!(seen.len(), 8);
+        let found = estimates(&seen, 4);
+        assert_eq!(found.iter().map(|path| path.flows).collect::<Vec<_>>(), [6, 1, 1]);
+        let shared = &found[0];
+        assert!((shared.capacity_bps / 6.0 - 8.24e6).abs() < 1e5, "{shared:?}");
+        // 30 ms of queue at that capacity.
+        assert!((shared.queue_bytes * 8.0 / shared.capacity_bps - 0.03).abs() < 1e-6, "{shared:?}");
+        let lossy = found.iter().find(|path| path.capacity_bps > 7e7 && path.flows == 1).unwrap();
+        assert!((lossy.loss - 0.01).abs() < 1e-6, "{lossy:?}");
+        assert_eq!(estimates(&seen, 1).len(), 1);
+        assert!(flows.seen(300_000_000).is_empty());
+    }
+}

@@ -1,0 +1,262 @@
+//! One step: tune on what has come in, judge, perhaps ask for a publication.
+
+use super::{Publication, Trainer};
+use crate::network::Network;
+use crate::online::adapter::{AdaptError, AdaptReport};
+use crate::online::batch::Batch;
+use crate::online::flows::estimates;
+use crate::online::gate::{Candidate, Comparison, Evidence, Figures, Refusal, converged, judge};
+use crate::online::generations::Content;
+use crate::online::paths::Met;
+use crate::online::replay::{Driver, Rehearsal};
+use crate::online::watch::LiveReward;
+use crate::rng::Rng;
+use crate::store::Reason;
+use std::collections::BTreeMap;
+use weir_env::Estimates;
+
+/// Paths in use that a candidate is replayed on, one episode each, and remembered ones.
+const PRESENT: usize = 4;
+const REMEMBERED: usize = 8;
+/// Paths that are rehearsed in one step.
+const REHEARSED: usize = 3;
+/// Stability values that are kept.
+const STABILITY: usize = 64;
+
+/// What a step did. All of it is also counted in the trainer's [`stats`](Trainer::stats).
+#[derive(Debug, Default)]
+pub struct StepReport {
+    /// What the adapter did, if there was enough to tune on.
+    pub tuned: Option<AdaptReport>,
+    /// Why the adapter had no answer. The next step asks again.
+    pub adapter_error: Option<AdaptError>,
+    /// Why the candidate was not published.
+    pub refused: Option<Refusal>,
+    /// The live rewards that called the active generation back.
+    pub recalled: Option<LiveReward>,
+    /// What to publish.
+    pub publication: Option<Publication>,
+}
+
+impl Trainer {
+    /// Does one step. At most some 20 ms with Weir's own adapters; a user's process may take as long as its limits let it.
+    pub fn step(&mut self, now_ns: u64) -> StepReport {
+        let mut report = StepReport::default();
+        let since_ns = self.stepped_ns.replace(now_ns);
+        self.stats.steps += 1;
+        let earned = self.flows.take_earned();
+        self.watch.note(&earned, now_ns);
+        self.stats.live = self.watch.live();
+        let present = self.present(since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns)));
+        let kind = self.note_paths(&present, now_ns);
+
+        if self.awaited.is_none()
+            && let Some(live) = self.watch.verdict(now_ns)
+            && let Ok(publication) = self.recall()
+        {
+            report.recalled = Some(live);
+            report.publication = Some(publication);
+        } else if let Err(error) = self.tune(kind, &mut report) {
+            self.stats.adapter_errors += 1;
+            report.adapter_error = Some(error);
+        } else if report.tuned.is_some() && self.awaited.is_none() {
+            self.propose(&present, &mut report);
+        }
+        self.stats.window_rows = self.window.fresh();
+        self.stats.remembered_rows = self.memory.rows();
+        self.stats.remembered_paths = self.paths.all().len();
+        report
+    }
+
+    /// Tunes on what the window holds, if that is enough.
+    fn tune(&mut self, kind: u64, report: &mut StepReport) -> Result<(), AdaptError> {
+        if self.stats.frozen {
+            self.window.clear();
+            return Ok(());
+        }
+        if self.tuned_from.is_none() {
+            self.reset()?;
+        }
+        if self.window.fresh() < self.config.rows_min {
+            return Ok(());
+        }
+        let batch = self.batch(kind);
+        let tuned = self.adapter.adapt(&batch)?;
+        let stability = self.adapter.evaluate(&batch)?;
+        self.stability.push_back(stability);
+        if self.stability.len() > STABILITY {
+            self.stability.pop_front();
+        }
+        self.stats.steps_tuned += 1;
+        self.stats.loss = tuned.loss;
+        self.stats.gradient_norm = tuned.gradient_norm;
+        self.stats.stability = stability;
+        report.tuned = Some(tuned);
+        Ok(())
+    }
+
+    /// The window's transitions, and some from earlier: paths are driven again where there is a world for it, else decisions
+    /// are shown again. `kind` is the path that needs no rehearsal.
+    fn batch(&mut self, kind: u64) -> Batch {
+        let generations = &self.generations;
+        let mut batch = self.window.take(&self.terms.inputs, |number| generations.live(number));
+        let share = self.config.remembered_share.clamp(0.0, 0.9);
+        let rows = (batch.len() as f64 * share / (1.0 - share)) as usize;
+        let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {
+            self.memory.offer(&batch);
+            self.memory.remind(rows, &mut batch);
+            return batch;
+        };
+        let mut rng = Rng::new(self.config.seed ^ self.stats.steps);
+        let earlier: Vec<&Met> = self.paths.all().iter().filter(|met| met.seed != kind).collect();
+        if !earlier.is_empty() && rows > 0 {
+            // A few paths in each step, all of them in turn.
+            for _ in 0..REHEARSED {
+                let plan = Rehearsal {
+                    inputs: &self.terms.inputs,
+                    sigma: self.sigma,
+                    rows: rows / REHEARSED,
+                    seed: rng.bits(),
+                };
+                let met = earlier[rng.below(earlier.len())];
+                world.rehearse(&active.executable, &met.path, &plan, &mut batch);
+            }
+        }
+        batch
+    }
+
+    /// Judges the adapter's network as it is now.
+    fn propose(&mut self, present: &[Estimates], report: &mut StepReport) {
+        // Before asking for the network: a user's process may need long to hand it over.
+        let stability = self.stability.make_contiguous();
+        if let Err(refusal) = converged(stability, &self.config.gate.stability) {
+            return self.refuse(refusal, report);
+        }
+        let network = match self.adapter.freeze() {
+            Ok(network) => network,
+            Err(error) => {
+                self.stats.adapter_errors += 1;
+                report.adapter_error = Some(error);
+                return;
+            }
+        };
+        let remembered = self.remembered();
+        let Some(judged) = self.judge(&network, present, &remembered) else { return };
+        self.stats.fidelity_loss = judged.figures.fidelity_loss.unwrap_or(self.stats.fidelity_loss);
+        self.stats.quantisation_mean =
+            judged.figures.quantisation_mean.unwrap_or(self.stats.quantisation_mean);
+        self.stats.quantisation_p99 = judged.figures.quantisation_p99.unwrap_or(self.stats.quantisation_p99);
+        match judged.verdict {
+            Err(refusal) => self.refuse(refusal, report),
+            Ok(encoded) => {
+                self.stats.accepted += 1;
+                self.wrong_in_a_row = 0;
+                self.stability.clear();
+                let figures = named(&judged.figures);
+                self.earned = judged.figures.replayed.map_or_else(Vec::new, |replayed| replayed.remembered);
+                let content = Content {
+                    reason: Reason::Adapted,
+                    network,
+                    bytes: encoded.bytes,
+                    executable: encoded.executable,
+                    figures,
+                };
+                report.publication = Some(Publication::of(self.generations.issue(content)));
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        network: &Network,
+        present: &[Estimates],
+        remembered: &[Met],
+    ) -> Option<crate::online::gate::Judged> {
+        let active = self.generations.active()?;
+        let candidate = Candidate {
+            network,
+            tuned_from: self.tuned_from.unwrap_or(0),
+            stability: self.stability.make_contiguous(),
+        };
+        let mut evidence = Evidence {
+            active: active.number,
+            running: &active.executable,
+            known_bad: self.known_bad.make_contiguous(),
+            recent: &self.recent,
+            hold_out: &self.hold_out,
+            comparison: match self.replay.as_deref_mut() {
+                None => Comparison::HoldOut,
+                // Other episodes each time: a candidate must not be good on one seed.
+                Some(world) => Comparison::Replay { world, present, seed: self.stats.steps << 8, remembered },
+            },
+        };
+        Some(judge(&candidate, &mut evidence, &self.terms, &self.config.gate))
+    }
+
+    fn refuse(&mut self, refusal: Refusal, report: &mut StepReport) {
+        self.stats.refused.count(&refusal);
+        if !refusal.reason().is_wait() {
+            self.wrong_in_a_row += 1;
+            // Tuning does not find back from what is no number; from anywhere else it gets some chances.
+            let hopeless =
+                matches!(refusal, Refusal::NotFinite { .. } | Refusal::Shape(_) | Refusal::Stale { .. });
+            if hopeless || self.wrong_in_a_row >= self.config.wrong_max {
+                self.start_over();
+            }
+        }
+        report.refused = Some(refusal);
+    }
+
+    /// Paths that flows used within the last `span_ns`.
+    fn present(&self, span_ns: u64) -> Vec<Estimates> {
+        // Twice the interval: a flow of long intervals has none that ended in each step.
+        let since_ns = self.flows.newest_ns().saturating_sub(2 * span_ns.max(self.config.interval_ns));
+        estimates(&self.flows.seen(since_ns), PRESENT)
+    }
+
+    /// Takes note of the paths in use, and names the one of most flows.
+    fn note_paths(&mut self, present: &[Estimates], now_ns: u64) -> u64 {
+        let mut kinds = present.iter().map(|path| self.paths.note(*path, now_ns));
+        let first = kinds.next().unwrap_or(0);
+        kinds.for_each(drop);
+        first
+    }
+
+    /// Some of the remembered paths, other ones each time, each with the best reward so far: what runs sets the first.
+    fn remembered(&mut self) -> Vec<Met> {
+        let mut all = self.paths.all().to_vec();
+        let mut rng = Rng::new(self.config.seed ^ self.stats.steps);
+        while all.len() > REMEMBERED {
+            all.swap_remove(rng.below(all.len()));
+        }
+        let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {
+            return Vec::new();
+        };
+        for met in all.iter_mut().filter(|met| met.best.is_none()) {
+            let reward = world.drive(Driver::Snapshot(&active.executable), &met.path, met.seed).reward;
+            self.paths.earned(met.seed, reward);
+            met.best = Some(reward);
+        }
+        all
+    }
+}
+
+/// Figures as they are kept with a generation.
+fn named(figures: &Figures) -> BTreeMap<String, f64> {
+    let replayed = figures.replayed.as_ref();
+    let all = [
+        ("stability_spread", figures.stability_spread),
+        ("fidelity_loss", figures.fidelity_loss),
+        ("quantisation_mean", figures.quantisation_mean),
+        ("quantisation_p99", figures.quantisation_p99),
+        ("clamped_share", figures.clamped_share),
+        ("output_low", figures.output_bounds.first().map(|bounds| bounds.0)),
+        ("output_high", figures.output_bounds.first().map(|bounds| bounds.1)),
+        ("reward_candidate", replayed.map(|replayed| replayed.candidate)),
+        ("reward_running", replayed.map(|replayed| replayed.running)),
+        ("reward_rule", replayed.map(|replayed| replayed.rule)),
+        ("loss_candidate", figures.hold_out.map(|losses| losses.0)),
+        ("loss_running", figures.hold_out.map(|losses| losses.1)),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
