@@ -73,11 +73,11 @@ loom:
 FUZZ := cargo run --profile fuzz --locked -p weir-fuzz --
 .PHONY: fuzz
 fuzz:
-	$(FUZZ) --seed 1 parser=1000000 worker=20000 tracker=4000 snapshot=50000 onnx=50000 config=30000
+	$(FUZZ) --seed 1 parser=1000000 worker=20000 tracker=4000 snapshot=50000 onnx=50000 training=20000 config=30000
 
 .PHONY: fuzz-long
 fuzz-long:
-	$(FUZZ) parser=10000000 worker=170000 tracker=200000 snapshot=1000000 onnx=1000000 config=1000000
+	$(FUZZ) parser=10000000 worker=170000 tracker=200000 snapshot=1000000 onnx=1000000 training=300000 config=1000000
 
 .PHONY: dpdk
 dpdk:

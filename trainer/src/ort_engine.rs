@@ -11,6 +11,7 @@ pub use bound::Bound;
 pub use named::{Input, Named};
 
 use onnxruntime::environment::Environment;
+use onnxruntime::logging::LogLevel;
 use onnxruntime::session::Session;
 use onnxruntime::session::builder::GraphOptimizationLevel;
 use onnxruntime::value::{DynValue, Tensor, TensorElementType, ValueType};
@@ -106,6 +107,8 @@ impl Engine {
             .with_telemetry(false)
             .build()
             .map_err(|error| EngineError::Load(path.clone(), error.to_string()))?;
+        // Its errors come back as values; its own log would tell them again, in several coloured lines on stderr.
+        environment.set_log_level(LogLevel::Fatal);
         let engine = Self { environment, version, path };
         *loaded = Some(engine.clone());
         Ok(engine)
@@ -126,9 +129,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Model`] with ONNX Runtime's own words.
     pub fn evaluate(&self, model: &[u8], rows: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, EngineError> {
-        let mut session = self
-            .session(model, GraphOptimizationLevel::Level1)
-            .map_err(|error| EngineError::Model(error.to_string()))?;
+        let mut session = self.session(model, GraphOptimizationLevel::Level1).map_err(failed)?;
         let inputs: Vec<GraphInput> = session
             .inputs()
             .iter()
@@ -145,11 +146,9 @@ impl Engine {
                 let cells =
                     padded().flat_map(|row| row[column..].iter().take(input.width).copied()).collect();
                 column += input.width;
-                let value =
-                    input.tensor(batch, cells).map_err(|error| EngineError::Model(error.to_string()))?;
-                values.push((input.name.clone(), value));
+                values.push((input.name.clone(), input.tensor(batch, cells).map_err(failed)?));
             }
-            let outputs = session.run(values).map_err(|error| EngineError::Model(error.to_string()))?;
+            let outputs = session.run(values).map_err(failed)?;
             let flat = flatten(&outputs[0])?;
             let width = flat.len() / batch;
             results.extend(flat.chunks(width.max(1)).take(chunk.len()).map(<[f64]>::to_vec));
@@ -162,6 +161,7 @@ impl Engine {
             .with_intra_threads(1)?
             .with_inter_threads(1)?
             .with_optimization_level(level)?
+            .with_log_level(LogLevel::Fatal)?
             .commit_from_memory(model)
     }
 }
@@ -196,6 +196,11 @@ impl GraphInput {
         let cells: Vec<f32> = cells.iter().map(|&cell| cell as f32).collect();
         Ok(Tensor::from_array((shape, cells))?.into_dyn())
     }
+}
+
+/// ONNX Runtime's own words, on one line.
+fn failed(error: onnxruntime::Error) -> EngineError {
+    EngineError::Model(error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn flatten(value: &DynValue) -> Result<Vec<f64>, EngineError> {

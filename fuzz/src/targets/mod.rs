@@ -5,6 +5,7 @@ mod onnx;
 mod parser;
 mod snapshot;
 mod tracker;
+mod training;
 mod worker;
 
 use weir_trainer::rng::Rng;
@@ -25,7 +26,7 @@ pub(crate) trait Target {
 }
 
 /// Every target's name.
-pub(crate) const NAMES: [&str; 6] = ["parser", "worker", "tracker", "snapshot", "onnx", "config"];
+pub(crate) const NAMES: [&str; 7] = ["parser", "worker", "tracker", "snapshot", "onnx", "training", "config"];
 
 /// The target of this name.
 pub(crate) fn named(name: &str) -> Box<dyn Target> {
@@ -35,6 +36,7 @@ pub(crate) fn named(name: &str) -> Box<dyn Target> {
         "tracker" => Box::new(tracker::Tracker),
         "snapshot" => Box::new(snapshot::Snapshots::new()),
         "onnx" => Box::new(onnx::Onnx::new()),
+        "training" => Box::new(training::Training::new()),
         "config" => Box::new(config::Configurations::new()),
         other => panic!("no target {other:?}"),
     }

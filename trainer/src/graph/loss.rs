@@ -12,54 +12,59 @@ pub(super) struct Loss {
     pub(super) diagnostics: Vec<(&'static str, Value)>,
 }
 
-/// What a loss is made of.
+/// What a loss is made of, beside the batch's tensors.
 #[derive(Debug)]
 pub(super) struct Parts {
     /// The last layer's values, before a softmax.
     pub(super) output: Value,
+    /// How many they are.
+    pub(super) outputs: usize,
     /// A trained log deviation [1, outputs].
     pub(super) log_std: Option<Value>,
-    /// The batch's tensors in the order of [`super::interface::batch_inputs`], without `x` and `weight`.
-    pub(super) batch: Vec<Value>,
     /// Row weights that sum to one.
     pub(super) weights: Value,
 }
 
 impl Tape {
-    /// Appends the head's loss.
+    /// Appends the head's loss, and takes what else it needs of the batch as graph inputs.
     pub(super) fn loss(&mut self, head: &Head, parts: &Parts) -> Loss {
-        let output = parts.output;
-        match (*head, &parts.batch[..]) {
-            (Head::Regression(form), &[target]) => {
-                let distance = self.distance(form, output, target);
-                Loss { value: self.mean(distance, parts.weights), diagnostics: vec![] }
+        let &Parts { output, outputs, weights, .. } = parts;
+        match *head {
+            Head::Regression(form) => {
+                let target = self.labels("y", outputs);
+                let distance = self.distance(form, parts, target);
+                Loss { value: self.mean(distance, weights), diagnostics: vec![] }
             }
-            (Head::Ppo(head), &[action, log_prob, advantage]) => {
-                self.ppo(head, parts, [action, log_prob, advantage])
+            Head::Ppo(head) => self.ppo(head, parts),
+            Head::Bandit(Bandit::Actions { cap, entropy }) => {
+                let chosen = self.labels("chosen", outputs);
+                let worth = self.worth(cap);
+                self.policy(output, chosen, worth, weights, entropy)
             }
-            (Head::Bandit(Bandit::Actions { cap, entropy }), &[chosen, reward, propensity]) => {
-                let worth = self.worth(cap, reward, propensity);
-                self.policy(output, chosen, worth, parts.weights, entropy)
-            }
-            (Head::Bandit(Bandit::Options { options, cap, entropy }), &[chosen, reward, propensity]) => {
+            Head::Bandit(Bandit::Options { options, cap, entropy }) => {
+                let chosen = self.labels("chosen", options);
+                let worth = self.worth(cap);
                 let scores = self.reshape(output, Shape::Matrix(Rows::Batch(1), options));
-                let worth = self.worth(cap, reward, propensity);
-                self.policy(scores, chosen, worth, parts.weights, entropy)
+                self.policy(scores, chosen, worth, weights, entropy)
             }
-            (Head::Bandit(Bandit::Scorer { loss, cap }), &[reward, propensity]) => {
-                let distance = self.distance(loss, output, reward);
-                let importance = self.importance(cap, propensity);
+            Head::Bandit(Bandit::Scorer { loss, cap }) => {
+                let reward = self.labels("reward", 1);
+                let importance = self.importance(cap);
+                let distance = self.distance(loss, parts, reward);
                 let weighted = self.mul(distance, importance);
-                Loss { value: self.mean(weighted, parts.weights), diagnostics: vec![] }
+                Loss { value: self.mean(weighted, weights), diagnostics: vec![] }
             }
-            // `batch_inputs` gives each head the tensors matched above.
-            _ => Loss { value: output, diagnostics: vec![] },
         }
     }
 
+    /// A matrix of the batch, beside the network's inputs.
+    fn labels(&mut self, name: &str, columns: usize) -> Value {
+        self.input(name, Shape::Matrix(Rows::Batch(1), columns))
+    }
+
     /// Distance of each row to its target, averaged over the outputs: a column.
-    fn distance(&mut self, form: Regression, output: Value, target: Value) -> Value {
-        let error = self.sub(output, target);
+    fn distance(&mut self, form: Regression, parts: &Parts, target: Value) -> Value {
+        let error = self.sub(parts.output, target);
         let each = match form {
             Regression::Mse => self.mul(error, error),
             Regression::Huber { delta } => {
@@ -70,25 +75,23 @@ impl Tape {
                 self.mul(held, rest)
             }
         };
-        let Shape::Matrix(_, outputs) = self.shape(each) else { return each };
-        if outputs == 1 {
+        if parts.outputs == 1 {
             return each;
         }
         let total = self.row_sum(each);
-        self.scaled(total, 1.0 / outputs as f64)
+        self.scaled(total, 1.0 / parts.outputs as f64)
     }
 
     /// `-E[min(r A, clip(r) A)] - entropy * H`, r the ratio of the action's probability now to that when it was taken.
-    fn ppo(&mut self, head: PpoHead, parts: &Parts, batch: [Value; 3]) -> Loss {
-        let [action, log_prob, advantage] = batch;
-        let Shape::Matrix(_, actions) = self.shape(action) else {
-            return Loss { value: parts.output, diagnostics: vec![] };
-        };
-        let log_std = match (head.log_std, parts.log_std) {
-            (LogStd::Fixed(number) | LogStd::Trained { start: number }, None) => {
+    fn ppo(&mut self, head: PpoHead, parts: &Parts) -> Loss {
+        let actions = parts.outputs;
+        let action = self.labels("action", actions);
+        let [log_prob, advantage] = ["log_prob", "advantage"].map(|name| self.labels(name, 1));
+        let log_std = match (parts.log_std, head.log_std) {
+            (Some(trained), _) => trained,
+            (None, LogStd::Fixed(number) | LogStd::Trained { start: number }) => {
                 self.filled(number, 1, actions)
             }
-            (_, Some(trained)) => trained,
         };
         // log N(a; mean, s) = -((a - mean) / s)^2 / 2 - log s - log(2 pi) / 2, summed over the actions.
         let negative = self.scaled(log_std, -1.0);
@@ -157,13 +160,15 @@ impl Tape {
     }
 
     /// Importance times reward.
-    fn worth(&mut self, cap: f64, reward: Value, propensity: Value) -> Value {
-        let importance = self.importance(cap, propensity);
+    fn worth(&mut self, cap: f64) -> Value {
+        let reward = self.labels("reward", 1);
+        let importance = self.importance(cap);
         self.elementwise("Mul", &[importance, reward])
     }
 
     /// `min(1 / propensity, cap)`
-    fn importance(&mut self, cap: f64, propensity: Value) -> Value {
+    fn importance(&mut self, cap: f64) -> Value {
+        let propensity = self.labels("propensity", 1);
         let inverse = self.elementwise("Reciprocal", &[propensity]);
         let cap = self.scalar(cap);
         self.elementwise("Min", &[inverse, cap])

@@ -24,18 +24,21 @@ pub use head::{AdamOptions, Bandit, Head, LogStd, PpoHead, Regression};
 pub(crate) use layout::Layout;
 
 use crate::network::Network;
-use crate::onnx::writer::Dimension;
+use crate::onnx::{ImportError, TrainingFile, check_training, read_training};
 use loss::Parts;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::path::Path;
 use tape::{Rows, Shape, Tape, Value};
 
-/// A training graph and what it was built from.
+/// A training graph, and the network shape and head that it is for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingGraph {
     bytes: Vec<u8>,
     layout: Layout,
     head: Head,
+    /// Graph inputs that it has.
+    inputs: Vec<&'static str>,
 }
 
 /// Why a network has no training graph.
@@ -69,6 +72,9 @@ pub enum GraphError {
         /// Its range.
         expected: &'static str,
     },
+    /// A user's training graph that is none, or not one for this network and head.
+    #[error(transparent)]
+    File(#[from] ImportError),
 }
 
 impl TrainingGraph {
@@ -81,17 +87,48 @@ impl TrainingGraph {
         adam.check()?;
         let layout = Layout::new(network, head)?;
         let bytes = write(&layout, head, adam);
-        Ok(Self { bytes, layout, head: *head })
+        let inputs = interface::inputs(&layout, head).iter().map(|slot| slot.name).collect();
+        Ok(Self { bytes, layout, head: *head, inputs })
     }
 
-    /// The ONNX file. The same network shape, head and settings give the same bytes.
+    /// Reads a user's own training graph for a network's shape. Loss and optimiser are the file's; of `head` it takes the
+    /// kind, which says what a batch is made of, and whether a log deviation is trained.
+    ///
+    /// The file is configuration, not input from a stranger: it is checked (size, operators, names, types, shapes), but
+    /// what it computes may take any time and memory that arithmetic on its tensors can take.
+    ///
+    /// # Errors
+    /// [`GraphError::File`] with one line that says what is wrong in it and where; others as [`build`](Self::build).
+    pub fn read(path: &Path, network: &Network, head: &Head) -> Result<Self, GraphError> {
+        Self::from_bytes(&read_training(path)?, path, network, head)
+    }
+
+    /// Reads a user's own training graph from memory; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_bytes(bytes: &[u8], name: &Path, network: &Network, head: &Head) -> Result<Self, GraphError> {
+        head.check()?;
+        let layout = Layout::new(network, head)?;
+        let (inputs, outputs) = (interface::inputs(&layout, head), interface::outputs(layout.parameters()));
+        let TrainingFile { bytes, inputs } = check_training(bytes, name, &inputs, &outputs)?;
+        Ok(Self { bytes, layout, head: *head, inputs })
+    }
+
+    /// The ONNX file: as it was built (the same network shape, head and settings give the same bytes), or what was
+    /// understood of the one that was read.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// SHA-256 of the file, hexadecimal: what a log says a model was trained by.
     pub fn hash(&self) -> String {
-        hash(&self.bytes)
+        let mut text = String::new();
+        for byte in Sha256::digest(&self.bytes) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
     }
 
     /// Length of the vector of parameters.
@@ -104,38 +141,37 @@ impl TrainingGraph {
         &self.head
     }
 
+    /// Whether the graph has an input of this name.
+    pub(crate) fn takes(&self, input: &str) -> bool {
+        self.inputs.contains(&input)
+    }
+
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
 }
 
-/// SHA-256 of a file, hexadecimal.
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 fn write(layout: &Layout, head: &Head, adam: &AdamOptions) -> Vec<u8> {
     let mut tape = Tape::default();
-    let tensors = interface::state_inputs(layout.parameters());
-    let [p, m, v, t, lr] = [0, 1, 2, 3, 4].map(|at| input(&mut tape, &tensors[at], head));
-    let batch: Vec<Value> =
-        interface::batch_inputs(layout, head).iter().map(|tensor| input(&mut tape, tensor, head)).collect();
-    let (x, rest) = (batch[0], &batch[1..batch.len() - 1]);
-    let weights = tape.normalised(batch[batch.len() - 1]);
+    let length = layout.parameters();
+    let [p, m, v] = ["p", "m", "v"].map(|name| tape.input(name, Shape::Vector(length)));
+    let [t, lr] = ["t", "lr"].map(|name| tape.input(name, Shape::Vector(1)));
+    let per_row = match head {
+        Head::Bandit(Bandit::Options { options, .. }) => *options,
+        _ => 1,
+    };
+    let x = tape.input("x", Shape::Matrix(Rows::Batch(per_row), layout.inputs()));
+    let weight = tape.input("weight", Shape::Matrix(Rows::Batch(1), 1));
+    let weights = tape.normalised(weight);
 
     let parameters = parameters(&mut tape, layout, p);
     let mut output = x;
     for (shape, pair) in layout.layers.iter().zip(parameters.chunks_exact(2)) {
-        let sums = tape.gemm(output, pair[0], Some(pair[1]), false);
+        let sums = tape.gemm(output, pair[0], Some(pair[1]));
         output = tape.activation(shape.activation, sums);
     }
     let log_std = parameters.get(2 * layout.layers.len()).copied();
-    let loss = tape.loss(head, &Parts { output, log_std, batch: rest.to_vec(), weights });
+    let loss = tape.loss(head, &Parts { output, outputs: layout.outputs(), log_std, weights });
 
     let gradients: Vec<Value> = tape
         .gradient(loss.value, &parameters)
@@ -163,18 +199,4 @@ fn parameters(tape: &mut Tape, layout: &Layout, p: Value) -> Vec<Value> {
     let lengths: Vec<usize> = shapes.iter().map(|(rows, columns)| rows * columns).collect();
     let pieces = tape.split(p, &lengths);
     pieces.into_iter().zip(shapes).map(|(piece, (rows, columns))| tape.matrix(piece, rows, columns)).collect()
-}
-
-fn input(tape: &mut Tape, tensor: &interface::Tensor, head: &Head) -> Value {
-    let options = match head {
-        Head::Bandit(Bandit::Options { options, .. }) => *options,
-        _ => 1,
-    };
-    let shape = match tensor.dims[..] {
-        [Dimension::Fixed(length)] => Shape::Vector(length),
-        [interface::OPTIONS, Dimension::Fixed(columns)] => Shape::Matrix(Rows::Batch(options), columns),
-        [_, Dimension::Fixed(columns)] => Shape::Matrix(Rows::Batch(1), columns),
-        _ => tape::SCALAR,
-    };
-    tape.input(tensor.name, shape, &tensor.dims)
 }

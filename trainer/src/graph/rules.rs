@@ -9,18 +9,11 @@ impl Tape {
         let input = step.inputs[index];
         let shape = self.shape(input);
         match (step.rule, index) {
-            (Rule::Gemm { transposed }, 0 | 1) => {
-                let other = step.inputs[1 - index];
-                match (transposed, index) {
-                    // y = a b: da = g b', db = a' g.
-                    (false, 0) => self.product(gradient, other, None, (false, true)),
-                    (false, _) => self.product(other, gradient, None, (true, false)),
-                    // y = a' b: da = b g', db = a g.
-                    (true, 0) => self.product(other, gradient, None, (false, true)),
-                    (true, _) => self.product(other, gradient, None, (false, false)),
-                }
-            }
-            (Rule::Gemm { .. } | Rule::Add, _) | (Rule::Sub, 0) => self.sum_to(gradient, shape),
+            // y = a b + c: da = g b', db = a' g.
+            (Rule::Gemm, 0) => self.product(gradient, step.inputs[1], None, (false, true)),
+            (Rule::Gemm, 1) => self.product(step.inputs[0], gradient, None, (true, false)),
+            (Rule::Mean { weights }, _) => self.product(weights, gradient, None, (false, false)),
+            (Rule::Gemm | Rule::Add, _) | (Rule::Sub, 0) => self.sum_to(gradient, shape),
             (Rule::Sub, _) => {
                 let negative = self.elementwise("Neg", &[gradient]);
                 self.sum_to(negative, shape)
@@ -111,17 +104,12 @@ impl Tape {
         }
     }
 
-    /// Weighted mean of a column over the batch: `weights' column`, with weights that sum to one.
-    pub(super) fn mean(&mut self, column: Value, weights: Value) -> Value {
-        self.gemm(weights, column, None, true)
-    }
-
     /// Sum along each row, as a column.
     pub(super) fn row_sum(&mut self, matrix: Value) -> Value {
         match self.shape(matrix) {
             Shape::Matrix(_, columns) if columns > 1 => {
                 let ones = self.filled(1.0, columns, 1);
-                self.gemm(matrix, ones, None, false)
+                self.gemm(matrix, ones, None)
             }
             _ => matrix,
         }

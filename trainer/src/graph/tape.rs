@@ -3,6 +3,7 @@
 //! Differentiation happens when the file is written, not when it runs: each operator that was used is followed, in
 //! reverse order, by the nodes of its rule in [`super::rules`]. A gradient has the shape of the value that it is by.
 
+use super::interface;
 use crate::network::Activation;
 use crate::onnx::proto::{self, AttributeProto, ValueInfoProto};
 use crate::onnx::writer::{Dimension, Writer, int, tensor};
@@ -33,9 +34,11 @@ pub(super) const SCALAR: Shape = Shape::Matrix(Rows::Fixed(1), 1);
 /// How a value came about, for the way back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rule {
-    /// `a b + c`, or `a' b + c` where `transposed`; `c` may be left out.
-    Gemm {
-        transposed: bool,
+    /// `a b + c`; `c` may be left out.
+    Gemm,
+    /// The mean of a column by weights that sum to one.
+    Mean {
+        weights: Value,
     },
     Add,
     Sub,
@@ -70,8 +73,19 @@ pub(super) struct Tape {
 
 impl Tape {
     /// A graph input.
-    pub(super) fn input(&mut self, name: &str, shape: Shape, dims: &[Dimension]) -> Value {
-        self.inputs.push(tensor(name, proto::FLOAT, dims));
+    pub(super) fn input(&mut self, name: &str, shape: Shape) -> Value {
+        let dims = match shape {
+            Shape::Vector(length) => vec![Dimension::Fixed(length)],
+            Shape::Matrix(rows, columns) => {
+                let rows = match rows {
+                    Rows::Fixed(rows) => Dimension::Fixed(rows),
+                    Rows::Batch(1) => interface::BATCH,
+                    Rows::Batch(_) => interface::OPTIONS,
+                };
+                vec![rows, Dimension::Fixed(columns)]
+            }
+        };
+        self.inputs.push(tensor(name, proto::FLOAT, &dims));
         self.value(name.to_string(), shape)
     }
 
@@ -114,11 +128,17 @@ impl Tape {
         self.value(name, Shape::Matrix(Rows::Fixed(rows), columns))
     }
 
-    /// `a b + c`, or `a' b + c` where `transposed`.
-    pub(super) fn gemm(&mut self, a: Value, b: Value, c: Option<Value>, transposed: bool) -> Value {
-        let output = self.product(a, b, c, (transposed, false));
+    /// `a b + c`
+    pub(super) fn gemm(&mut self, a: Value, b: Value, c: Option<Value>) -> Value {
+        let output = self.product(a, b, c, (false, false));
         let inputs = [a, b].into_iter().chain(c).collect();
-        self.record(Rule::Gemm { transposed }, inputs, output)
+        self.record(Rule::Gemm, inputs, output)
+    }
+
+    /// The mean of a column over the batch: `weights' column`, with weights that sum to one.
+    pub(super) fn mean(&mut self, column: Value, weights: Value) -> Value {
+        let output = self.product(weights, column, None, (true, false));
+        self.record(Rule::Mean { weights }, vec![column], output)
     }
 
     pub(super) fn add(&mut self, a: Value, b: Value) -> Value {

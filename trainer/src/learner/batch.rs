@@ -143,14 +143,16 @@ fn mark(chosen: &[usize], rows: usize, choices: usize, one_hot: &mut Vec<f32>) -
     Ok(())
 }
 
-fn matrix<'a>(name: &'static str, dims: [usize; 2], cells: &'a [f32]) -> Result<Input<'a>, LearnerError> {
-    let expected = dims[0] * dims[1];
-    if cells.len() != expected {
-        let [rows, columns] = dims;
+fn matrix<'a>(
+    name: &'static str,
+    [rows, columns]: [usize; 2],
+    cells: &'a [f32],
+) -> Result<Input<'a>, LearnerError> {
+    if cells.len() != rows * columns {
         let reason = format!("holds {} values; {rows} x {columns} expected", cells.len());
         return Err(refused(name, reason));
     }
-    Ok(Input { name, dims, rank: 2, cells })
+    Ok(Input { name, cells, columns: Some(columns) })
 }
 
 fn refused(tensor: &'static str, reason: String) -> LearnerError {

@@ -18,6 +18,7 @@ use crate::graph::{AdamOptions, Head, TrainingGraph};
 use crate::network::Network;
 use crate::ort_engine::{Engine, Input, Named};
 use batch::Scratch;
+use std::path::Path;
 
 /// A network in training.
 #[derive(Debug)]
@@ -72,6 +73,20 @@ impl Learner {
         let state = start(&graph, network)?;
         let session = engine.open(graph.bytes())?;
         Ok(Self { graph, session, next: state.clone(), state, scratch: Scratch::default() })
+    }
+
+    /// A learner that starts from `network`, by a user's own training graph: [`TrainingGraph::read`].
+    ///
+    /// # Errors
+    /// [`LearnerError::Graph`] when the file is no training graph for `network` and `head`; others as
+    /// [`from_graph`](Self::from_graph).
+    pub fn from_file(
+        engine: &Engine,
+        path: &Path,
+        network: &Network,
+        head: &Head,
+    ) -> Result<Self, LearnerError> {
+        Self::from_graph(engine, TrainingGraph::read(path, network, head)?, network)
     }
 
     /// One gradient step.
@@ -161,11 +176,15 @@ impl Learner {
             ("t", &steps),
             ("lr", &rate),
         ];
-        let mut inputs: Vec<Input<'_>> = vectors
-            .iter()
-            .map(|&(name, cells)| Input { name, dims: [cells.len(), 0], rank: 1, cells })
-            .collect();
+        let mut inputs: Vec<Input<'_>> =
+            vectors.iter().map(|&(name, cells)| Input { name, cells, columns: None }).collect();
         inputs.extend(batch.tensors(graph.layout(), graph.head(), scratch)?);
+        if batch.weights.is_some() && !graph.takes("weight") {
+            let reason = "are given, but the training graph takes none".into();
+            return Err(LearnerError::Batch { tensor: "weights", reason });
+        }
+        // A user's graph leaves out what it has no use for.
+        inputs.retain(|input| graph.takes(input.name));
         let mut report = StepReport { loss: f64::NAN, ..StepReport::default() };
         session.run(&inputs, |name, cells| match name {
             "p_next" => copy("p_next", &mut next.parameters, cells),

@@ -5,11 +5,11 @@ use super::proto::{AttributeProto, NodeProto, TensorProto};
 
 /// `AttributeProto.AttributeType`; files older than the field leave it undefined (0).
 const UNDEFINED: i32 = 0;
-const FLOAT: i32 = 1;
-const INT: i32 = 2;
-const TENSOR: i32 = 4;
-const FLOATS: i32 = 6;
-const INTS: i32 = 7;
+pub(super) const FLOAT: i32 = 1;
+pub(super) const INT: i32 = 2;
+pub(super) const TENSOR: i32 = 4;
+pub(super) const FLOATS: i32 = 6;
+pub(super) const INTS: i32 = 7;
 
 /// The attributes of one node.
 #[derive(Clone, Copy)]

@@ -101,6 +101,9 @@ pub enum Refusal {
     /// The operator is not in the closed set.
     #[error("operator not supported; supported: {}", super::OPERATORS.join(", "))]
     Operator,
+    /// The operator is not one that a user's training graph may have.
+    #[error("operator not supported; supported: {}", super::TRAINING_OPERATORS.join(", "))]
+    TrainingOperator,
     /// The node's operator comes from another domain.
     #[error("operator of domain '{}' not supported; only the standard domain is", clean(.0))]
     Domain(String),
@@ -141,7 +144,7 @@ pub enum Refusal {
         /// How many are supported.
         expected: &'static str,
     },
-    /// A graph input that is not a float matrix [batch, features].
+    /// A graph input of another kind or shape than is expected: of a network, a float matrix [batch, features].
     #[error("graph input '{}' {reason}", clean(.name))]
     Input {
         /// The input's name.
@@ -149,6 +152,17 @@ pub enum Refusal {
         /// What is wrong with it.
         reason: String,
     },
+    /// A graph output that a training graph does not have, or of another shape.
+    #[error("graph output '{}' {reason}", clean(.name))]
+    Output {
+        /// The output's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A training graph without one of its tensors.
+    #[error("has no graph input or output '{0}', without which it is no training graph")]
+    Absent(&'static str),
     /// A constant tensor that is inconsistent or not supported.
     #[error("tensor '{}' {reason}", clean(.name))]
     Tensor {

@@ -36,7 +36,7 @@ pub fn import_bytes(bytes: &[u8], name: &Path) -> Result<Network, ImportError> {
     network(bytes).map_err(|fault| ImportError::new(name, fault))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
     // Before opening: opening a pipe would block.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
@@ -58,11 +58,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
 }
 
 fn network(bytes: &[u8]) -> Result<Network, Fault> {
+    let model = decode(bytes)?;
+    let graph = model.graph.as_ref().ok_or(Refusal::NoGraph)?;
+    Importer::new(graph)?.run(graph)
+}
+
+/// Decodes a file, and refuses what no graph that Weir reads may have.
+pub(super) fn decode(bytes: &[u8]) -> Result<ModelProto, Refusal> {
     scan::check(bytes)?;
     let model = ModelProto::decode(bytes).map_err(|error| Refusal::Malformed(error.to_string()))?;
     let graph = model.graph.as_ref().ok_or(Refusal::NoGraph)?;
     check_model(&model, graph)?;
-    Importer::new(graph)?.run(graph)
+    Ok(model)
 }
 
 fn check_model(model: &ModelProto, graph: &GraphProto) -> Result<(), Refusal> {
@@ -248,7 +255,7 @@ impl<'g> Importer<'g> {
     }
 }
 
-fn label(node: &NodeProto, index: usize) -> Box<FaultyNode> {
+pub(super) fn label(node: &NodeProto, index: usize) -> Box<FaultyNode> {
     let name = match node.name.as_deref() {
         None | Some("") => format!("#{index}"),
         Some(name) => name.to_string(),

@@ -13,6 +13,7 @@ pub(crate) mod proto;
 mod scan;
 mod stages;
 mod tensor;
+mod training;
 pub(crate) mod writer;
 
 #[cfg(test)]
@@ -21,6 +22,8 @@ mod tests;
 pub use error::{FaultyNode, ImportError, Refusal};
 pub use export::export;
 pub use import::{import, import_bytes};
+pub use training::TRAINING_OPERATORS;
+pub(crate) use training::{Slot, TrainingFile, check_training, read_training};
 
 use std::ops::RangeInclusive;
 

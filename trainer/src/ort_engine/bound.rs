@@ -1,6 +1,6 @@
 //! A session whose tensors are made once: the quickest way through ONNX Runtime for the same batch again and again.
 
-use super::{Engine, EngineError, GraphInput};
+use super::{Engine, EngineError, GraphInput, failed};
 
 use onnxruntime::memory::Allocator;
 use onnxruntime::session::builder::GraphOptimizationLevel;
@@ -22,7 +22,6 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Model`] when the model has another interface, or ONNX Runtime refuses it.
     pub fn bind(&self, model: &[u8], rows: usize) -> Result<Bound, EngineError> {
-        let failed = |error: onnxruntime::Error| EngineError::Model(error.to_string());
         let session = self.session(model, GraphOptimizationLevel::Level3).map_err(failed)?;
         let interface = (session.inputs(), session.outputs());
         let ([input], [output]) = interface else {
@@ -51,7 +50,6 @@ impl Bound {
             return Err(EngineError::Model(format!("{} items, not {}", rows.len(), cells.len())));
         }
         cells.copy_from_slice(rows);
-        let failed = |error: onnxruntime::Error| EngineError::Model(error.to_string());
         // By contract, what changed after a binding is only seen after the next.
         self.binding.bind_input(self.name.as_str(), &self.input).map_err(failed)?;
         let outputs = self.session.run_binding(&self.binding).map_err(failed)?;

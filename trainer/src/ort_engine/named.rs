@@ -1,6 +1,6 @@
 //! A session with any number of named float tensors in and out.
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, failed};
 
 use onnxruntime::session::builder::GraphOptimizationLevel;
 use onnxruntime::session::{Session, SessionInputValue};
@@ -18,12 +18,10 @@ pub struct Named {
 pub struct Input<'a> {
     /// The graph input's name.
     pub name: &'a str,
-    /// Shape.
-    pub dims: [usize; 2],
-    /// How many of `dims` count: 1 for a vector, 2 for a matrix.
-    pub rank: usize,
     /// Elements, row by row.
     pub cells: &'a [f32],
+    /// Columns of a matrix; `None` for a vector.
+    pub columns: Option<usize>,
 }
 
 impl Engine {
@@ -49,8 +47,14 @@ impl Named {
     ) -> Result<(), E> {
         let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let tensor =
-                TensorRef::from_array_view((&input.dims[..input.rank], input.cells)).map_err(failed)?;
+            let tensor = match input.columns {
+                None => TensorRef::from_array_view(([input.cells.len()], input.cells)),
+                Some(columns) => {
+                    let rows = input.cells.len() / columns.max(1);
+                    TensorRef::from_array_view(([rows, columns], input.cells))
+                }
+            };
+            let tensor = tensor.map_err(failed)?;
             values.push((input.name.into(), tensor.into()));
         }
         let outputs = self.session.run(values).map_err(failed)?;
@@ -60,8 +64,4 @@ impl Named {
         }
         Ok(())
     }
-}
-
-fn failed(error: onnxruntime::Error) -> EngineError {
-    EngineError::Model(error.to_string())
 }

@@ -132,6 +132,37 @@ impl Reference {
         (loss, gradient)
     }
 
+    /// What a PPO step says beside its loss: divergence and share of rows outside the clip.
+    pub(crate) fn divergence(&self, rows: &Rows) -> (f64, f64) {
+        let Head::Ppo(head) = self.head else { panic!("{:?}", self.head) };
+        let width = self.layers[0].inputs;
+        let count = rows.inputs.len() / width;
+        let weights = rows.weights.clone().unwrap_or(vec![1.0; count]);
+        let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
+        let (mut kl, mut outside) = (0.0, 0.0);
+        for (row, weight) in weights.iter().enumerate() {
+            let inputs: Vec<f64> =
+                rows.inputs[row * width..][..width].iter().map(|&x| f64::from(x)).collect();
+            let (_, log_ratio) = self.log_ratio(rows, row, &self.forward(&inputs).output);
+            let share = f64::from(*weight) / total;
+            kl += share * (log_ratio.exp() - 1.0 - log_ratio);
+            outside += if (log_ratio.exp() - 1.0).abs() > head.clip { share } else { 0.0 };
+        }
+        (kl, outside)
+    }
+
+    /// The standardised actions of a row, and the logarithm of its probability ratio.
+    fn log_ratio(&self, rows: &Rows, row: usize, means: &[f64]) -> (Vec<f64>, f64) {
+        let actions = &rows.targets[row * means.len()..][..means.len()];
+        let z: Vec<f64> = actions
+            .iter()
+            .zip(means.iter().zip(&self.log_std))
+            .map(|(&action, (mean, log_std))| (f64::from(action) - mean) / log_std.exp())
+            .collect();
+        let now: f64 = z.iter().zip(&self.log_std).map(|(z, s)| -z * z / 2.0 - s - TAU.ln() / 2.0).sum();
+        (z, now - f64::from(rows.log_probs[row]))
+    }
+
     /// One row's loss, and its derivatives by each output (of all options) and by each log deviation.
     fn row_loss(&self, rows: &Rows, row: usize, outputs: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
         let target = |index: usize| f64::from(rows.targets[row * outputs.len() + index]);
@@ -144,14 +175,8 @@ impl Reference {
                 (share * values.iter().sum::<f64>(), slopes.iter().map(|s| share * s).collect(), vec![])
             }
             Head::Ppo(head) => {
-                let z: Vec<f64> = outputs
-                    .iter()
-                    .enumerate()
-                    .map(|(index, mean)| (target(index) - mean) / self.log_std[index].exp())
-                    .collect();
-                let now: f64 =
-                    z.iter().zip(&self.log_std).map(|(z, s)| -z * z / 2.0 - s - TAU.ln() / 2.0).sum();
-                let ratio = (now - f64::from(rows.log_probs[row])).exp();
+                let (z, log_ratio) = self.log_ratio(rows, row, outputs);
+                let ratio = log_ratio.exp();
                 let advantage = f64::from(rows.advantages[row]);
                 let free = ratio * advantage;
                 let held = ratio.clamp(1.0 - head.clip, 1.0 + head.clip) * advantage;

@@ -22,12 +22,18 @@ fn agree(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
 /// Loss and gradient of the file against the reference's; the file's constants are f32.
 fn check(case: &Case) {
     let outputs = step(case, 0.0);
-    let (loss, gradient) = Reference::new(case).loss(&case.rows);
+    let reference = Reference::new(case);
+    let (loss, gradient) = reference.loss(&case.rows);
     let what = format!("{:?} {}", case.head, case.network.shape());
     agree(&what, &outputs["loss"].cells, &[loss], 2e-7);
     agree(&what, &outputs["m_next"].cells, &gradient, 2e-7);
     let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
     agree(&what, &outputs["grad_norm"].cells, &[norm], 2e-7);
+    if matches!(case.head, Head::Ppo(_)) {
+        let (kl, outside) = reference.divergence(&case.rows);
+        agree(&what, &outputs["kl"].cells, &[kl], 2e-7);
+        agree(&what, &outputs["clip_fraction"].cells, &[outside], 2e-7);
+    }
 }
 
 #[test]

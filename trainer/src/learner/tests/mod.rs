@@ -1,6 +1,7 @@
 //! Learners on ONNX Runtime, against the reference.
 
 mod heads;
+mod own_graph;
 mod safety;
 
 use super::*;
