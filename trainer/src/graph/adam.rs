@@ -1,7 +1,7 @@
 //! The optimiser's part of a training graph.
 
 use super::head::AdamOptions;
-use super::tape::{Tape, Value};
+use super::nodes::{Shape, Tape, Value};
 use crate::onnx::proto;
 
 /// What the optimiser starts from, all vectors: parameters, both means, steps so far, learning rate.
@@ -21,7 +21,7 @@ impl Tape {
     /// `m/c1 / (sqrt(v/c2) + eps) = sqrt(c2)/c1 * m / (sqrt(v) + sqrt(c2) eps)`. They are computed in double precision:
     /// in single, `1 - 0.999^t` loses four digits in the first steps.
     pub(super) fn adam(&mut self, options: &AdamOptions, state: State, gradient: Value) {
-        let norm = self.norm(gradient);
+        let norm = self.node("ReduceL2", &[gradient], vec![], Shape::Vector(1));
         let gradient = match options.grad_norm_max {
             None => gradient,
             Some(max) => {

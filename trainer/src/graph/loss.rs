@@ -1,7 +1,7 @@
 //! The losses behind a network's outputs.
 
 use super::head::{Bandit, Head, LogStd, PpoHead, Regression};
-use super::tape::{Rows, Shape, Tape, Value};
+use super::nodes::{Rows, Shape, Tape, Value};
 use crate::network::Activation;
 use std::f64::consts::{E, TAU};
 
@@ -177,5 +177,22 @@ impl Tape {
     fn scaled(&mut self, x: Value, factor: f64) -> Value {
         let factor = self.scalar(factor);
         self.mul(x, factor)
+    }
+
+    /// Sum along each row, as a column.
+    fn row_sum(&mut self, matrix: Value) -> Value {
+        match self.shape(matrix) {
+            Shape::Matrix(_, columns) if columns > 1 => {
+                let ones = self.filled(1.0, columns, 1);
+                self.gemm(matrix, ones, None)
+            }
+            _ => matrix,
+        }
+    }
+
+    /// A column divided by its sum.
+    pub(super) fn normalised(&mut self, column: Value) -> Value {
+        let total = self.sum(column, true, false);
+        self.elementwise("Div", &[column, total])
     }
 }

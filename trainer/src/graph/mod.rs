@@ -14,6 +14,7 @@ mod head;
 pub(crate) mod interface;
 mod layout;
 mod loss;
+mod nodes;
 mod rules;
 mod tape;
 
@@ -26,10 +27,10 @@ pub(crate) use layout::Layout;
 use crate::network::Network;
 use crate::onnx::{ImportError, TrainingFile, check_training, read_training};
 use loss::Parts;
+use nodes::{Rows, Shape, Tape, Value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::Path;
-use tape::{Rows, Shape, Tape, Value};
 
 /// A training graph, and the network shape and head that it is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,7 +177,7 @@ fn write(layout: &Layout, head: &Head, adam: &AdamOptions) -> Vec<u8> {
     let gradients: Vec<Value> = tape
         .gradient(loss.value, &parameters)
         .into_iter()
-        .map(|gradient| tape.reshape(gradient, Shape::Vector(tape.length(gradient))))
+        .map(|gradient| tape.reshaped(gradient, Shape::Vector(tape.length(gradient))))
         .collect();
     let gradient = tape.concat(&gradients);
     tape.adam(adam, adam::State { p, m, v, t, lr }, gradient);
@@ -198,5 +199,9 @@ fn parameters(tape: &mut Tape, layout: &Layout, p: Value) -> Vec<Value> {
     }
     let lengths: Vec<usize> = shapes.iter().map(|(rows, columns)| rows * columns).collect();
     let pieces = tape.split(p, &lengths);
-    pieces.into_iter().zip(shapes).map(|(piece, (rows, columns))| tape.matrix(piece, rows, columns)).collect()
+    pieces
+        .into_iter()
+        .zip(shapes)
+        .map(|(piece, (rows, columns))| tape.reshaped(piece, Shape::Matrix(Rows::Fixed(rows), columns)))
+        .collect()
 }

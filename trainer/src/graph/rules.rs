@@ -1,6 +1,7 @@
 //! The reverse-mode rule of each differentiable operator: from the gradient by its output to that by one input.
 
-use super::tape::{Rows, Rule, Shape, Step, Tape, Value};
+use super::nodes::{Shape, Tape, Value};
+use super::tape::{Rule, Step};
 use crate::network::Activation;
 
 impl Tape {
@@ -39,12 +40,12 @@ impl Tape {
                 let shared = self.elementwise("Mul", &[softmax, total]);
                 self.elementwise("Sub", &[gradient, shared])
             }
-            (Rule::Reshape, _) => self.reshape(gradient, shape),
+            (Rule::Reshape, _) => self.reshaped(gradient, shape),
         }
     }
 
-    /// `gradient` times the slope of `y = activation(x)`. At a kink the slope is that of the flatter side, but
-    /// LeakyRelu's at 0, which is 1: the sides that ONNX gives the functions themselves.
+    /// `gradient` times the slope of `y = activation(x)`. At a kink the flatter side's slope counts; only LeakyRelu's at 0
+    /// is 1, for ONNX counts 0 to the upper side.
     fn through(&mut self, activation: Activation, x: Value, y: Value, gradient: Value) -> Value {
         let slope = match activation {
             Activation::Identity => return gradient,
@@ -102,32 +103,5 @@ impl Tape {
             }
             _ => gradient,
         }
-    }
-
-    /// Sum along each row, as a column.
-    pub(super) fn row_sum(&mut self, matrix: Value) -> Value {
-        match self.shape(matrix) {
-            Shape::Matrix(_, columns) if columns > 1 => {
-                let ones = self.filled(1.0, columns, 1);
-                self.gemm(matrix, ones, None)
-            }
-            _ => matrix,
-        }
-    }
-
-    /// Euclidean norm of a vector.
-    pub(super) fn norm(&mut self, vector: Value) -> Value {
-        self.node("ReduceL2", &[vector], vec![], Shape::Vector(1))
-    }
-
-    /// A column divided by its sum.
-    pub(super) fn normalised(&mut self, column: Value) -> Value {
-        let total = self.sum(column, true, false);
-        self.elementwise("Div", &[column, total])
-    }
-
-    /// The parameters of a layer as matrices: rows of the batch never appear in them.
-    pub(super) fn matrix(&mut self, vector: Value, rows: usize, columns: usize) -> Value {
-        self.reshape(vector, Shape::Matrix(Rows::Fixed(rows), columns))
     }
 }
