@@ -14,6 +14,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 pub struct LaneSender<T> {
     full: Sender<Vec<T>>,
     empty: Receiver<Vec<T>>,
+    /// Empty batches that have come back, the latest last. It is used first, so that only as many batches as are under way
+    /// at a time take memory and cache.
+    spare: Vec<Vec<T>>,
     filling: Option<Vec<T>>,
     batch_len: usize,
     dropped: u64,
@@ -38,7 +41,14 @@ pub fn lane<T>(batches: usize, batch_len: usize) -> (LaneSender<T>, LaneReceiver
         let _ = empty_tx.try_send(Vec::with_capacity(batch_len));
     }
     (
-        LaneSender { full: full_tx, empty: empty_rx, filling: None, batch_len, dropped: 0 },
+        LaneSender {
+            full: full_tx,
+            empty: empty_rx,
+            spare: Vec::with_capacity(batches),
+            filling: None,
+            batch_len,
+            dropped: 0,
+        },
         LaneReceiver { full: full_rx, empty: empty_tx, reading: None },
     )
 }
@@ -49,7 +59,7 @@ impl<T> LaneSender<T> {
     /// # Errors
     /// Hands the element back when every batch is with the receiver; it counts as [`dropped`](Self::dropped).
     pub fn push(&mut self, element: T) -> Result<(), T> {
-        let Some(mut batch) = self.filling.take().or_else(|| self.empty.try_recv().ok()) else {
+        let Some(mut batch) = self.filling.take().or_else(|| self.next_batch()) else {
             self.dropped += 1;
             return Err(element);
         };
@@ -61,6 +71,13 @@ impl<T> LaneSender<T> {
             self.flush();
         }
         Ok(())
+    }
+
+    fn next_batch(&mut self) -> Option<Vec<T>> {
+        while let Ok(batch) = self.empty.try_recv() {
+            self.spare.push(batch);
+        }
+        self.spare.pop()
     }
 
     /// Passes the batch on as it is, so that a slow flow's samples do not wait for company. Nothing if there is

@@ -75,6 +75,20 @@ fn the_limit_holds_inside_a_batch() {
 }
 
 #[test]
+fn a_batch_that_has_come_back_is_used_before_one_that_never_was() {
+    let (mut sender, mut receiver) = lane(64, 4);
+    let mut places = std::collections::HashSet::new();
+    for number in 0..400_u64 {
+        sender.push(number).unwrap();
+        receiver.drain(1, |element| {
+            places.insert(std::ptr::from_ref(element));
+        });
+    }
+    // One batch is being read while the next is being filled.
+    assert_eq!(places.len(), 2 * 4);
+}
+
+#[test]
 fn a_full_lane_hands_the_element_back_and_counts_it() {
     let (mut sender, mut receiver) = lane(2, 4);
     let refused: Vec<_> = (0..20).filter_map(|number| sender.push(number).err()).collect();

@@ -8,6 +8,9 @@
 //! 64 established flows are paced at 10 Mb/s each, with 8 frames of 1 514 bytes always on the wheel; what leaves is
 //! acknowledged at once. Every other frame of either side's bursts is the attacker's, with a new random tuple each time.
 
+mod frames;
+
+use frames::{ACK, HEADERS, blank, header, word};
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,9 +30,7 @@ const RATE_MBPS: u64 = 10;
 const HELD_EACH: u64 = 8;
 const DATA_LEN: usize = 1_514;
 const PAYLOAD: u32 = (DATA_LEN - HEADERS) as u32;
-const HEADERS: usize = 14 + 20 + 20;
 const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
 
 /// What the attacker sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,31 +68,6 @@ struct Memory {
     small: Vec<Vec<u8>>,
     large: Vec<Vec<u8>>,
     attacked: u64,
-}
-
-fn header(bytes: &mut [u8], side: Side, host: u32, port: u16, (flags, seq, ack): (u8, u32, u32)) {
-    let inside = (0x0A00_0001_u32, 443_u16);
-    let (from, to) = match side {
-        Side::Inside => (inside, (host, port)),
-        Side::Outside => ((host, port), inside),
-    };
-    bytes[26..30].copy_from_slice(&from.0.to_be_bytes());
-    bytes[30..34].copy_from_slice(&to.0.to_be_bytes());
-    bytes[34..36].copy_from_slice(&from.1.to_be_bytes());
-    bytes[36..38].copy_from_slice(&to.1.to_be_bytes());
-    bytes[38..42].copy_from_slice(&seq.to_be_bytes());
-    bytes[42..46].copy_from_slice(&ack.to_be_bytes());
-    bytes[47] = flags;
-}
-
-/// A frame of TCP over IPv4 over Ethernet with everything but its tuple, numbers and flags.
-fn blank(len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len.max(60)];
-    bytes[12..14].copy_from_slice(&[0x08, 0x00]);
-    bytes[14] = 0x45;
-    bytes[16..18].copy_from_slice(&((len - 14) as u16).to_be_bytes());
-    (bytes[22], bytes[23], bytes[46]) = (64, 6, 0x50);
-    bytes
 }
 
 impl Memory {
@@ -170,13 +146,12 @@ impl Memory {
 
     /// A paced flow's data frame has left.
     fn departed(&mut self, bytes: &[u8]) {
-        let word = |at: usize| bytes[at..at + 4].iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
-        let index = word(30) - PACED_HOSTS;
+        let index = word(bytes, 30) - PACED_HOSTS;
         let ends = &mut self.ends[index as usize];
         if ends.held == HELD_EACH {
             self.ready[Side::Inside as usize].push_back(index);
         }
-        if ends.acknowledge.replace(word(38).wrapping_add(PAYLOAD)).is_none() {
+        if ends.acknowledge.replace(word(bytes, 38).wrapping_add(PAYLOAD)).is_none() {
             self.ready[Side::Outside as usize].push_back(index);
         }
         ends.held -= 1;

@@ -3,6 +3,12 @@
 //! Sampling is per flow, seeded by the flow's hash, and takes all consecutive intervals of a sampled flow, so that the
 //! [`Sample`](weir_features::Sample)s of one flow form a trajectory.
 
+/// Samples per batch of a worker's lane to the trainer.
+pub const LANE_BATCH: usize = 256;
+/// Batches of a lane: at a million samples a second, what a worker tells in 65 ms, enough for a trainer that looks every
+/// 20 ms and is busy with a step for another 20. 15 MiB, of which only as much takes memory as has been under way at a time.
+pub const LANE_BATCHES: usize = 256;
+
 /// The random choices. Each draws from the flow's hash independently of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

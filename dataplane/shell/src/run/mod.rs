@@ -26,14 +26,10 @@ use std::path::Path;
 use tracing::info;
 use weir_engine::counters::WorkerStats;
 use weir_engine::policy::Policy;
+use weir_engine::sampler::{LANE_BATCH, LANE_BATCHES};
 use weir_engine::verdict::{Tally, Verdict};
 use weir_features::Sample;
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
-
-/// Sixteen batches of 256 samples of about 200 bytes: 800 KiB, a fifth of a second at twenty thousand flows that end
-/// an interval each 50 ms and are sampled at 5 %.
-const LANE_BATCHES: usize = 16;
-const LANE_BATCH: usize = 256;
 
 /// What exists before ports do.
 #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "a replay of captures publishes once"))]
