@@ -123,7 +123,8 @@ impl<T> Ends<T> {
     }
 
     /// How much is in the lanes to this worker.
-    fn waiting(&self) -> usize {
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
         self.from.iter().map(SteerReceiver::waiting).sum()
     }
 }

@@ -12,6 +12,7 @@ use core::net::IpAddr;
 
 impl<F: Frame> Router<F> {
     /// A packet to one of our own addresses. Weir answers echo requests; nothing else is served here.
+    #[cold]
     pub(super) fn serve(&self, bytes: &[u8], packet: &Packet) -> End {
         let Some(upper) = packet.upper(bytes) else { return Verdict::BadHeader.into() };
         let icmp = upper.protocol == if packet.is_v4() { ICMP } else { ICMP6 };
@@ -32,6 +33,7 @@ impl<F: Frame> Router<F> {
         End::Trouble(*packet, trouble, Verdict::Consumed)
     }
 
+    #[cold]
     pub(super) fn answer_echo(
         &mut self,
         side: Side,
@@ -68,6 +70,7 @@ impl<F: Frame> Router<F> {
 
     /// Tells the sender of a packet why it does not arrive, if that may be told and the rate allows it. The error bears
     /// an own address of the side by which it leaves (RFC 1812 section 4.3.2.4), else one of the other's.
+    #[cold]
     pub(super) fn tell(
         &mut self,
         side: Side,

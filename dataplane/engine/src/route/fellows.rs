@@ -104,8 +104,13 @@ impl Fellows {
         self.ends.flush();
     }
 
-    /// What the others have told.
+    /// Whether the others have told anything.
     #[inline]
+    pub(super) fn have_news(&self) -> bool {
+        self.ends.waiting() > 0
+    }
+
+    /// What the others have told.
     pub(super) fn take(&mut self, stats: &mut WorkerStats) -> Taken {
         let mut taken = Taken::new();
         self.ends.take(NEWS_PER_TURN, |news| taken.push(news));

@@ -64,10 +64,6 @@ impl Interface {
         is_link_local(address) || self.addresses.iter().any(|own| own.contains(address))
     }
 
-    fn is_broadcast(&self, address: IpAddr) -> bool {
-        self.addresses.iter().any(|own| own.is_broadcast(address))
-    }
-
     /// The own address to speak to `other` from: of the same network if there is one, else the first of its kind,
     /// link-local only towards link-local. `None` for IPv4 where there is none.
     pub(super) fn source_towards(&self, other: IpAddr) -> Option<IpAddr> {
@@ -110,28 +106,161 @@ pub(super) enum Kind {
     Impossible,
 }
 
-/// Sorts an address that was seen on `side`.
-pub(super) fn kind(interfaces: &[Interface; 2], side: Side, address: IpAddr) -> Kind {
-    let impossible = match address {
-        // RFC 1122 section 3.2.1.3: "this network", loopback, and class E less the limited broadcast.
-        IpAddr::V4(address) => {
-            let [first, ..] = address.octets();
-            matches!(first, 0 | 127) || (first >= 240 && !address.is_broadcast())
+/// What sorts addresses, in rows that are compared with one: it is asked twice of every packet.
+#[derive(Debug)]
+pub(super) struct Kinds {
+    own_v4: Box<[u32]>,
+    own_v6: Box<[u128]>,
+    /// By side.
+    link_local: [u128; 2],
+    /// The all-zeros and the all-ones host of each network on a link.
+    broadcasts: Box<[u32]>,
+}
+
+impl Kinds {
+    pub(super) fn new(config: &RouteConfig) -> Kinds {
+        let all = || config.sides.iter().flat_map(|side| &side.addresses);
+        let (mut own_v4, mut own_v6, mut broadcasts) = (Vec::new(), Vec::new(), Vec::new());
+        for own in all() {
+            match own.address {
+                IpAddr::V4(address) => {
+                    own_v4.push(address.to_bits());
+                    broadcasts.extend(own.broadcasts().into_iter().flatten());
+                }
+                IpAddr::V6(address) => own_v6.push(address.to_bits()),
+            }
         }
-        IpAddr::V6(address) => address.is_unspecified() || address.is_loopback(),
-    };
-    if impossible {
-        return Kind::Impossible;
+        Kinds {
+            own_v4: own_v4.into(),
+            own_v6: own_v6.into(),
+            link_local: config.sides.each_ref().map(|side| link_local(side.mac).to_bits()),
+            broadcasts: broadcasts.into(),
+        }
     }
-    let here = &interfaces[side as usize];
-    // Any own address is answered on any side (the "weak" host of RFC 1122 section 3.3.4.2), link-local ones at home.
-    if here.owns(address) || interfaces[side.other() as usize].owns_global(address) {
-        return Kind::Own;
+
+    /// Sorts an address that was seen on `side`. Any own address is answered on any side (the "weak" host of RFC 1122
+    /// section 3.3.4.2), link-local ones at home.
+    #[inline]
+    pub(super) fn of(&self, side: Side, address: IpAddr) -> Kind {
+        match address {
+            IpAddr::V4(address) => {
+                let bits = address.to_bits();
+                let limited = bits == u32::MAX;
+                match address.octets()[0] {
+                    // RFC 1122 section 3.2.1.3: "this network", loopback, and class E less the limited broadcast.
+                    0 | 127 => Kind::Impossible,
+                    240.. if !limited => Kind::Impossible,
+                    _ if self.own_v4.contains(&bits) => Kind::Own,
+                    224.. => Kind::Group,
+                    _ if self.broadcasts.contains(&bits) => Kind::Group,
+                    169 if address.is_link_local() => Kind::LinkLocal,
+                    _ => Kind::Unicast,
+                }
+            }
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                if address.is_unspecified() || address.is_loopback() {
+                    Kind::Impossible
+                } else if self.own_v6.contains(&bits) || self.link_local[side as usize] == bits {
+                    Kind::Own
+                } else if address.is_multicast() {
+                    Kind::Group
+                } else if address.is_unicast_link_local() {
+                    Kind::LinkLocal
+                } else {
+                    Kind::Unicast
+                }
+            }
+        }
     }
-    let limited = address == IpAddr::V4(core::net::Ipv4Addr::BROADCAST);
-    if address.is_multicast() || limited || interfaces.iter().any(|interface| interface.is_broadcast(address))
-    {
-        return Kind::Group;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+    use proptest::prelude::*;
+
+    fn config() -> RouteConfig {
+        let side = |last: u8, prefixes: &[(&str, u8)]| RouteSide {
+            mac: [2, 0, 0, 0, 0, last],
+            addresses: prefixes
+                .iter()
+                .map(|(address, len)| Prefix { address: address.parse().unwrap(), len: *len })
+                .collect(),
+            mtu: 1_500,
+        };
+        RouteConfig {
+            sides: [
+                side(1, &[("10.8.0.1", 24), ("10.7.0.2", 31), ("fd08::1", 64)]),
+                side(2, &[("10.9.0.9", 29), ("192.0.2.1", 32), ("fd09::1", 64), ("fd0a::1", 127)]),
+            ],
+            routes: Vec::new(),
+            icmp_errors_per_sec: 100,
+        }
     }
-    if is_link_local(address) { Kind::LinkLocal } else { Kind::Unicast }
+
+    /// The definition, address by address, without tables.
+    fn plainly(config: &RouteConfig, side: Side, address: IpAddr) -> Kind {
+        let interfaces = Interface::both(config);
+        let any = |is: &dyn Fn(&Prefix) -> bool| config.sides.iter().flat_map(|side| &side.addresses).any(is);
+        let impossible = match address {
+            IpAddr::V4(address) => {
+                let [first, ..] = address.octets();
+                matches!(first, 0 | 127) || (first >= 240 && address != Ipv4Addr::BROADCAST)
+            }
+            IpAddr::V6(address) => address.is_unspecified() || address.is_loopback(),
+        };
+        let limited = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+        match () {
+            () if impossible => Kind::Impossible,
+            () if interfaces[side as usize].owns(address) || any(&|own| own.address == address) => Kind::Own,
+            () if address.is_multicast() || limited || any(&|own| own.is_broadcast(address)) => Kind::Group,
+            () if is_link_local(address) => Kind::LinkLocal,
+            () => Kind::Unicast,
+        }
+    }
+
+    fn address() -> impl Strategy<Value = IpAddr> {
+        let near = prop::sample::select(vec![
+            "10.8.0.0",
+            "10.7.0.0",
+            "10.9.0.8",
+            "192.0.2.0",
+            "0.0.0.0",
+            "127.0.0.0",
+            "169.254.0.0",
+            "224.0.0.0",
+            "240.0.0.0",
+            "255.255.255.248",
+            "fd08::",
+            "fd09::",
+            "fd0a::",
+            "fe80::ff:fe00:0",
+            "fe80::",
+            "ff02::",
+            "::",
+        ]);
+        let near = (near, any::<u8>()).prop_map(|(base, last)| match base.parse().unwrap() {
+            IpAddr::V4(base) => IpAddr::V4(Ipv4Addr::from_bits(base.to_bits() | u32::from(last) & 0xff)),
+            IpAddr::V6(base) => {
+                let mut octets = base.octets();
+                octets[15] = last % 8;
+                // The universal bit of a modified EUI-64.
+                octets[8] |= last >> 6 & 2;
+                IpAddr::from(octets)
+            }
+        });
+        prop_oneof![4 => near, 1 => any::<IpAddr>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn tables_sort_as_the_definition_does(address in address(), outside: bool) {
+            let (config, side) = (config(), if outside { Side::Outside } else { Side::Inside });
+            prop_assert_eq!(Kinds::new(&config).of(side, address), plainly(&config, side, address));
+        }
+    }
 }

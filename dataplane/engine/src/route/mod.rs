@@ -53,7 +53,7 @@ use arp::Arp;
 use bucket::Bucket;
 use fib::{Fib, NextHop};
 use icmp::Trouble;
-use interface::{Interface, Kind, Mac, kind};
+use interface::{Interface, Kind, Kinds, Mac};
 use neighbour::{Leave, Neighbours, State, Waiting};
 use packet::{ETHERNET_LEN, Packet, TYPE_ARP, TYPE_IPV4, TYPE_IPV6, TYPE_SERVICE_VLAN, TYPE_VLAN};
 
@@ -85,6 +85,7 @@ pub(crate) struct Way {
 /// A router's tables.
 pub(crate) struct Router<F> {
     interfaces: [Interface; 2],
+    kinds: Kinds,
     fib: Fib,
     neighbours: [Neighbours<F>; 2],
     /// The other workers' routers.
@@ -99,6 +100,7 @@ impl<F: Frame> Router<F> {
     pub(crate) fn new(config: &RouteConfig, seed: u64, now: Ns) -> Router<F> {
         Router {
             interfaces: Interface::both(config),
+            kinds: Kinds::new(config),
             fib: Fib::new(config),
             neighbours: Side::ALL.map(|_| Neighbours::new(seed, now)),
             fellows: Fellows::none(),
@@ -144,6 +146,7 @@ impl<F: Frame> Router<F> {
 
     /// A frame has arrived on `side`. Returns it when it may be forwarded, one hop poorer, and its way; brings it to
     /// its end otherwise.
+    #[inline]
     pub(crate) fn admit(
         &mut self,
         side: Side,
@@ -153,19 +156,30 @@ impl<F: Frame> Router<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<(F, Way)> {
         match self.judge(side, &mut frame, parsed, now, outlet) {
-            Ok(way) => return Some((frame, way)),
-            Err(End::Of(verdict)) => outlet.end(frame, verdict),
-            Err(End::Trouble(packet, trouble, verdict)) => {
+            Ok(way) => Some((frame, way)),
+            Err(end) => {
+                self.end(side, frame, end, now, outlet);
+                None
+            }
+        }
+    }
+
+    /// Brings a frame that is not forwarded to its end.
+    #[inline(never)]
+    fn end(&mut self, side: Side, frame: F, end: End, now: Ns, outlet: &mut impl Outlet<Frame = F>) {
+        match end {
+            End::Of(verdict) => outlet.end(frame, verdict),
+            End::Trouble(packet, trouble, verdict) => {
                 self.tell(side, frame.bytes(), &packet, trouble, now, outlet);
                 outlet.end(frame, verdict);
             }
-            Err(End::Cut(packet, next)) => self.cut(side, frame, &packet, next, now, outlet),
-            Err(End::Arp(arp)) => self.answer_arp(side, frame, &arp, outlet),
-            Err(End::Echo(packet)) => self.answer_echo(side, frame, &packet, now, outlet),
+            End::Cut(packet, next) => self.cut(side, frame, &packet, next, now, outlet),
+            End::Arp(arp) => self.answer_arp(side, frame, &arp, outlet),
+            End::Echo(packet) => self.answer_echo(side, frame, &packet, now, outlet),
         }
-        None
     }
 
+    #[inline]
     fn judge(
         &mut self,
         side: Side,
@@ -186,10 +200,12 @@ impl<F: Frame> Router<F> {
             TYPE_VLAN | TYPE_SERVICE_VLAN => return Err(Verdict::NotForUs.into()),
             _ => return Err(Verdict::NotIp.into()),
         };
-        let source = kind(&self.interfaces, side, packet.source);
-        let destination = kind(&self.interfaces, side, packet.destination);
+        let source = self.kinds.of(side, packet.source);
+        let destination = self.kinds.of(side, packet.destination);
         // Discovery first: its sources may be link-local, and one who tests an address has none yet.
-        if let Some(end) = self.hear_discovery(side, bytes, &packet, source, now, outlet) {
+        if packet.may_be_discovery(bytes)
+            && let Some(end) = self.hear_discovery(side, bytes, &packet, source, now, outlet)
+        {
             return Err(end);
         }
         if matches!(source, Kind::Own | Kind::Group | Kind::Impossible) || destination == Kind::Impossible {

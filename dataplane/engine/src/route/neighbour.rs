@@ -118,17 +118,6 @@ pub(super) enum Leave<F> {
     Void(F),
 }
 
-/// What a look-up found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// An entry.
-    Known(Hop),
-    /// A new one: it is to be asked for.
-    New(Hop),
-    /// No room.
-    Full,
-}
-
 /// What time has brought.
 #[derive(Debug)]
 pub(super) enum Due<F> {
@@ -223,15 +212,10 @@ impl<F> Neighbours<F> {
         self.timers.next_due()
     }
 
-    /// The entry of `address`, made where there is none.
-    pub(super) fn find_or_ask(&mut self, address: IpAddr, now: Ns) -> Found {
-        if let Some(index) = self.find(address) {
-            return Found::Known(Hop::new(index, self.entries[usize::from(index)].generation));
-        }
-        match self.look_for(address, true, now) {
-            Some(index) => Found::New(self.hop(index)),
-            None => Found::Full,
-        }
+    /// The entry of `address`, if there is one.
+    #[inline]
+    pub(super) fn find_hop(&self, address: IpAddr) -> Option<Hop> {
+        self.find(address).map(|index| self.hop(index))
     }
 
     /// Another worker has asked for `address`: as if this one had.
@@ -259,8 +243,8 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// Makes an entry for one that is asked for the first time. `None` when there is no room.
-    fn look_for(&mut self, address: IpAddr, asked_here: bool, now: Ns) -> Option<u16> {
+    /// Makes an entry for one that is unknown, and is asked for the first time. `None` when there is no room.
+    pub(super) fn look_for(&mut self, address: IpAddr, asked_here: bool, now: Ns) -> Option<Hop> {
         if self.in_state(State::Incomplete) >= INCOMPLETE_MAX {
             return None;
         }
@@ -269,27 +253,38 @@ impl<F> Neighbours<F> {
         let entry = &mut self.entries[usize::from(index)];
         (entry.asked, entry.asked_here, entry.until) = (1, asked_here, until);
         self.arm(index);
-        Some(index)
+        Some(self.hop(index))
     }
 
     /// A frame is to leave to `hop` now.
+    #[inline]
     pub(super) fn leave(&mut self, hop: Hop, frame: F, verdict: Verdict, now: Ns) -> Leave<F> {
         let Some(entry) = self.entries.get_mut(hop.index()) else { return Leave::Void(frame) };
         if entry.generation != hop.generation() || entry.address.is_none() {
             return Leave::Void(frame);
         }
         entry.used = now;
-        if entry.state == State::Incomplete {
-            let oldest = if entry.waiting.is_full() { entry.waiting.pop_at(0) } else { None };
-            self.waiting += usize::from(oldest.is_none());
-            entry.waiting.push(Waiting { frame, verdict });
-            return Leave::Waits(oldest);
+        match entry.state {
+            State::Incomplete => return self.wait(hop, Waiting { frame, verdict }),
+            State::Stale => self.doubt(hop, now),
+            State::Reachable | State::Delay | State::Probe => {}
         }
-        let mac = entry.mac;
-        if entry.state == State::Stale {
-            self.enter(hop.index() as u16, State::Delay, now + DELAY_FIRST_PROBE_TIME + self.lag);
-        }
-        Leave::To(mac, frame)
+        Leave::To(self.entries[hop.index()].mac, frame)
+    }
+
+    #[cold]
+    fn wait(&mut self, hop: Hop, waiting: Waiting<F>) -> Leave<F> {
+        let queue = &mut self.entries[hop.index()].waiting;
+        let oldest = if queue.is_full() { queue.pop_at(0) } else { None };
+        self.waiting += usize::from(oldest.is_none());
+        queue.push(waiting);
+        Leave::Waits(oldest)
+    }
+
+    /// A stale neighbour is used: it is asked unless something is heard of it soon.
+    #[cold]
+    fn doubt(&mut self, hop: Hop, now: Ns) {
+        self.enter(hop.index() as u16, State::Delay, now + DELAY_FIRST_PROBE_TIME + self.lag);
     }
 
     /// Something was heard of `address`. Returns its hop and what waited for it.

@@ -116,6 +116,12 @@ impl Packet {
         self.source.is_ipv4()
     }
 
+    /// Whether a closer look may find a message of neighbour discovery: ICMPv6 that has made no hop (RFC 4861 section 7.1).
+    #[inline]
+    pub(super) fn may_be_discovery(&self, bytes: &[u8]) -> bool {
+        self.hops == u8::MAX && !self.is_v4() && bytes.get(ETHERNET_LEN + 6) == Some(&ICMP6)
+    }
+
     /// Whether a router may cut it: never in IPv6, nor with DF set.
     pub(super) fn may_be_cut(&self, bytes: &[u8]) -> bool {
         self.is_v4() && bytes.get(ETHERNET_LEN + 6).is_some_and(|flags| flags & 0x40 == 0)

@@ -43,15 +43,20 @@ impl Prefix {
         host == self.network_and_mask().0
     }
 
-    /// Whether `address` is the all-ones or the all-zeros host of this IPv4 network (RFC 1812 section 4.2.3.1). A
-    /// network of two addresses has neither (RFC 3021).
+    /// The all-zeros and the all-ones host of this IPv4 network (RFC 1812 section 4.2.3.1). A network of two addresses
+    /// has neither (RFC 3021).
+    pub(super) fn broadcasts(&self) -> Option<[u32; 2]> {
+        let (network, mask) = self.network_and_mask();
+        // The low half holds all of an IPv4 address.
+        (self.address.is_ipv4() && self.len < 31).then_some([network as u32, network as u32 | !(mask as u32)])
+    }
+
+    /// Whether `address` is one of the [`broadcasts`](Self::broadcasts).
     pub fn is_broadcast(&self, address: IpAddr) -> bool {
-        if !address.is_ipv4() || self.len >= 31 || !self.contains(address) {
-            return false;
+        match address {
+            IpAddr::V4(address) => self.broadcasts().is_some_and(|all| all.contains(&address.to_bits())),
+            IpAddr::V6(_) => false,
         }
-        let (_, mask) = self.network_and_mask();
-        let host = Prefix { address, len: 32 }.network_and_mask().0 & !mask;
-        host == 0 || host == !mask & u128::from(u32::MAX)
     }
 }
 

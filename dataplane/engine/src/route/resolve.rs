@@ -4,10 +4,10 @@ use super::arp::{self, Arp, Operation};
 use super::fellows::{News, What};
 use super::fib::NextHop;
 use super::icmp::Trouble;
-use super::interface::{Kind, Mac, kind};
+use super::interface::{Kind, Mac};
 use super::ndp::{self, Discovery};
-use super::neighbour::{Due, Found, Heard, Hop, Queue, State};
-use super::packet::{self, ETHERNET_LEN, ICMP6, Packet};
+use super::neighbour::{Due, Heard, Hop, Queue, State};
+use super::packet::{self, Packet};
 use super::{End, Outlet, Router, Way};
 use crate::io::{Frame, Side};
 use crate::time::Ns;
@@ -20,11 +20,8 @@ const TIMERS_PER_TURN: usize = 64;
 impl<F: Frame> Router<F> {
     /// What other workers and time have brought by `now`: news, and neighbours to be asked again or given up.
     pub(crate) fn tick(&mut self, now: Ns, outlet: &mut impl Outlet<Frame = F>) {
-        for News { side, address, what } in self.fellows.take(outlet.stats()) {
-            match what {
-                What::Heard(heard) => _ = self.learn(side, address, heard, now, outlet),
-                What::Asked => self.neighbours[side as usize].asked_elsewhere(address, now),
-            }
+        if self.fellows.have_news() {
+            self.take_news(now, outlet);
         }
         for side in Side::ALL {
             for _ in 0..TIMERS_PER_TURN {
@@ -42,23 +39,37 @@ impl<F: Frame> Router<F> {
         }
     }
 
+    #[cold]
+    fn take_news(&mut self, now: Ns, outlet: &mut impl Outlet<Frame = F>) {
+        for News { side, address, what } in self.fellows.take(outlet.stats()) {
+            match what {
+                What::Heard(heard) => _ = self.learn(side, address, heard, now, outlet),
+                What::Asked => self.neighbours[side as usize].asked_elsewhere(address, now),
+            }
+        }
+    }
+
+    #[inline]
     pub(super) fn find_or_ask(
         &mut self,
         next: NextHop,
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<Hop> {
-        match self.neighbours[next.out as usize].find_or_ask(next.neighbour, now) {
-            Found::Known(hop) => Some(hop),
-            Found::New(hop) => {
-                self.ask(next.out, next.neighbour, None, outlet);
-                Some(hop)
-            }
-            Found::Full => {
-                outlet.stats().neighbours_refused += 1;
-                None
-            }
+        match self.neighbours[next.out as usize].find_hop(next.neighbour) {
+            None => self.look_for(next, now, outlet),
+            known => known,
         }
+    }
+
+    #[cold]
+    fn look_for(&mut self, next: NextHop, now: Ns, outlet: &mut impl Outlet<Frame = F>) -> Option<Hop> {
+        let hop = self.neighbours[next.out as usize].look_for(next.neighbour, true, now);
+        match hop {
+            Some(_) => self.ask(next.out, next.neighbour, None, outlet),
+            None => outlet.stats().neighbours_refused += 1,
+        }
+        hop
     }
 
     /// Asks who `target` is: everyone, or the station that it last was.
@@ -87,6 +98,7 @@ impl<F: Frame> Router<F> {
     }
 
     /// RFC 826, "packet reception".
+    #[cold]
     pub(super) fn hear_arp(
         &mut self,
         side: Side,
@@ -104,7 +116,7 @@ impl<F: Frame> Router<F> {
         let ours = interface.owns(target);
         // A sender of zeros tests an address (RFC 5227): it is answered and not remembered.
         if !arp.sender.is_unspecified() {
-            if kind(&self.interfaces, side, sender) != Kind::Unicast || !interface.on_link(sender) {
+            if self.kinds.of(side, sender) != Kind::Unicast || !interface.on_link(sender) {
                 return Verdict::Martian.into();
             }
             let heard = Heard {
@@ -122,6 +134,7 @@ impl<F: Frame> Router<F> {
         }
     }
 
+    #[cold]
     pub(super) fn answer_arp(
         &self,
         side: Side,
@@ -136,6 +149,7 @@ impl<F: Frame> Router<F> {
     }
 
     /// `None` for what is no neighbour discovery.
+    #[cold]
     pub(super) fn hear_discovery(
         &mut self,
         side: Side,
@@ -145,10 +159,6 @@ impl<F: Frame> Router<F> {
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<End> {
-        // Cheap tests first: this is asked of every packet.
-        if packet.is_v4() || packet.hops != u8::MAX || bytes.get(ETHERNET_LEN + 6) != Some(&ICMP6) {
-            return None;
-        }
         let upper = packet.upper(bytes)?;
         if !(ndp::ROUTER_SOLICITATION..=ndp::REDIRECT).contains(bytes.get(upper.at)?) {
             return None;
