@@ -64,6 +64,9 @@ pub struct PacingConfig {
     pub pin: Pin,
 }
 
+/// A flow knows for a minute when it took up its generation.
+pub const PIN_MAX: Ns = Ns::from_secs(60);
+
 /// When a flow takes up a newer snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pin {
@@ -71,7 +74,7 @@ pub enum Pin {
     Interval,
     /// When it has kept its generation for this long.
     Flow {
-        /// Longest stay on one generation.
+        /// Longest stay on one generation; at most [`PIN_MAX`].
         max: Ns,
     },
 }

@@ -136,6 +136,11 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     (
         "pin = \"interval\"",
+        "pin = \"flow\"\npin_max = \"2min\"",
+        "conf/x.toml:35:11: pacing.pin_max: expected more than 0 and at most 1min, found 2min",
+    ),
+    (
+        "pin = \"interval\"",
         "explore_share = -0.1",
         "conf/x.toml:34:17: pacing.explore_share: expected a share from 0 to 1, found -0.1",
     ),

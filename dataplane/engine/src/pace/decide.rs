@@ -256,7 +256,8 @@ pub(super) fn bind(flow: &mut PacedFlow, active: &Generation, now: Ns, stats: &m
     }
 }
 
-/// Wraps after 65 s; intervals end, and look, far more often.
+/// Wraps after 65 s, beyond any pin: a flow that was bound longer ago than that may take itself for pinned once more, for
+/// no longer than its pin.
 fn millis(now: Ns) -> u16 {
     (now.0 / 1_000_000) as u16
 }

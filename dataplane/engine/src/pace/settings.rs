@@ -4,7 +4,7 @@
 use super::flow::{FlowFlags, Governor, PacedFlow, Share};
 use super::open::OpenIntervals;
 use super::pacer::Pacer;
-use crate::config::{PacingConfig, PacingRule, Pin};
+use crate::config::{PIN_MAX, PacingConfig, PacingRule, Pin};
 use crate::explore::Explorer;
 use crate::guard::Guard;
 use crate::rule::BbrLite;
@@ -50,7 +50,10 @@ impl Settings {
             mark_delay: config.mark_delay,
             delay_max: config.delay_max.min(HORIZON),
             flow_held_bytes_max: config.flow_held_bytes_max,
-            pin: config.pin,
+            pin: match config.pin {
+                Pin::Interval => Pin::Interval,
+                Pin::Flow { max } => Pin::Flow { max: max.min(PIN_MAX) },
+            },
         }
     }
 

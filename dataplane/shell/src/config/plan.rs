@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -450,8 +450,11 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         (PinKey::Interval, Some(_)) => {
             return refuse("pin_max", "expected only with pacing.pin = \"flow\"".to_owned());
         }
-        (PinKey::Flow, Some(max)) if max.0 > Ns::ZERO => Pin::Flow { max: max.0 },
-        (PinKey::Flow, Some(_)) => return refuse("pin_max", "expected more than 0".to_owned()),
+        (PinKey::Flow, Some(max)) if max.0 > Ns::ZERO && max.0 <= PIN_MAX => Pin::Flow { max: max.0 },
+        (PinKey::Flow, Some(max)) => {
+            let reason = format!("expected more than 0 and at most {}, found {max}", Span(PIN_MAX));
+            return refuse("pin_max", reason);
+        }
         (PinKey::Flow, None) => {
             return refuse("pin", "\"flow\" needs pacing.pin_max, such as \"2s\"".to_owned());
         }
