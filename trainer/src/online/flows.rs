@@ -1,4 +1,9 @@
-//! What is known of each flow: its capacity, its path, and what its last interval was.
+//! What is known of each flow: its capacity, its path, and what its last intervals were worth.
+//!
+//! A flow's capacity is the largest rate at which it was delivered lately. Alone, that would let all flows slow down together
+//! and find themselves better and better off: each would use all of a capacity that it had forgotten. Flows of the control
+//! share do not forget, because their rule probes; so what they reach on a path of the same base RTT counts as what any flow
+//! on it can have, if it is more ([decision 8](../../../docs/decisions/0008-live-reward.md)).
 
 use crate::reward::{Outcome, Preference, delivery_rate_bps};
 use std::collections::HashMap;
@@ -46,8 +51,8 @@ pub(super) struct Flow {
     at_ns: u64,
     /// Rewards since they were last taken: sum and number.
     reward: (f64, u32),
-    /// Whether the rewards are those of the rule; else of this generation.
-    rewarded: Option<u32>,
+    /// The generation that decided last; `None` for the rule. The rewards are its own.
+    decided_by: Option<u32>,
 }
 
 /// An RTT of at most this much over the base is one without a queue.
@@ -56,6 +61,11 @@ const CLEAR: f64 = 1.1;
 const PATH_SAMPLES: u64 = 20;
 /// Bytes after which what was lost on a clear path counts half.
 const CLEAR_BYTES_MAX: f64 = 1e7;
+
+/// Paths of one base RTT, to a quarter: the best guess at which flows share one.
+fn kind(base_rtt_ns: u64) -> i64 {
+    ((base_rtt_ns.max(1) as f64).ln() / 1.25f64.ln()).floor() as i64
+}
 
 /// A flow's mean reward over some of its intervals.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,6 +81,8 @@ pub(super) struct Earned {
 pub(super) struct Seen {
     /// Largest delivery rate, in bits per second.
     pub(super) capacity_bps: f64,
+    /// What flows of the control share reach on such a path; 0 where there are none.
+    pub(super) reference_bps: f64,
     /// In seconds.
     pub(super) base_rtt_s: f64,
     /// Longest wait in seconds.
@@ -86,12 +98,20 @@ pub(super) struct Flows {
     max: usize,
     span_ns: u64,
     newest_ns: u64,
+    /// By kind of path, what flows of the control share reach on it.
+    references: HashMap<i64, f64>,
 }
 
 impl Flows {
     /// None yet, and never more than `max`; estimates reach back `span_ns` at least.
     pub(super) fn new(max: usize, span_ns: u64) -> Self {
-        Self { known: HashMap::new(), max: max.max(1), span_ns: span_ns.max(1), newest_ns: 0 }
+        Self {
+            known: HashMap::new(),
+            max: max.max(1),
+            span_ns: span_ns.max(1),
+            newest_ns: 0,
+            references: HashMap::new(),
+        }
     }
 
     /// Takes note of an interval: the flow, and what the interval was worth. `None` when there are too many flows.
@@ -101,19 +121,27 @@ impl Flows {
             return None;
         }
         let flow = self.known.entry(sample.flow).or_insert_with(|| Flow::new(sample));
-        let reward = flow.note(sample, preference, self.span_ns);
+        let reference_bps = self.references.get(&kind(sample.base_rtt_ns)).copied().unwrap_or(0.0);
+        let reward = flow.note(sample, preference, reference_bps, self.span_ns);
         Some((flow, reward))
     }
 
-    /// Every flow's mean reward since the last call, and forgets flows that have been silent for two spans.
+    /// Every flow's mean reward since the last call. Forgets flows that have been silent for two spans, and learns anew what
+    /// the control share reaches.
     pub(super) fn take_earned(&mut self) -> Vec<Earned> {
         let oldest_ns = self.newest_ns.saturating_sub(2 * self.span_ns);
         self.known.retain(|_, flow| flow.at_ns >= oldest_ns);
+        let mut sums: HashMap<i64, (f64, f64)> = HashMap::new();
+        for flow in self.known.values().filter(|flow| flow.decided_by.is_none()) {
+            let (sum, count) = sums.entry(kind(flow.base_rtt_ns)).or_default();
+            (*sum, *count) = (*sum + flow.capacity.get(), *count + 1.0);
+        }
+        self.references = sums.into_iter().map(|(kind, (sum, count))| (kind, sum / count)).collect();
         let mut earned = Vec::new();
         for flow in self.known.values_mut() {
             let (sum, count) = std::mem::take(&mut flow.reward);
             if count > 0 {
-                earned.push(Earned { generation: flow.rewarded, reward: sum / f64::from(count) });
+                earned.push(Earned { generation: flow.decided_by, reward: sum / f64::from(count) });
             }
         }
         earned
@@ -122,7 +150,12 @@ impl Flows {
     /// The paths of flows whose last interval ended after `since_ns`, in order of base RTT and capacity.
     pub(super) fn seen(&self, since_ns: u64) -> Vec<Seen> {
         let known = self.known.values().filter(|flow| flow.at_ns > since_ns && flow.samples >= PATH_SAMPLES);
-        let mut seen: Vec<Seen> = known.map(Flow::seen).collect();
+        let mut seen: Vec<Seen> = known
+            .map(|flow| {
+                let reference = self.references.get(&kind(flow.base_rtt_ns)).copied();
+                flow.seen(reference.unwrap_or(0.0))
+            })
+            .collect();
         // A map has no order, and what follows must not depend on it.
         seen.sort_by(|a, b| {
             a.base_rtt_s
@@ -151,12 +184,12 @@ impl Flow {
             samples: 0,
             at_ns: sample.at_ns,
             reward: (0.0, 0),
-            rewarded: None,
+            decided_by: None,
         }
     }
 
     /// The interval's reward.
-    fn note(&mut self, sample: &Sample, preference: &Preference, span_ns: u64) -> f64 {
+    fn note(&mut self, sample: &Sample, preference: &Preference, reference_bps: f64, span_ns: u64) -> f64 {
         const NS: f64 = 1e-9;
         self.samples += 1;
         (self.at_ns, self.base_rtt_ns) = (sample.at_ns, sample.base_rtt_ns);
@@ -170,21 +203,22 @@ impl Flow {
                 (self.clear_lost, self.clear_acked) = (self.clear_lost / 2.0, self.clear_acked / 2.0);
             }
         }
-        let reward = preference.reward(&Outcome::live(sample, self.capacity.get()));
+        let reward = preference.reward(&Outcome::live(sample, self.capacity.get().max(reference_bps)));
         let decided_by = match sample.source {
             Source::Control => None,
             Source::Model | Source::Explored(_) => Some(sample.generation),
         };
-        if self.rewarded != decided_by {
-            (self.rewarded, self.reward) = (decided_by, (0.0, 0));
+        if self.decided_by != decided_by {
+            (self.decided_by, self.reward) = (decided_by, (0.0, 0));
         }
         self.reward = (self.reward.0 + reward, self.reward.1 + 1);
         reward
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self, reference_bps: f64) -> Seen {
         Seen {
             capacity_bps: self.capacity.get(),
+            reference_bps,
             base_rtt_s: self.base_rtt_ns as f64 * 1e-9,
             queue_s: self.queue.get(),
             loss: self.clear_lost / (self.clear_lost + self.clear_acked).max(1.0),
@@ -192,13 +226,16 @@ impl Flow {
     }
 }
 
-/// Paths are told apart by base RTT (a quarter more is another path) and by capacity (three times as much).
-const APART: (f64, f64) = (1.25, 3.0);
+/// Paths are told apart by base RTT (a quarter more is another path) and by what a flow reaches (ten times as much; flows
+/// on one path may well differ threefold).
+const APART: (f64, f64) = (1.25, 10.0);
 /// A replay of many flows takes long, and tells little more than one of a few.
-const FLOWS_MAX: usize = 8;
+const FLOWS_MAX: usize = 4;
 
 /// What to replay: flows with like paths are taken to share one, the median flow's share each. At most `max`, those of
 /// most flows.
+///
+/// Where the control share reaches more, a path on which all flows could is replayed, too.
 ///
 /// `seen` is in order of base RTT. Flows that nobody sampled share the paths, too, unseen: a flow's share is what it can
 /// reach, so they count as a smaller capacity.
@@ -218,18 +255,23 @@ pub(super) fn estimates(seen: &[Seen], max: usize) -> Vec<Estimates> {
         }
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
-    groups.truncate(max);
-    groups.iter().map(|group| shared(group)).collect()
+    let both = groups.iter().flat_map(|group| {
+        let own = shared(group, |seen| seen.capacity_bps);
+        let reference = shared(group, |seen| seen.capacity_bps.max(seen.reference_bps));
+        let more = reference.capacity_bps > own.capacity_bps * APART.0;
+        [Some(own), more.then_some(reference)]
+    });
+    both.flatten().take(max).collect()
 }
 
-fn shared(group: &[Seen]) -> Estimates {
+fn shared(group: &[Seen], share_bps: fn(&Seen) -> f64) -> Estimates {
     let median = |of: fn(&Seen) -> f64| {
         let mut values: Vec<f64> = group.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(0.0)
     };
     let flows = group.len().clamp(1, FLOWS_MAX);
-    let capacity_bps = median(|seen| seen.capacity_bps) * flows as f64;
+    let capacity_bps = median(share_bps) * flows as f64;
     Estimates {
         capacity_bps,
         base_rtt_s: median(|seen| seen.base_rtt_s),
@@ -324,7 +366,7 @@ mod tests {
             }
             // Another RTT, and another capacity.
             let far = Sample { base_rtt_ns: 50_000_000, ..sample(7, 10 * at, 10_000, 50) };
-            let lossy = Sample { lost_bytes: 1_000, ..sample(8, 10 * at, 99_000, 10) };
+            let lossy = Sample { lost_bytes: 10_000, ..sample(8, 10 * at, 990_000, 10) };
             for sample in [far, lossy] {
                 assert!(flows.note(&sample, &Preference::DEFAULT).is_some());
             }
@@ -332,12 +374,12 @@ mod tests {
         let seen = flows.seen(0);
         assert_eq!(seen.len(), 8);
         let found = estimates(&seen, 4);
-        assert_eq!(found.iter().map(|path| path.flows).collect::<Vec<_>>(), [6, 1, 1]);
+        assert_eq!(found.iter().map(|path| path.flows).collect::<Vec<_>>(), [4, 1, 1]);
         let shared = &found[0];
-        assert!((shared.capacity_bps / 6.0 - 8.24e6).abs() < 1e5, "{shared:?}");
+        assert!((shared.capacity_bps / 4.0 - 8.24e6).abs() < 1e5, "{shared:?}");
         // 30 ms of queue at that capacity.
         assert!((shared.queue_bytes * 8.0 / shared.capacity_bps - 0.03).abs() < 1e-6, "{shared:?}");
-        let lossy = found.iter().find(|path| path.capacity_bps > 7e7 && path.flows == 1).unwrap();
+        let lossy = found.iter().find(|path| path.capacity_bps > 7e8 && path.flows == 1).unwrap();
         assert!((lossy.loss - 0.01).abs() < 1e-6, "{lossy:?}");
         assert_eq!(estimates(&seen, 1).len(), 1);
         assert!(flows.seen(300_000_000).is_empty());

@@ -16,6 +16,7 @@ pub mod paths;
 pub mod replay;
 mod stats;
 mod trainer;
+mod tune;
 mod watch;
 mod window;
 
@@ -25,4 +26,5 @@ pub use config::TrainerConfig;
 pub use generations::{Generation, Standing};
 pub use stats::{Refused, SampleCounts, TrainerStats};
 pub use trainer::{CommandError, Labelled, Publication, Start, StartError, StepReport, Trainer};
+pub use tune::{PolicyTuner, PolicyTuning, PredictionTuner, PredictionTuning};
 pub use watch::{LiveReward, WatchConfig};

@@ -1,5 +1,6 @@
 //! Paths that were met: where candidates are replayed.
 
+use super::replay::{Episode, Start};
 use weir_env::Estimates;
 
 /// Two estimates closer than this are the same for a policy: a quarter more capacity, a quarter longer RTT.
@@ -31,6 +32,13 @@ pub fn alike(a: &Estimates, b: &Estimates) -> bool {
 pub struct Remembered {
     max: usize,
     met: Vec<Met>,
+}
+
+impl Met {
+    /// The episode by which generations of different days are compared.
+    pub fn episode(&self) -> Episode {
+        Episode { path: self.path, start: Start::Near, seed: self.seed }
+    }
 }
 
 /// A path that was met.

@@ -3,7 +3,7 @@
 use super::Refusal;
 use crate::online::examples::{Answers, Examples, mean};
 use crate::online::paths::Met;
-use crate::online::replay::{Driver, Replay};
+use crate::online::replay::{Driver, Episode, Replay, Start};
 use weir_env::Estimates;
 use weir_snapshot::Executable;
 
@@ -43,7 +43,10 @@ pub struct Replayed {
     pub remembered: Vec<(u64, f64)>,
 }
 
-/// Replays at `present` conditions (one episode each, seeds from `seed` upwards) and at `remembered` ones.
+/// Replays on `present` paths, two episodes each (seeds from `seed` upwards), and on `remembered` ones.
+///
+/// Rewards are compared where flows begin near their share. From far off, a driver must not do much worse than what runs,
+/// and must not flood the path: how fast it gets there is not what its flows spend their lives with.
 ///
 /// A candidate that earns less than the rule is refused unless it earns more than what runs: then publishing it is the
 /// way towards the rule, and refusing it would keep the worse of the two.
@@ -56,20 +59,25 @@ pub(super) fn replay(
     tolerance: &Tolerance,
 ) -> Result<Replayed, Refusal> {
     let mut rewards = [Vec::new(), Vec::new(), Vec::new()];
-    let mut failed = false;
-    for (path, seed) in present.iter().zip(seed..) {
+    let episodes = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
+    for ((path, start), seed) in episodes.zip(seed..) {
+        let episode = Episode { path: *path, start, seed };
         let drivers = [Driver::Snapshot(candidate), Driver::Snapshot(running), Driver::Rule];
-        let [ours, theirs, rules] = drivers.map(|driver| world.drive(driver, path, seed));
+        let [ours, theirs, rules] = drivers.map(|driver| world.drive(driver, &episode));
         let lost = theirs.loss.max(rules.loss);
         if ours.loss > lost + tolerance.lost {
             return Err(Refusal::Floods { candidate: ours.loss, others: lost });
         }
-        let [ours, theirs, rules] = [ours, theirs, rules].map(|driven| driven.reward);
-        failed |= below(ours, theirs - tolerance.each);
-        rewards.iter_mut().zip([ours, theirs, rules]).for_each(|(all, reward)| all.push(reward));
+        if below(ours.reward, theirs.reward - tolerance.each) {
+            return Err(Refusal::WorseThanRunning { candidate: ours.reward, running: theirs.reward });
+        }
+        if start == Start::Near {
+            let found = [ours, theirs, rules].map(|driven| driven.reward);
+            rewards.iter_mut().zip(found).for_each(|(all, reward)| all.push(reward));
+        }
     }
     let [candidate_mean, running_mean, rule_mean] = rewards.map(|all| mean(&all));
-    if failed || below(candidate_mean, running_mean - tolerance.mean) {
+    if below(candidate_mean, running_mean - tolerance.mean) {
         return Err(Refusal::WorseThanRunning { candidate: candidate_mean, running: running_mean });
     }
     let better = candidate_mean > running_mean + tolerance.mean;
@@ -79,10 +87,10 @@ pub(super) fn replay(
 
     let mut earned = Vec::new();
     for met in remembered {
-        let candidate = world.drive(Driver::Snapshot(candidate), &met.path, met.seed).reward;
+        let candidate = world.drive(Driver::Snapshot(candidate), &met.episode()).reward;
         let best = match met.best {
             Some(best) => best,
-            None => world.drive(Driver::Snapshot(running), &met.path, met.seed).reward,
+            None => world.drive(Driver::Snapshot(running), &met.episode()).reward,
         };
         if below(candidate, (1.0 - tolerance.forgotten) * best) {
             return Err(Refusal::Forgets { candidate, best });
@@ -131,17 +139,17 @@ mod tests {
     struct Told(fn(&str, f64) -> f64);
 
     impl Replay for Told {
-        fn drive(&mut self, driver: Driver<'_>, path: &Estimates, _: u64) -> Driven {
+        fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven {
             let name = match driver {
                 Driver::Rule => "rule",
                 Driver::Snapshot(executable) => executable.snapshot().name(),
             };
-            let reward = (self.0)(name, path.capacity_bps);
+            let reward = (self.0)(name, episode.path.capacity_bps);
             // Whoever earns more than all there is has taken it from others.
             Driven { reward, loss: if reward > 1.0 { 0.3 } else { 0.01 } }
         }
 
-        fn rehearse(&mut self, _: &Executable, _: &Estimates, _: &Rehearsal<'_>, _: &mut Batch) {}
+        fn rehearse(&mut self, _: &Executable, _: &Rehearsal<'_>, _: &mut Batch) {}
     }
 
     fn link(capacity_bps: f64) -> Estimates {

@@ -21,22 +21,25 @@ impl Safety {
         Safety { rate_min_bps, rate_max_bps, clamped_max: 0.01 }
     }
 
-    /// The share of hold-out rows whose decision the guard would clamp, if it is small enough.
+    /// The share of hold-out rows whose decision the guard would clamp, if it is small enough, or no larger than the running
+    /// snapshot's.
     ///
     /// A row counts when its action is larger than one decision may be, or when its rate leaves the bounds where the
     /// running snapshot's does not: of a flow that is held at a bound whatever the model says (a link faster than the
     /// highest rate), a clamp says nothing about the candidate.
     pub fn check(&self, hold_out: &Examples, candidate: &Answers, running: &Answers) -> Result<f64, Refusal> {
-        let rows = hold_out.outcomes().iter().zip(candidate.rows().zip(running.rows()));
-        let clamped = rows.filter(|(outcome, (candidate, running))| {
+        let count = hold_out.len().max(1) as f64;
+        let rows = || hold_out.outcomes().iter().zip(candidate.rows().zip(running.rows()));
+        let clamped = rows().filter(|(outcome, (candidate, running))| {
             let (ours, theirs) = (q16(candidate), q16(running));
-            let beyond = ours.unsigned_abs() > ACTION_MAX_Q16.unsigned_abs();
-            beyond || (self.leaves(outcome.rate_bps, ours) && !self.leaves(outcome.rate_bps, theirs))
+            beyond(ours) || (self.leaves(outcome.rate_bps, ours) && !self.leaves(outcome.rate_bps, theirs))
         });
-        let share = clamped.count() as f64 / hold_out.len().max(1) as f64;
-        match share <= self.clamped_max {
+        let share = clamped.count() as f64 / count;
+        let already = running.rows().filter(|running| beyond(q16(running))).count() as f64 / count;
+        let share_max = self.clamped_max.max(already);
+        match share <= share_max {
             true => Ok(share),
-            false => Err(Refusal::Unsafe { share, share_max: self.clamped_max }),
+            false => Err(Refusal::Unsafe { share, share_max }),
         }
     }
 
@@ -44,6 +47,11 @@ impl Safety {
         let rate = apply_action(rate_bps, action_q16.clamp(-ACTION_MAX_Q16, ACTION_MAX_Q16));
         rate_bps != 0 && !(self.rate_min_bps..=self.rate_max_bps).contains(&rate)
     }
+}
+
+/// Whether an action is larger than one decision may be.
+const fn beyond(action_q16: i32) -> bool {
+    action_q16.unsigned_abs() > ACTION_MAX_Q16.unsigned_abs()
 }
 
 /// A pacing network has one output.
@@ -77,6 +85,17 @@ mod tests {
         assert_eq!(check(&rows), Ok(0.01));
         rows[9].1 = -10.5;
         assert_eq!(check(&rows), Err(Refusal::Unsafe { share: 0.015, share_max: 0.01 }));
+    }
+
+    #[test]
+    fn what_runs_already_does_may_be_done() {
+        let mut rows = vec![(10_000_000, 1.0, 1.0); 100];
+        for row in &mut rows[..5] {
+            (row.1, row.2) = (11.0, 12.0);
+        }
+        assert_eq!(check(&rows), Ok(0.05));
+        rows[50].1 = 11.0;
+        assert!(check(&rows).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::network::{Activation, Layer};
 use crate::online::Batch;
 use crate::online::examples::Outcome;
-use crate::online::replay::{Driven, Driver, Rehearsal};
+use crate::online::replay::{Driven, Driver, Episode, Rehearsal};
 use crate::quantise::QuantiseError;
 use crate::rng::Rng;
 use crate::verify::rows;
@@ -73,11 +73,11 @@ impl Answers {
 struct Even;
 
 impl Replay for Even {
-    fn drive(&mut self, _: Driver<'_>, _: &Estimates, _: u64) -> Driven {
+    fn drive(&mut self, _: Driver<'_>, _: &Episode) -> Driven {
         Driven { reward: 0.8, loss: 0.0 }
     }
 
-    fn rehearse(&mut self, _: &Executable, _: &Estimates, _: &Rehearsal<'_>, _: &mut Batch) {}
+    fn rehearse(&mut self, _: &Executable, _: &Rehearsal<'_>, _: &mut Batch) {}
 }
 
 const LINK: Estimates =

@@ -6,7 +6,7 @@ use super::batch::Batch;
 use crate::quantise::InputMap;
 use rehearse::Exploring;
 use weir_env::baseline::BbrLike;
-use weir_env::{Acting, Conditions, Estimates, Length, Policy, Preference, Reward, evaluate};
+use weir_env::{Acting, Conditions, Controller, Ended, Estimates, Length, Policy, Preference, Reward, World};
 use weir_features::{INPUTS, PacingSpec};
 use weir_snapshot::{Executable, Scratch};
 
@@ -19,35 +19,66 @@ pub enum Driver<'a> {
     Rule,
 }
 
+/// Where a driver is driven.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Episode {
+    /// The path.
+    pub path: Estimates,
+    /// How flows begin.
+    pub start: Start,
+    /// Everything random follows from it.
+    pub seed: u64,
+}
+
+/// How the flows of an episode begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Near their share, below and above it by turns: shows how well a driver keeps a path.
+    Near,
+    /// Far from their share, below and above it by turns, so that the queue is full at first: shows whether a driver that
+    /// behaves well near its balance also finds back to it.
+    Far,
+}
+
+impl Start {
+    /// First rates over the fair share.
+    const fn shares(self) -> (f64, f64) {
+        match self {
+            Start::Near => (0.5, 1.5),
+            Start::Far => (0.25, 3.0),
+        }
+    }
+}
+
 /// A closed loop in which what a driver does has consequences: a link world.
 ///
-/// The same path and seed give the same episode, so that drivers are compared in pairs: what one episode has of luck
-/// drops out of the difference.
+/// An episode is the same for every driver, so that drivers are compared in pairs: what it has of luck drops out of the
+/// difference.
 pub trait Replay: Send {
     /// Drives one episode.
-    fn drive(&mut self, driver: Driver<'_>, path: &Estimates, seed: u64) -> Driven;
+    fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven;
 
-    /// Appends transitions of the snapshot exploring on the path, marked as remembered: against forgetting.
-    fn rehearse(&mut self, snapshot: &Executable, path: &Estimates, plan: &Rehearsal<'_>, batch: &mut Batch);
+    /// Appends transitions of the snapshot exploring, marked as remembered: against forgetting.
+    fn rehearse(&mut self, snapshot: &Executable, plan: &Rehearsal<'_>, batch: &mut Batch);
 }
 
 /// What to rehearse.
 #[derive(Debug, Clone, Copy)]
 pub struct Rehearsal<'a> {
+    /// Where.
+    pub episode: Episode,
     /// From features to the float network, one per input.
     pub inputs: &'a [InputMap],
     /// Standard deviation of the exploration noise, in units of the action.
     pub sigma: f64,
     /// Transitions, about.
     pub rows: usize,
-    /// Everything random follows from it.
-    pub seed: u64,
 }
 
 /// How an episode went.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Driven {
-    /// Mean reward, 0 to 1 (MOCC's, see [`crate::reward`], with the world's true capacity and base RTT).
+    /// Mean over flows of each one's mean over time, 0 to 1 (MOCC's, see [`crate::reward`], with the world's true capacity and base RTT).
     pub reward: f64,
     /// Packets dropped over packets sent, once settled.
     pub loss: f64,
@@ -73,34 +104,81 @@ impl LinkReplay {
         Self { spec, preference, rate_bps, intervals: INTERVALS }
     }
 
-    /// What is driven: an ordinary host, and flows that begin at half and one and a half of their share by turns.
-    fn conditions(&self, path: &Estimates, seed: u64) -> Conditions {
-        let mut conditions = Conditions::estimated(path, &self.spec, seed);
+    /// What is driven: an ordinary host, all flows at once.
+    fn conditions(&self, episode: &Episode) -> Conditions {
+        let mut conditions = Conditions::estimated(&episode.path, &self.spec, episode.seed);
         let share_bps = conditions.link.capacity_bps / conditions.flows.len().max(1) as f64;
         // Where even the guard's lowest rate floods the path, no driver is to blame: that floor is lowered.
         conditions.rate_bps = (self.rate_bps.0.min((share_bps / 4.0) as u64), self.rate_bps.1);
+        let (below, above) = episode.start.shares();
+        for (flow, start) in conditions.flows.iter_mut().enumerate() {
+            let is_below = (episode.seed.wrapping_add(flow as u64)).is_multiple_of(2);
+            start.rate_bps = share_bps * if is_below { below } else { above };
+        }
         conditions.length = Length::Seconds(self.intervals * conditions.interval_s());
         conditions
     }
 }
 
 impl Replay for LinkReplay {
-    fn drive(&mut self, driver: Driver<'_>, path: &Estimates, seed: u64) -> Driven {
-        let conditions = [self.conditions(path, seed)];
-        let reward = Reward::Preferred(self.preference);
-        let scores = match driver {
+    fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven {
+        let conditions = self.conditions(episode);
+        match driver {
             Driver::Snapshot(executable) => {
-                evaluate(&mut Acting(Integers::new(executable)), &conditions, reward)
+                drive(Acting(Integers::new(executable)), &conditions, self.preference)
             }
-            Driver::Rule => evaluate(&mut BbrLike::default(), &conditions, reward),
-        };
-        Driven { reward: scores.reward().mean, loss: scores.loss().mean }
+            Driver::Rule => drive(BbrLike::default(), &conditions, self.preference),
+        }
     }
 
-    fn rehearse(&mut self, snapshot: &Executable, path: &Estimates, plan: &Rehearsal<'_>, batch: &mut Batch) {
-        let conditions = self.conditions(path, plan.seed);
-        let exploring = Exploring::new(Integers::new(snapshot), plan.sigma, self.preference, plan.seed);
+    fn rehearse(&mut self, snapshot: &Executable, plan: &Rehearsal<'_>, batch: &mut Batch) {
+        let conditions = self.conditions(&plan.episode);
+        let seed = plan.episode.seed;
+        let exploring = Exploring::new(Integers::new(snapshot), plan.sigma, self.preference, seed);
         exploring.append(&conditions, plan.inputs, plan.rows, batch);
+    }
+}
+
+/// Share of an episode that belongs to settling, before losses count.
+const SETTLE: f64 = 0.25;
+
+fn drive(mut controller: impl Controller, conditions: &Conditions, preference: Preference) -> Driven {
+    let flows = conditions.flows.len();
+    controller.begin(flows);
+    let reward = Reward::Preferred(preference);
+    let mut judge = Judge { controller, reward, flows: vec![(0.0, 0.0); flows] };
+    let Length::Seconds(end_s) = conditions.length else { return Driven { reward: 0.0, loss: 1.0 } };
+    let mut world = World::new(conditions);
+    world.run(end_s * SETTLE, u64::MAX, &mut judge);
+    world.measure();
+    world.run(end_s, u64::MAX, &mut judge);
+    let means = judge.flows.iter().map(|(sum, seconds)| if *seconds > 0.0 { sum / seconds } else { 0.0 });
+    Driven { reward: means.sum::<f64>() / flows.max(1) as f64, loss: world.measured().loss }
+}
+
+/// Passes decisions on, and sums up what each flow's time was worth: a flow that starves decides seldom, so a mean over
+/// decisions would hardly notice it.
+struct Judge<C> {
+    controller: C,
+    reward: Reward,
+    /// Reward times seconds, and seconds.
+    flows: Vec<(f64, f64)>,
+}
+
+impl<C: Controller> Controller for Judge<C> {
+    fn begin(&mut self, flows: usize) {
+        self.controller.begin(flows);
+    }
+
+    fn decide(&mut self, ended: &Ended<'_>) -> u64 {
+        if let (true, Some(report), Some((sum, seconds))) =
+            (ended.decided, ended.report, self.flows.get_mut(ended.flow))
+        {
+            let length_s = report.duration_ns as f64 * 1e-9;
+            *sum += self.reward.of(ended) * length_s;
+            *seconds += length_s;
+        }
+        self.controller.decide(ended)
     }
 }
 
@@ -140,6 +218,8 @@ mod tests {
     const PATH: Estimates =
         Estimates { capacity_bps: 1e8, base_rtt_s: 0.02, queue_bytes: 5e5, loss: 0.0, flows: 1 };
 
+    const EPISODE: Episode = Episode { path: PATH, start: Start::Near, seed: 7 };
+
     fn replay() -> LinkReplay {
         LinkReplay::new(PacingSpec::default(), Preference::DEFAULT, (500_000, 10_000_000_000))
     }
@@ -154,15 +234,15 @@ mod tests {
     fn one_seed_is_one_episode_and_good_drivers_earn_more_than_bad_ones() {
         let good = shipped();
         let (mut a, mut b) = (replay(), replay());
-        let model = a.drive(Driver::Snapshot(&good), &PATH, 7);
-        assert_eq!(model, b.drive(Driver::Snapshot(&good), &PATH, 7));
-        let rule = a.drive(Driver::Rule, &PATH, 7);
+        let model = a.drive(Driver::Snapshot(&good), &EPISODE);
+        assert_eq!(model, b.drive(Driver::Snapshot(&good), &EPISODE));
+        let rule = a.drive(Driver::Rule, &EPISODE);
         // An untrained network that sends ever faster.
         let mut wild = network(3);
         wild.layers[2].bias[0] = 8.0;
         let bytes = calibrated(&wild, Precision::Bits8, &terms(), &examples()).unwrap();
         let wild = Executable::new(Snapshot::decode(&bytes).unwrap(), Executor::best()).unwrap();
-        let wild = a.drive(Driver::Snapshot(&wild), &PATH, 7);
+        let wild = a.drive(Driver::Snapshot(&wild), &EPISODE);
         assert!(model.reward > 0.8 && rule.reward > 0.8, "model {model:?}, rule {rule:?}");
         // Throughput alone earns much; only the loss tells that this is no way to get it.
         assert!(wild.reward < model.reward && wild.loss > 0.5, "{wild:?}");
@@ -172,10 +252,10 @@ mod tests {
     #[test]
     fn a_rehearsal_gives_transitions_as_live_samples_do() {
         let (mut replay, snapshot, terms) = (replay(), shipped(), terms());
-        let path = Estimates { flows: 2, ..PATH };
-        let plan = Rehearsal { inputs: &terms.inputs, sigma: 0.5, rows: 400, seed: 3 };
+        let episode = Episode { path: Estimates { flows: 2, ..PATH }, ..EPISODE };
+        let plan = Rehearsal { episode, inputs: &terms.inputs, sigma: 0.5, rows: 400 };
         let mut batch = Batch::new(30);
-        replay.rehearse(&snapshot, &path, &plan, &mut batch);
+        replay.rehearse(&snapshot, &plan, &mut batch);
         assert!((390..=410).contains(&batch.len()), "{}", batch.len());
         let trajectories = batch.continues().iter().filter(|continues| !**continues).count();
         assert_eq!(trajectories, 2);

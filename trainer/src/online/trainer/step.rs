@@ -8,7 +8,7 @@ use crate::online::flows::estimates;
 use crate::online::gate::{Candidate, Comparison, Evidence, Figures, Refusal, converged, judge};
 use crate::online::generations::Content;
 use crate::online::paths::Met;
-use crate::online::replay::{Driver, Rehearsal};
+use crate::online::replay::{Driver, Episode, Rehearsal};
 use crate::online::watch::LiveReward;
 use crate::rng::Rng;
 use crate::store::Reason;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use weir_env::Estimates;
 
 /// Paths in use that a candidate is replayed on, one episode each, and remembered ones.
-const PRESENT: usize = 4;
+const PRESENT: usize = 3;
 const REMEMBERED: usize = 8;
 /// Paths that are rehearsed in one step.
 const REHEARSED: usize = 3;
@@ -112,14 +112,14 @@ impl Trainer {
         if !earlier.is_empty() && rows > 0 {
             // A few paths in each step, all of them in turn.
             for _ in 0..REHEARSED {
+                let met = earlier[rng.below(earlier.len())];
                 let plan = Rehearsal {
+                    episode: Episode { seed: rng.bits(), ..met.episode() },
                     inputs: &self.terms.inputs,
                     sigma: self.sigma,
                     rows: rows / REHEARSED,
-                    seed: rng.bits(),
                 };
-                let met = earlier[rng.below(earlier.len())];
-                world.rehearse(&active.executable, &met.path, &plan, &mut batch);
+                world.rehearse(&active.executable, &plan, &mut batch);
             }
         }
         batch
@@ -233,7 +233,7 @@ impl Trainer {
             return Vec::new();
         };
         for met in all.iter_mut().filter(|met| met.best.is_none()) {
-            let reward = world.drive(Driver::Snapshot(&active.executable), &met.path, met.seed).reward;
+            let reward = world.drive(Driver::Snapshot(&active.executable), &met.episode()).reward;
             self.paths.earned(met.seed, reward);
             met.best = Some(reward);
         }

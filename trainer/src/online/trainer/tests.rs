@@ -5,11 +5,10 @@ use crate::online::adapter::{AdaptError, AdaptReport};
 use crate::online::batch::Batch;
 use crate::online::gate::tests::{network, terms};
 use crate::online::gate::{GateConfig, RefusalReason, Safety, calibrated};
-use crate::online::replay::{Driven, Driver, Rehearsal};
+use crate::online::replay::{Driven, Driver, Episode, Rehearsal};
 use crate::online::watch::WatchConfig;
 use crate::verify::rows;
 use std::sync::{Arc, Mutex};
-use weir_env::Estimates;
 use weir_features::Noise;
 use weir_snapshot::Precision;
 
@@ -69,11 +68,11 @@ impl Adapter for Scripted {
 struct World;
 
 impl Replay for World {
-    fn drive(&mut self, _: Driver<'_>, _: &Estimates, _: u64) -> Driven {
+    fn drive(&mut self, _: Driver<'_>, _: &Episode) -> Driven {
         Driven { reward: 0.8, loss: 0.0 }
     }
 
-    fn rehearse(&mut self, _: &Executable, _: &Estimates, plan: &Rehearsal<'_>, batch: &mut Batch) {
+    fn rehearse(&mut self, _: &Executable, plan: &Rehearsal<'_>, batch: &mut Batch) {
         let inputs = vec![0.0; plan.inputs.len()];
         for _ in 0..plan.rows {
             batch.push(&crate::online::Row {

@@ -1,0 +1,152 @@
+//! Supervised and bandit tuning of networks that predict: flow sizes, path scores.
+
+use super::minibatches;
+use crate::graph::{AdamOptions, Bandit, Head};
+use crate::learner::{HeadBatch, Labels, Learner};
+use crate::network::Network;
+use crate::online::adapter::{AdaptError, AdaptReport, Adapter};
+use crate::online::batch::Batch;
+use crate::ort_engine::Engine;
+use crate::rng::Rng;
+
+/// How a predictor is tuned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictionTuning {
+    /// Regression (a [`Row::reward`](crate::online::Row::reward) is the target), or a bandit's scorer or actions (it is the
+    /// reward, `exp(log_prob)` the propensity).
+    pub head: Head,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Times that a step goes through its batch.
+    pub epochs: usize,
+    /// Rows of a gradient step, about.
+    pub minibatch: usize,
+    /// Everything random follows from it.
+    pub seed: u64,
+}
+
+impl PredictionTuning {
+    /// The defaults, for this head.
+    pub fn new(head: Head) -> Self {
+        Self { head, learning_rate: 1e-3, epochs: 4, minibatch: 256, seed: 1 }
+    }
+}
+
+/// Tunes a network with one output, or one output per arm.
+#[derive(Debug)]
+pub struct PredictionTuner {
+    tuning: PredictionTuning,
+    learner: Learner,
+    width: usize,
+    columns: Columns,
+    rng: Rng,
+}
+
+impl PredictionTuner {
+    /// Tunes `network`.
+    ///
+    /// # Errors
+    /// [`AdaptError::Learner`] when there is no training graph for it and the head, or for a head that needs more than
+    /// rows (`ppo`, a bandit's options).
+    pub fn new(engine: &Engine, network: &Network, tuning: PredictionTuning) -> Result<Self, AdaptError> {
+        if matches!(tuning.head, Head::Ppo(_) | Head::Bandit(Bandit::Options { .. })) {
+            return Err(AdaptError::Learner("this head does not learn from single rows".into()));
+        }
+        let learner = Learner::new(engine, network, &tuning.head, AdamOptions::default())?;
+        let (width, rng) = (network.inputs(), Rng::new(tuning.seed));
+        Ok(Self { tuning, learner, width, columns: Columns::default(), rng })
+    }
+
+    fn check(&self, batch: &Batch) -> Result<(), AdaptError> {
+        match batch.width() == self.width {
+            true => Ok(()),
+            false => Err(AdaptError::Width { what: "a batch", expected: self.width, found: batch.width() }),
+        }
+    }
+}
+
+impl Adapter for PredictionTuner {
+    fn adapt(&mut self, batch: &Batch) -> Result<AdaptReport, AdaptError> {
+        self.check(batch)?;
+        let mut rows: Vec<usize> = (0..batch.len()).collect();
+        let mut report = AdaptReport { gradient_norm: f64::NAN, rows: rows.len(), ..AdaptReport::default() };
+        let before = self.learner.state().clone();
+        for _ in 0..self.tuning.epochs {
+            for rows in minibatches(&mut rows, self.tuning.minibatch, &mut self.rng) {
+                self.columns.gather(&rows, batch);
+                let minibatch = self.columns.batch(&self.tuning.head);
+                match self.learner.step(&minibatch, self.tuning.learning_rate) {
+                    Ok(step) => {
+                        (report.loss, report.steps) = (step.loss, report.steps + 1);
+                        report.gradient_norm = step.grad_norm.unwrap_or(f64::NAN);
+                    }
+                    Err(error) => {
+                        self.learner.restore(before)?;
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// The loss on the batch.
+    fn evaluate(&mut self, batch: &Batch) -> Result<f64, AdaptError> {
+        self.check(batch)?;
+        let rows: Vec<usize> = (0..batch.len()).collect();
+        self.columns.gather(&rows, batch);
+        Ok(self.learner.evaluate(&self.columns.batch(&self.tuning.head))?.loss)
+    }
+
+    fn freeze(&mut self) -> Result<Network, AdaptError> {
+        Ok(self.learner.network())
+    }
+
+    fn reset(&mut self, network: &Network) -> Result<(), AdaptError> {
+        Ok(self.learner.reset(network)?)
+    }
+}
+
+/// A minibatch.
+#[derive(Debug, Default)]
+struct Columns {
+    inputs: Vec<f32>,
+    outcomes: Vec<f32>,
+    chosen: Vec<usize>,
+    propensities: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Columns {
+    fn gather(&mut self, rows: &[usize], batch: &Batch) {
+        let Self { inputs, outcomes, chosen, propensities, weights } = self;
+        for column in [&mut *inputs, outcomes, propensities, weights] {
+            column.clear();
+        }
+        chosen.clear();
+        let width = batch.width();
+        for &at in rows {
+            inputs.extend_from_slice(&batch.inputs()[at * width..(at + 1) * width]);
+            outcomes.push(batch.rewards()[at]);
+            // `as` saturates; a number that is no arm's is refused by the learner.
+            chosen.push(batch.actions()[at] as usize);
+            propensities.push(batch.log_probs()[at].exp());
+            weights.push(batch.weights()[at]);
+        }
+    }
+
+    fn batch(&self, head: &Head) -> HeadBatch<'_> {
+        let labels = match head {
+            Head::Bandit(Bandit::Scorer { .. }) => {
+                Labels::Scored { rewards: &self.outcomes, propensities: &self.propensities }
+            }
+            Head::Bandit(_) => Labels::Chosen {
+                chosen: &self.chosen,
+                rewards: &self.outcomes,
+                propensities: &self.propensities,
+            },
+            Head::Regression(_) | Head::Ppo(_) => Labels::Targets { targets: &self.outcomes },
+        };
+        HeadBatch { inputs: &self.inputs, labels, weights: Some(&self.weights) }
+    }
+}
