@@ -4,6 +4,7 @@
 //! The crate `config` merges the layers, `read` fills the schema strictly, and the spanned parser `toml-span`
 //! finds a refused key in the raw text again.
 
+mod adapt;
 mod error;
 mod plan;
 mod ports;
@@ -12,14 +13,17 @@ mod reload;
 mod route;
 mod schema;
 mod source;
+mod trainer;
 mod units;
 
+pub use adapt::{AdaptPlan, TunerPlan};
 pub use error::{ConfigError, KeyPath, Place, Step};
 pub use plan::{CorePlan, EalPlan, ModelPlan, Plan};
 pub use ports::{CapturePair, Device, PortsPlan};
 pub use reload::{needs_restart, reload};
 pub use schema::SOCKET_DEFAULT;
 pub use source::Source;
+pub use trainer::TrainerPlan;
 
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,12 @@
 //! The relations between keys, and the checked result.
 
+use super::adapt::{self, AdaptPlan};
 use super::error::ConfigError;
 use super::ports::{Device, PortsPlan};
 use super::route;
 use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
+use super::trainer::{self, TrainerPlan};
 use super::units::{Rate, Size, Span};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,6 +41,8 @@ pub struct Plan {
     pub models: Vec<ModelPlan>,
     /// Which of `models` paces.
     pub pacing_model: Option<usize>,
+    /// Who adapts those of `models` that may learn.
+    pub trainer: Option<TrainerPlan>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub metrics: Option<SocketAddr>,
     /// The control socket.
@@ -82,6 +86,8 @@ pub struct ModelPlan {
     pub spec: ModelSpec,
     /// Features, clips, scales and history, checked.
     pub schema: InputSchema,
+    /// How it learns, if it does.
+    pub adapt: Option<AdaptPlan>,
 }
 
 impl Plan {
@@ -126,11 +132,18 @@ impl Plan {
             // Virtual time has no cores: one worker does it all.
             PortsPlan::Captures(_) => CorePlan { control: 0, workers: vec![0], allowed: Vec::new() },
         };
-        let models = check_models(&file.model, source)?;
+        let mut models = check_models(&file.model, source)?;
         let pacing_model = match file.pacing.as_ref().and_then(|pacing| pacing.model.as_deref()) {
             Some(wanted) => Some(find_model(wanted, &models, source)?),
             None => None,
         };
+        let trainer = trainer::check(&file, &ports, &cores.allowed, source)?;
+        for (index, (keys, model)) in file.model.iter().zip(&mut models).enumerate() {
+            if let Some(keys) = &keys.adapt {
+                let decides = pacing_model == Some(index);
+                model.adapt = Some(adapt::check(keys, index, decides, &file, source)?);
+            }
+        }
         let spec = match pacing_model.and_then(|index| models.get(index)) {
             Some(model) => model.schema.spec().clone(),
             None => PacingSpec::default(),
@@ -169,7 +182,9 @@ impl Plan {
             None => None,
         };
         let control = match &file.control {
-            Some(keys) => Some(check_socket(&keys.socket, source)?),
+            Some(keys) => Some(
+                socket_path(&keys.socket, source).map_err(|reason| source.error("control.socket", reason))?,
+            ),
             None => None,
         };
         let drain_max = keys.drain_max.0;
@@ -184,6 +199,7 @@ impl Plan {
             drain_max,
             models,
             pacing_model,
+            trainer,
             metrics,
             control,
             keys,
@@ -377,7 +393,7 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             history,
             pacing: PacingSpec::default(),
         };
-        models.push(ModelPlan { spec, schema });
+        models.push(ModelPlan { spec, schema, adapt: None });
     }
     Ok(models)
 }
@@ -500,12 +516,12 @@ const HELD_BYTES_MAX: Size = Size(1 << 30);
 /// What the kernel's `sockaddr_un` has room for, less the closing NUL.
 const SOCKET_PATH_MAX: usize = 107;
 
-fn check_socket(text: &str, source: &Source) -> Result<PathBuf, ConfigError> {
+/// The path of a socket, or what is wrong with it.
+pub(super) fn socket_path(text: &str, source: &Source) -> Result<PathBuf, String> {
     let path = source.resolve(text);
     let length = path.as_os_str().len();
     if text.is_empty() || text.ends_with('/') || text.contains('\0') || length > SOCKET_PATH_MAX {
-        let reason = format!("expected a path of at most {SOCKET_PATH_MAX} bytes, found {text:?}");
-        return Err(source.error("control.socket", reason));
+        return Err(format!("expected a path of at most {SOCKET_PATH_MAX} bytes, found {text:?}"));
     }
     Ok(path)
 }

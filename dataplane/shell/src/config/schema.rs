@@ -1,7 +1,9 @@
 //! The keys of a configuration file, their kinds, bounds and defaults. What relates two keys is checked in
 //! `super::plan`. Keys can be written out again, defaults included, so that `super::reload` can compare two files.
 
+use super::adapt::AdaptKeys;
 use super::route::RouteKeys;
+use super::trainer::TrainerKeys;
 use super::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::{Deserialize, Serialize};
 use weir_engine::time::Ns;
@@ -21,6 +23,7 @@ pub(crate) struct File {
     pub(crate) pacing: Option<PacingKeys>,
     #[serde(default)]
     pub(crate) model: Vec<ModelKeys>,
+    pub(crate) trainer: Option<TrainerKeys>,
     pub(crate) metrics: Option<MetricsKeys>,
     pub(crate) control: Option<ControlKeys>,
 }
@@ -170,6 +173,7 @@ pub(crate) struct ModelKeys {
     pub(crate) precision: ModelPrecision,
     pub(crate) history: Whole<1, 64>,
     pub(crate) inputs: Vec<InputKeys>,
+    pub(crate) adapt: Option<AdaptKeys>,
 }
 
 /// What a model decides. Only pacing, so far.

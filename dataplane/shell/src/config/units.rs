@@ -183,12 +183,7 @@ pub(crate) struct Real(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Real {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Real, D::Error> {
-        from.deserialize_f64(FiniteIn {
-            min: f64::NEG_INFINITY,
-            max: f64::INFINITY,
-            expected: "a finite number",
-        })
-        .map(Real)
+        from.deserialize_f64(Within { min: f64::MIN, max: f64::MAX, expected: "a finite number" }).map(Real)
     }
 }
 
@@ -206,23 +201,42 @@ impl Share {
 
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
-        from.deserialize_f64(FiniteIn { min: 0.0, max: 1.0, expected: "a share from 0 to 1" }).map(Share)
+        from.deserialize_f64(Within { min: 0.0, max: 1.0, expected: "a share from 0 to 1" }).map(Share)
     }
 }
 
-struct FiniteIn {
+/// A number from 0, infinity included: a bound that nothing reaches.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct Least(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for Least {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Least, D::Error> {
+        let bounds = Within { min: 0.0, max: f64::INFINITY, expected: "a number from 0, or inf" };
+        from.deserialize_f64(bounds).map(Least)
+    }
+}
+
+impl Serialize for Least {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // JSON has no infinity, and two files are compared as JSON.
+        if self.0.is_finite() { to.serialize_f64(self.0) } else { to.serialize_str("inf") }
+    }
+}
+
+struct Within {
     min: f64,
     max: f64,
     expected: &'static str,
 }
 
-impl Visitor<'_> for FiniteIn {
+impl Visitor<'_> for Within {
     type Value = f64;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.expected)
     }
     fn visit_f64<E: de::Error>(self, x: f64) -> Result<f64, E> {
-        if x.is_finite() && (self.min..=self.max).contains(&x) {
+        // Not a number is in no range.
+        if (self.min..=self.max).contains(&x) {
             Ok(x)
         } else {
             Err(E::invalid_value(Unexpected::Float(x), &self))
