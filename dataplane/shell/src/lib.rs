@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod doctor;
 pub mod http;
+pub mod learning;
 pub mod meter;
 pub mod metrics;
 pub mod models;

@@ -13,6 +13,8 @@
 //!
 //! No label has values that traffic can make: none is per flow, address or port number.
 
+mod learning;
+
 use crate::control::protocol::{ConfigReport, ReloadResult};
 use crate::report::Report;
 use crate::status::{ModelStatus, PortStatus, Status};
@@ -56,7 +58,7 @@ pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
     config(&mut page, &view.status.config)?;
     page.counter(
         "samples_drained_total",
-        "Samples that control has taken from the workers' lanes.",
+        "Samples that have been taken from the workers' lanes.",
         &[],
         view.status.samples_drained,
     )?;
@@ -78,6 +80,7 @@ pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
     for model in &view.status.models {
         self::model(&mut page, model, view.unix_seconds)?;
     }
+    learning::learning(&mut page, view.status)?;
     page.finish()
 }
 
@@ -252,7 +255,10 @@ fn model(page: &mut Page, model: &ModelStatus, unix_seconds: f64) -> Result<(), 
     ];
     page.gauge("model_info", "The snapshot that decides.", &labels, 1.0)?;
     let age = (unix_seconds - model.published_unix_seconds).max(0.0);
-    page.gauge("model_age_seconds", "Time since the snapshot was published.", &[("model", &model.name)], age)
+    let name = [("model", model.name.as_str())];
+    page.gauge("model_age_seconds", "Time since the snapshot was published.", &name, age)?;
+    let generation = f64::from(model.generation);
+    page.gauge("model_generation", "Number of the generation that decides.", &name, generation)
 }
 
 /// A page in the making. Vectors are made at their first sample.
@@ -337,8 +343,11 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::learning::Learning;
+    use crate::learning::{Measured, ModelLearning, TrainerStatus};
     use crate::report::WORDS;
     use crate::status::BufferStatus;
+    use std::sync::Arc;
 
     fn example() -> String {
         let words = std::array::from_fn(|index| index as u64 + 1);
@@ -354,6 +363,29 @@ mod tests {
                 schema_hash: 0xABC,
                 checksum: 1,
                 published_unix_seconds: 50.0,
+                file: "aurora.onnx".into(),
+                previous: None,
+            }],
+            trainer: Some(TrainerStatus {
+                running: true,
+                steps: 4,
+                step_seconds: 0.5,
+                ..TrainerStatus::default()
+            }),
+            learning: vec![ModelLearning {
+                name: "aurora".to_owned(),
+                learning: Learning::Frozen,
+                why: None,
+                tuner: String::new(),
+                adapter: Some(("tuner.sock".into(), Arc::default())),
+                generations: Vec::new(),
+                swaps: vec![("adapted", 2), ("rolled_back", 1)],
+                samples: vec![("taken", 5), ("held_out", 1)],
+                window_rows: [6, 7],
+                tuned_steps: 8,
+                measured: Measured { reward_model: 0.75, ..Measured::default() },
+                candidates: vec![("accepted", 2), ("unnecessary", 9)],
+                refusals: Vec::new(),
             }],
             samples_drained: 3,
             started_unix_seconds: 40.0,
@@ -391,6 +423,18 @@ mod tests {
         assert!(text.contains("weir_model_age_seconds{model=\"aurora\"} 10\n"), "{text}");
         assert!(text.contains("weir_interval_seconds_total{source=\"model\",worker=\"0\"}"), "{text}");
         assert!(text.contains("weir_build_info{"), "{text}");
+        for line in [
+            "weir_trainer_step_seconds_total 0.5",
+            "weir_model_learning{model=\"aurora\",state=\"frozen\"} 1",
+            "weir_model_learning{model=\"aurora\",state=\"adapting\"} 0",
+            "weir_live_reward{flows=\"model\",model=\"aurora\"} 0.75",
+            "weir_live_reward{flows=\"control\",model=\"aurora\"} NaN",
+            "weir_candidates_total{model=\"aurora\",verdict=\"unnecessary\"} 9",
+            "weir_model_swaps_total{model=\"aurora\",origin=\"rolled_back\"} 1",
+            "weir_adapter_faults_total{model=\"aurora\",reason=\"late\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
         for source in ["model", "explored", "control"] {
             assert!(
                 text.contains(&format!("weir_samples_total{{source=\"{source}\",worker=\"0\"}}")),
@@ -408,7 +452,7 @@ mod tests {
         let closed = [
             closed.as_slice(),
             &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"],
-            &["kind", "reason", "fault", "standing", "fate"],
+            &["kind", "reason", "fault", "standing", "fate", "flows", "origin"],
         ]
         .concat();
         for line in example().lines().filter(|line| !line.starts_with('#')) {

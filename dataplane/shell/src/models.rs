@@ -3,6 +3,7 @@
 use crate::calendar;
 use crate::capture::CaptureReader;
 use crate::config::{self, ConfigError, Plan, PortsPlan, Source};
+use crate::run;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use tracing::info;
@@ -46,6 +47,13 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             if let Some(socket) = &plan.control {
                 println!("control: {}", socket.display());
             }
+            if let Some(trainer) = &plan.trainer {
+                let (seconds, store) = (trainer.interval.0 as f64 / 1e9, trainer.store.display());
+                println!(
+                    "trainer: core {}, a step every {seconds} s, generations kept in {store}",
+                    trainer.core
+                );
+            }
         }
         PortsPlan::Captures(files) => {
             for (side, pair) in ["inside", "outside"].iter().zip(files) {
@@ -77,6 +85,9 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     }
     for built in &built {
         println!("{}", built.report);
+    }
+    if let Some(learning) = run::learning(&plan, &source, built)? {
+        println!("{learning}");
     }
     Ok(())
 }

@@ -2,16 +2,19 @@
 
 use crate::board::BoardReader;
 use crate::calendar::unix_seconds;
+use crate::control::learning::ModelsReport;
 use crate::control::protocol::{
     ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
     StatusReport, WorkerReport,
 };
 use crate::http::Response;
+use crate::learning::{self, ModelLearning, TrainerStatus};
 use crate::meter::{Meter, Rates};
 use crate::metrics::{self, View};
 use crate::report::{Report, WORDS};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use weir_engine::counters::Stat;
@@ -71,6 +74,10 @@ pub struct ModelStatus {
     pub checksum: u32,
     /// Unix time of publication.
     pub published_unix_seconds: f64,
+    /// The file that the configuration names.
+    pub file: PathBuf,
+    /// The generation before it that flows may still be bound to.
+    pub previous: Option<u32>,
 }
 
 /// Everything that control knows.
@@ -86,11 +93,15 @@ pub struct Status {
     pub buffers: Option<BufferStatus>,
     /// Published snapshots.
     pub models: Vec<ModelStatus>,
+    /// The trainer's thread, where the configuration asks for one.
+    pub trainer: Option<TrainerStatus>,
+    /// The models that it adapts.
+    pub learning: Vec<ModelLearning>,
     /// Whether every function has a snapshot or a rule that decides.
     pub decides: bool,
     /// Weir is stopping.
     pub stopping: bool,
-    /// Samples that control has taken from the lanes.
+    /// Samples that have been taken from the lanes.
     pub samples_drained: u64,
     /// Unix time of the start.
     pub started_unix_seconds: f64,
@@ -248,6 +259,11 @@ impl Shared {
             },
             config: status.config,
         }
+    }
+
+    /// What `weir ctl models` shows.
+    pub fn models_report(&self) -> ModelsReport {
+        learning::report(&self.status(), unix_seconds())
     }
 
     /// Answers a GET.

@@ -9,15 +9,33 @@ use std::process::{Command as Process, Output};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use weir_shell::control::Server;
-use weir_shell::control::protocol::{Body, Command, ReloadResult, Reloaded};
+use weir_shell::control::learning::{Changed, ModelsReport};
+use weir_shell::control::protocol::{Body, Command, ReloadResult, Reloaded, Request};
 
 fn serve(path: &Path) -> Server {
     let refused = |reasons| Body::Reload(Reloaded { result: ReloadResult::Refused, reasons });
     Server::start(
         path,
-        Box::new(move |command| match command {
+        Box::new(move |request: &Request| match request.command {
             Command::Reload => refused(vec!["x.toml:26:12: pacing.rate_min: no".to_owned()]),
             Command::Status => Body::Error { message: "no status here".to_owned() },
+            Command::Models => {
+                Body::Models(Box::new(ModelsReport { unix_seconds: 1.0, trainer: None, models: Vec::new() }))
+            }
+            Command::Rollback => Body::Change(Changed {
+                result: ReloadResult::Refused,
+                generation: Some(7),
+                reasons: vec![format!("{:?} has no generation before 7", request.model)],
+            }),
+            Command::Freeze | Command::Resume => Body::Change(Changed {
+                result: if request.command == Command::Freeze {
+                    ReloadResult::Applied
+                } else {
+                    ReloadResult::Unchanged
+                },
+                generation: None,
+                reasons: Vec::new(),
+            }),
         }),
     )
     .unwrap()
@@ -145,6 +163,37 @@ fn ctl_tells_by_its_exit_status_what_came_of_it() {
     let error = ctl(&["--socket", socket, "status"]);
     assert_eq!(error.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&error.stderr).contains("no status here"), "{error:?}");
+}
+
+#[test]
+fn models_are_shown_taken_back_frozen_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.sock");
+    let socket = path.to_str().unwrap();
+    let _server = serve(&path);
+    assert_eq!(
+        ask(&path, b"{\"version\":1,\"command\":\"rollback\",\"model\":\"aurora\"}\n"),
+        "{\"version\":1,\"answer\":\"change\",\"result\":\"refused\",\"generation\":7,\"reasons\":[\"Some(\\\"aurora\\\") has \
+         no generation before 7\"]}\n"
+    );
+    let shown = |arguments: &[&str]| {
+        let output = ctl(&[&["--socket", socket], arguments].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = shown(&["rollback"]);
+    assert_eq!((code, out.as_str()), (Some(1), "refused: generation 7 is active\n"));
+    assert_eq!(err, "None has no generation before 7\n");
+    assert_eq!(shown(&["freeze", "aurora"]), (Some(0), "applied\n".to_owned(), String::new()));
+    assert_eq!(shown(&["resume"]), (Some(0), "unchanged\n".to_owned(), String::new()));
+    let (code, out, _) = shown(&["models"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(out, "trainer    none: nothing learns\n\nno model: the rule decides\n");
+    let (_, json, _) = shown(&["models", "--json"]);
+    assert_eq!(
+        json,
+        "{\"version\":1,\"answer\":\"models\",\"unix_seconds\":1.0,\"trainer\":null,\"models\":[]}\n"
+    );
 }
 
 #[test]

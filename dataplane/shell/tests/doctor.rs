@@ -32,7 +32,15 @@ fn host(root: &Path) -> Host {
 }
 
 fn needs(devices: Vec<Device>) -> Needs {
-    Needs { real: true, hugepages_mb: 512, memory_mb: 512, control: 0, workers: vec![2, 3], devices }
+    Needs {
+        real: true,
+        hugepages_mb: 512,
+        memory_mb: 512,
+        control: 0,
+        workers: vec![2, 3],
+        devices,
+        learns: false,
+    }
 }
 
 fn render(host: &Host, needs: Option<&Needs>) -> (String, usize) {
@@ -119,6 +127,10 @@ fn a_bare_virtual_machine() {
     let (text, faults) = render(&host, Some(&needs(pci())));
     assert!(faults >= 8, "{text}");
     insta::assert_snapshot!(text);
+    let learns = Needs { learns: true, ..needs(pci()) };
+    let (text, more) = render(&host, Some(&learns));
+    assert!(text.contains("without it the model of this configuration does not learn"), "{text}");
+    assert_eq!(more, faults, "it forwards and paces all the same");
     // The same machine under a configuration of capture files: nothing that it lacks is needed.
     assert_eq!(render(&host, None).1, 0);
 }

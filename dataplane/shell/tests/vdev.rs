@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 #![cfg(feature = "dpdk")]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+mod running;
+
+use running::{FILE, Weir, ctl, get, scrape, signal, start_in};
+use std::io::Read;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 const CONFIG: &str = r#"
 [eal]
@@ -44,67 +44,8 @@ listen = "127.0.0.1:0"
 socket = "weir.sock"
 "#;
 
-struct Weir {
-    child: Child,
-    address: String,
-    /// Keeps the configuration and the socket until the end.
-    folder: TempDir,
-    /// The reading end of the log.
-    log: std::thread::JoinHandle<String>,
-}
-
 fn start(overrides: &[&str]) -> Weir {
-    start_in(tempfile::tempdir().unwrap(), overrides)
-}
-
-/// Starts it with some keys overridden, or none, and waits until it says where it serves.
-fn start_in(folder: TempDir, overrides: &[&str]) -> Weir {
-    let file = folder.path().join("null.toml");
-    std::fs::write(&file, CONFIG).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
-        .arg("run")
-        .arg(&file)
-        .args(overrides.iter().flat_map(|assignment| ["--set", assignment]))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut seen = String::new();
-    let address = loop {
-        let line = lines.next().unwrap_or_else(|| panic!("weir ended: {seen}")).unwrap();
-        seen.push_str(&line);
-        if let Some((_, rest)) = line.split_once("http://") {
-            break rest.split('/').next().unwrap().to_owned();
-        }
-    };
-    let log = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-    Weir { child, address, folder, log }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: weir\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// Sum of each metric over its labels.
-fn scrape(address: &str) -> BTreeMap<String, f64> {
-    let mut sums = BTreeMap::new();
-    let page = get(address, "/metrics");
-    let (_, body) = page.split_once("\r\n\r\n").unwrap();
-    for line in body.lines().filter(|line| !line.starts_with('#')) {
-        let (name, value) = line.rsplit_once(' ').unwrap();
-        let name = name.split('{').next().unwrap().to_owned();
-        *sums.entry(name).or_insert(0.0) += value.parse::<f64>().unwrap();
-    }
-    sums
-}
-
-fn signal(child: &Child, signal: &str) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    start_in(tempfile::tempdir().unwrap(), CONFIG, overrides)
 }
 
 #[test]
@@ -153,7 +94,7 @@ fn forwards(mut weir: Weir, workers: usize) {
 
     signal(&weir.child, "-TERM");
     let status = weir.child.wait().unwrap();
-    let log = weir.log.join().unwrap();
+    let log = weir.rest_of_log();
     assert!(status.success(), "{status}: {log}");
     let mut said = String::new();
     weir.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
@@ -167,7 +108,7 @@ fn after_kill_9_it_works_at_once() {
         assert!(get(&weir.address, "/readyz").contains("HTTP/1.1"));
         weir.child.kill().unwrap();
         weir.child.wait().unwrap();
-        weir.log.join().unwrap();
+        weir.rest_of_log();
     }
     let mut weir = start(&[]);
     let began = Instant::now();
@@ -177,14 +118,7 @@ fn after_kill_9_it_works_at_once() {
     }
     signal(&weir.child, "-INT");
     assert!(weir.child.wait().unwrap().success());
-    weir.log.join().unwrap();
-}
-
-/// `weir ctl` with the configuration's own socket, after the configuration has become `text`.
-fn ctl(weir: &Weir, text: &str, words: &[&str]) -> Output {
-    let file = weir.folder.path().join("null.toml");
-    std::fs::write(&file, text).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_weir")).args(["ctl", "--config"]).arg(file).args(words).output().unwrap()
+    weir.rest_of_log();
 }
 
 #[test]
@@ -224,7 +158,7 @@ fn a_reload_changes_what_it_may_and_a_second_weir_keeps_away() {
         (2.0, 1.0)
     );
 
-    let file = weir.folder.path().join("null.toml");
+    let file = weir.folder.path().join(FILE);
     let second = Command::new(env!("CARGO_BIN_EXE_weir")).arg("run").arg(&file).output().unwrap();
     assert!(!second.status.success());
     assert!(String::from_utf8_lossy(&second.stderr).contains("another process listens at"), "{second:?}");
@@ -232,12 +166,13 @@ fn a_reload_changes_what_it_may_and_a_second_weir_keeps_away() {
     // What a killed one leaves behind is no hindrance.
     weir.child.kill().unwrap();
     weir.child.wait().unwrap();
-    weir.log.join().unwrap();
+    weir.rest_of_log();
     assert!(weir.folder.path().join("weir.sock").exists());
-    let mut weir = start_in(weir.folder, &[]);
+    let folder = std::mem::replace(&mut weir.folder, tempfile::tempdir().unwrap());
+    let mut weir = start_in(folder, CONFIG, &[]);
     assert!(ctl(&weir, CONFIG, &["status", "--json"]).status.success());
     signal(&weir.child, "-TERM");
     assert!(weir.child.wait().unwrap().success());
-    weir.log.join().unwrap();
+    weir.rest_of_log();
     assert!(!weir.folder.path().join("weir.sock").exists(), "it takes its socket with it");
 }

@@ -1,7 +1,8 @@
 //! `weir ctl`: the operator's end of the control socket.
 
-use super::protocol::{Answer, Body, Command, Reloaded, Request, VERSION};
-use super::{connect, screen};
+use super::learning::Changed;
+use super::protocol::{Answer, Body, Command, ReloadResult, Reloaded, Request, VERSION};
+use super::{connect, models_screen, screen};
 use crate::config;
 use crate::output::{self, Reading};
 use anyhow::{Context as _, anyhow, bail};
@@ -21,6 +22,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const STATUS_MAX: Duration = Duration::from_secs(5);
 /// For a reload: models are read and quantised before the answer.
 const RELOAD_MAX: Duration = Duration::from_secs(60);
+/// For a rollback and its like: the trainer may be in the midst of a step, and a worker be stuck.
+const CHANGE_MAX: Duration = Duration::from_secs(30);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// Between two screens of `--watch`.
@@ -55,6 +58,24 @@ enum CtlCommand {
         #[arg(long)]
         watch: bool,
     },
+    /// Show each model's generations, what the gate made of candidates, and how learning goes.
+    Models {
+        /// Print the answer as one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish the generation before the active one again. What was learned since is forgotten.
+    Rollback(ModelArgs),
+    /// Publish nothing that is learned, until a resume.
+    Freeze(ModelArgs),
+    /// Learn and publish again.
+    Resume(ModelArgs),
+}
+
+#[derive(Debug, Args)]
+struct ModelArgs {
+    /// The model's name. May be left out where one learns.
+    model: Option<String>,
 }
 
 /// Runs `weir ctl`.
@@ -66,18 +87,29 @@ pub fn ctl(args: &CtlArgs) -> anyhow::Result<ExitCode> {
         Some(file) => config::control_socket(file)?,
         None => args.socket.clone(),
     };
-    match args.command {
-        CtlCommand::Reload => match ask(&socket, Command::Reload, RELOAD_MAX) {
+    match &args.command {
+        CtlCommand::Reload => match ask(&socket, Command::Reload, None, RELOAD_MAX) {
             Ok((_, Body::Reload(Reloaded { result, reasons }))) => {
                 reasons.iter().for_each(|reason| eprintln!("{reason}"));
                 println!("{}", result.name());
-                let refused = result == super::protocol::ReloadResult::Refused;
+                let refused = result == ReloadResult::Refused;
                 Ok(if refused { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
             }
             other => Ok(failed(&socket, other)),
         },
-        CtlCommand::Status { json, watch } => loop {
-            let (line, report) = match ask(&socket, Command::Status, STATUS_MAX) {
+        CtlCommand::Rollback(model) => Ok(change(&socket, Command::Rollback, model)),
+        CtlCommand::Freeze(model) => Ok(change(&socket, Command::Freeze, model)),
+        CtlCommand::Resume(model) => Ok(change(&socket, Command::Resume, model)),
+        CtlCommand::Models { json } => {
+            let (line, report) = match ask(&socket, Command::Models, None, STATUS_MAX) {
+                Ok((line, Body::Models(report))) => (line, report),
+                other => return Ok(failed(&socket, other)),
+            };
+            output::print(&if *json { line } else { models_screen::render(&report) })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        &CtlCommand::Status { json, watch } => loop {
+            let (line, report) = match ask(&socket, Command::Status, None, STATUS_MAX) {
                 Ok((line, Body::Status(report))) => (line, report),
                 other => return Ok(failed(&socket, other)),
             };
@@ -89,6 +121,21 @@ pub fn ctl(args: &CtlArgs) -> anyhow::Result<ExitCode> {
             }
             std::thread::sleep(WATCH_EVERY);
         },
+    }
+}
+
+/// Asks for a change, and says what came of it.
+fn change(socket: &Path, command: Command, ModelArgs { model }: &ModelArgs) -> ExitCode {
+    match ask(socket, command, model.clone(), CHANGE_MAX) {
+        Ok((_, Body::Change(Changed { result, generation, reasons }))) => {
+            reasons.iter().for_each(|reason| eprintln!("{reason}"));
+            match generation {
+                Some(generation) => println!("{}: generation {generation} is active", result.name()),
+                None => println!("{}", result.name()),
+            }
+            if result == ReloadResult::Refused { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
+        }
+        other => failed(socket, other),
     }
 }
 
@@ -111,11 +158,16 @@ fn failed(socket: &Path, answer: anyhow::Result<(String, Body)>) -> ExitCode {
 }
 
 /// Asks, and returns the answer as it came and as it reads.
-fn ask(socket: &Path, command: Command, wait: Duration) -> anyhow::Result<(String, Body)> {
+fn ask(
+    socket: &Path,
+    command: Command,
+    model: Option<String>,
+    wait: Duration,
+) -> anyhow::Result<(String, Body)> {
     let mut stream = connect(socket, CONNECT_MAX).map_err(|error| unreachable_because(&error))?;
     stream.set_read_timeout(Some(wait))?;
     stream.set_write_timeout(Some(CONNECT_MAX))?;
-    let mut request = serde_json::to_vec(&Request { version: VERSION, command })?;
+    let mut request = serde_json::to_vec(&Request { version: VERSION, command, model })?;
     request.push(b'\n');
     // One connection too many is answered and closed before it is read.
     let _ = stream.write_all(&request);

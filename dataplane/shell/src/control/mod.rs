@@ -4,9 +4,12 @@
 //! reads it. A new command is a variant of [`protocol::Command`] and of [`protocol::Body`], and an arm in the handler.
 
 pub mod client;
+pub mod learning;
+pub mod models_screen;
 pub mod protocol;
 pub mod screen;
 mod server;
+mod table;
 
 pub use server::{Handler, Server};
 

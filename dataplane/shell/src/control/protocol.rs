@@ -1,6 +1,7 @@
 //! What goes over the control socket: one line of JSON each way. Every type here is part of a documented interface;
 //! fields are added, never changed or taken away, within one [`VERSION`].
 
+use super::learning::{Changed, ModelsReport};
 use crate::status::{BufferStatus, PortStatus};
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +11,15 @@ pub const VERSION: u32 = 1;
 pub const REQUEST_BYTES_MAX: usize = 4_096;
 
 /// A request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Which protocol it is in.
     pub version: u32,
     /// What is asked for.
     pub command: Command,
+    /// Of which model, for the commands that are about one; the only one that learns where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// What can be asked for.
@@ -26,6 +30,14 @@ pub enum Command {
     Reload,
     /// Say how things are.
     Status,
+    /// Say which models there are, where they came from and how they learn.
+    Models,
+    /// Publish the generation before the active one again.
+    Rollback,
+    /// Publish nothing that has been learned until a resume.
+    Freeze,
+    /// Learn again.
+    Resume,
 }
 
 /// An answer.
@@ -46,6 +58,10 @@ pub enum Body {
     Reload(Reloaded),
     /// To [`Command::Status`].
     Status(Box<StatusReport>),
+    /// To [`Command::Models`].
+    Models(Box<ModelsReport>),
+    /// To [`Command::Rollback`], [`Command::Freeze`] and [`Command::Resume`].
+    Change(Changed),
     /// The request was not understood, or there was no time for it.
     Error {
         /// Why.
@@ -53,7 +69,7 @@ pub enum Body {
     },
 }
 
-/// How a reload ended.
+/// How a reload or another change ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadResult {

@@ -1,6 +1,6 @@
 //! Weir's end of the control socket: one request per connection, few connections, short deadlines.
 
-use super::protocol::{Answer, Body, Command, REQUEST_BYTES_MAX, Request, VERSION};
+use super::protocol::{Answer, Body, REQUEST_BYTES_MAX, Request, VERSION};
 use crate::acceptor::{Acceptor, Manners, before, write_before};
 use anyhow::{Context as _, bail};
 use std::fs;
@@ -22,7 +22,7 @@ const STACK_BYTES: usize = 2 << 20;
 const MODE: u32 = 0o660;
 
 /// Answers a command. Called on a connection's own thread; may take its time.
-pub type Handler = dyn Fn(Command) -> Body + Send + Sync;
+pub type Handler = dyn Fn(&Request) -> Body + Send + Sync;
 
 /// A listening control socket. Stops, and takes the socket away, when dropped.
 pub struct Server {
@@ -166,7 +166,7 @@ fn read_line(stream: &mut UnixStream, deadline: Instant) -> Result<Vec<u8>, Opti
 
 fn answer(line: &[u8], handler: &Handler) -> Body {
     match serde_json::from_slice::<Request>(line) {
-        Ok(Request { version: VERSION, command }) => handler(command),
+        Ok(request) if request.version == VERSION => handler(&request),
         Ok(Request { version, .. }) => {
             Body::Error { message: format!("expected version {VERSION} of the protocol, found {version}") }
         }

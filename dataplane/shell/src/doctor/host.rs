@@ -1,8 +1,9 @@
 //! What the checks look at, and what a configuration needs of it.
 
 use super::sysfs::Sysfs;
-use crate::config::{Device, Plan, PortsPlan};
+use crate::config::{Device, Plan, PortsPlan, TunerPlan};
 use std::fmt;
+use std::path::Path;
 use weir_netdev::Offloads;
 use weir_snapshot::Executor;
 
@@ -21,8 +22,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// This machine.
-    pub fn this() -> Host {
+    /// This machine, with ONNX Runtime from `onnx_runtime` where a configuration names it.
+    pub fn this(onnx_runtime: Option<&Path>) -> Host {
         Host {
             files: Sysfs::new("/"),
             offloads: |interface| weir_netdev::offloads(interface).ok(),
@@ -30,7 +31,7 @@ impl Host {
                 .into_iter()
                 .map(|executor| (executor.name(), can_run(executor)))
                 .collect(),
-            onnx_runtime: weir_trainer::ort_engine::Engine::load(None)
+            onnx_runtime: weir_trainer::ort_engine::Engine::load(onnx_runtime)
                 .map(|engine| format!("{} at {}", engine.version(), engine.path().display()))
                 .map_err(|error| error.to_string()),
             dpdk: dpdk(),
@@ -66,6 +67,8 @@ pub struct Needs {
     pub workers: Vec<usize>,
     /// DPDK devices.
     pub devices: Vec<Device>,
+    /// Whether a model is to learn by ONNX Runtime.
+    pub learns: bool,
 }
 
 impl Needs {
@@ -80,6 +83,7 @@ impl Needs {
             control: plan.cores.control,
             workers: plan.cores.workers.clone(),
             devices: devices.to_vec(),
+            learns: learns(plan),
         })
     }
 
@@ -92,6 +96,7 @@ impl Needs {
             control: 0,
             workers: vec![1],
             devices: Vec::new(),
+            learns: false,
         }
     }
 
@@ -112,6 +117,12 @@ impl Needs {
             .filter_map(move |device| Some((device.name(), device.argument("iface")?)))
             .filter(move |(driver, _)| on_interface(driver))
     }
+}
+
+/// A model that a process tunes needs no ONNX Runtime.
+fn learns(plan: &Plan) -> bool {
+    let tuners = plan.models.iter().filter_map(|model| model.adapt.as_ref()).map(|adapt| &adapt.tuner);
+    tuners.into_iter().any(|tuner| !matches!(tuner, TunerPlan::Process { .. }))
 }
 
 /// A list of things in words.

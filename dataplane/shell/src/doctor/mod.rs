@@ -41,13 +41,14 @@ pub struct DoctorArgs {
 /// # Errors
 /// The findings cannot be written.
 pub fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let host = Host::this();
     let mut findings = Vec::new();
+    let mut library = None;
     let needs = match &args.config {
         None => Some(Needs::usual()),
         Some(file) => match config::load(file, &args.overrides) {
             Ok((plan, _)) => {
                 findings.push(Finding::ok("configuration", file.display().to_string()));
+                library = plan.trainer.as_ref().and_then(|trainer| trainer.onnxruntime.clone());
                 Needs::of(&plan)
             }
             Err(error) => {
@@ -62,6 +63,7 @@ pub fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
             }
         },
     };
+    let host = Host::this(library.as_deref());
     findings.extend(examine(&host, needs.as_ref()));
     let config = args.config.as_ref().map(|file| file.display().to_string());
     let findings = Findings { version: VERSION, config, findings };

@@ -39,7 +39,7 @@ pub(super) fn check(host: &Host, needs: &Needs) -> Vec<Finding> {
             files.text("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
         ),
         dpdk(host, needs),
-        onnx_runtime(host),
+        onnx_runtime(host, needs),
         privileges(files, needs),
         descriptors(files),
     ]
@@ -69,15 +69,18 @@ fn dpdk(host: &Host, needs: &Needs) -> Finding {
     )
 }
 
-/// Nothing on the packet path needs it.
-fn onnx_runtime(host: &Host) -> Finding {
+/// Nothing on the packet path needs it: without it models decide as before, and do not learn.
+fn onnx_runtime(host: &Host, needs: &Needs) -> Finding {
     let check = "ONNX Runtime";
     match &host.onnx_runtime {
         Ok(found) => Finding::ok(check, found),
         Err(reason) => Finding::advice(
             check,
             reason,
-            "the pinned library, which `weir snapshot verify` asks for a second opinion",
+            match needs.learns {
+                true => "the pinned library: without it the model of this configuration does not learn",
+                false => "the pinned library, which `weir snapshot verify` asks for a second opinion",
+            },
             "scripts/fetch-ort.sh",
         ),
     }

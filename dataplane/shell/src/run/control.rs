@@ -3,8 +3,9 @@
 
 use super::publication::Publication;
 use super::reload::Reloader;
+use super::trainer::{Order, Post};
 use crate::control;
-use crate::control::protocol::{Body, Command};
+use crate::control::protocol::{Body, Command, Request};
 use crate::http::{Handler, Server};
 use crate::status::{Shared, Status};
 use anyhow::Context as _;
@@ -56,7 +57,8 @@ pub(super) struct Control {
     reloader: Arc<Reloader>,
     reload_asked: Arc<AtomicBool>,
     reloading: Option<JoinHandle<()>>,
-    /// By worker index.
+    post: Post,
+    /// By worker index; none where a trainer has them.
     samples: Vec<LaneReceiver<Sample>>,
     server: Option<Server>,
     socket: Option<control::Server>,
@@ -69,6 +71,7 @@ impl Control {
         publication: Publication,
         reloader: Reloader,
         reload_asked: Arc<AtomicBool>,
+        post: Post,
         samples: Vec<LaneReceiver<Sample>>,
     ) -> Control {
         let reloader = Arc::new(reloader);
@@ -78,6 +81,7 @@ impl Control {
             reloader,
             reload_asked,
             reloading: None,
+            post,
             samples,
             server: None,
             socket: None,
@@ -90,10 +94,14 @@ impl Control {
     /// It cannot be made, or another process listens there.
     pub(super) fn open_socket(&mut self, path: Option<&Path>) -> anyhow::Result<()> {
         let Some(path) = path else { return Ok(()) };
-        let (shared, reloader) = (self.shared.clone(), Arc::clone(&self.reloader));
-        let handler = Box::new(move |command| match command {
+        let (shared, reloader, post) = (self.shared.clone(), Arc::clone(&self.reloader), self.post.clone());
+        let handler = Box::new(move |request: &Request| match request.command {
             Command::Reload => Body::Reload(reloader.reload("weir ctl")),
             Command::Status => Body::Status(Box::new(shared.status_report())),
+            Command::Models => Body::Models(Box::new(shared.models_report())),
+            Command::Rollback => Body::Change(post.order(Order::Rollback, request.model.clone())),
+            Command::Freeze => Body::Change(post.order(Order::Freeze, request.model.clone())),
+            Command::Resume => Body::Change(post.order(Order::Resume, request.model.clone())),
         });
         self.socket = Some(control::Server::start(path, handler).context("control.socket")?);
         info!("`weir ctl --socket {} status` asks how things are", path.display());

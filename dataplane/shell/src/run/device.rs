@@ -4,6 +4,7 @@ use super::control::{self, Control};
 use super::poll::{self, Outcome, Terms};
 use super::publication::Publication;
 use super::reload::Reloader;
+use super::trainer::{Desk, Post, Runtime, TrainerThread};
 use super::{Prepared, WorkerEnds};
 use crate::board::{BoardWriter, board};
 use crate::calendar::unix_seconds;
@@ -16,6 +17,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 use tracing::{info, warn};
 use weir_cpu::TscClock;
@@ -81,15 +83,38 @@ pub(super) fn run(
     };
     let shared = Shared::new(status, board_readers, clock.calibration().hz);
     let (publication, submissions) = Publication::new(prepared.publisher, prepared.live);
+    let mut samples = prepared.samples_out;
+    let (mut box_of_trainer, mut desk) = (None, None);
+    if let (Some(trainer), Some(begun)) = (&plan.trainer, prepared.begun) {
+        let (sender, letters) = channel();
+        box_of_trainer = Some(sender);
+        let version = prepared.runtime.as_ref().and_then(Runtime::version);
+        let samples = std::mem::take(&mut samples);
+        let lanes = (samples, letters, submissions.clone());
+        desk = Some((trainer.core, Desk::new(begun, trainer, version, shared.clone(), lanes)));
+    }
+    let post = Post::new(box_of_trainer, submissions);
+    let runtime = prepared.runtime.unwrap_or_else(Runtime::unwanted);
     let (file, overrides) = (origin.0.to_owned(), origin.1.to_vec());
-    let reloader = Reloader::new(file, overrides, plan.clone(), shared.clone(), submissions);
-    let mut control = Control::new(shared, publication, reloader, signals.reload, prepared.samples_out);
+    let reloader = Reloader::new(file, overrides, plan.clone(), shared.clone(), runtime, post.clone());
+    let mut control = Control::new(shared, publication, reloader, signals.reload, post, samples);
 
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
     control.open_socket(plan.control.as_deref())?;
     control.serve(plan.metrics)?;
     let over = Arc::new(AtomicBool::new(false));
     let running = start_workers(plan, &engine, lcores, queues, clock, boards, &over, prepared.ends)?;
+    // After the workers: it may have to compete with them for a core.
+    let trainer = match desk {
+        Some((core, mut desk)) => {
+            let turn = move || {
+                std::thread::sleep(TrainerThread::REST);
+                desk.turn(clock.now_ns())
+            };
+            Some(TrainerThread::start(core, control.shared().clone(), turn).context("trainer")?)
+        }
+        None => None,
+    };
     let interfaces = devices.each_ref().map(Beneath::of);
     let mut watch = PortWatch { ports, interfaces, pool, completed, warned: false };
     info!("forwarding; stop with SIGTERM or Ctrl-C");
@@ -104,6 +129,7 @@ pub(super) fn run(
         plan.drain_max.0 / 1_000_000
     );
     over.store(true, Ordering::Relaxed);
+    drop(trainer);
     let outcomes: Vec<_> = running.into_iter().map(|worker| worker.join().1).collect();
     let outcomes = outcomes
         .into_iter()

@@ -12,30 +12,37 @@ mod mbuf;
 mod models;
 #[cfg(feature = "dpdk")]
 mod poll;
-#[cfg(feature = "dpdk")]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "a replay of captures publishes once"))]
 mod publication;
 #[cfg(feature = "dpdk")]
 mod reload;
 mod replay;
 #[cfg(feature = "dpdk")]
 mod stages;
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "nothing is learned from captures"))]
+mod trainer;
 
-use crate::config::{self, PortsPlan};
+use crate::config::{self, ConfigError, Plan, PortsPlan, Source};
 use models::{Live, NextPolicy};
 use std::path::Path;
 use tracing::info;
+use trainer::{Begun, Parts, Runtime};
 use weir_engine::counters::WorkerStats;
 use weir_engine::policy::Policy;
 use weir_engine::sampler::{LANE_BATCH, LANE_BATCHES};
 use weir_engine::verdict::{Tally, Verdict};
 use weir_features::Sample;
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
+use weir_trainer::Built;
 
 /// What exists before ports do.
 #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "a replay of captures publishes once"))]
 struct Prepared {
     publisher: Publisher<Policy>,
     live: Live,
+    begun: Option<Begun>,
+    /// Loaded where there is a trainer.
+    runtime: Option<Runtime>,
     /// By worker index.
     ends: Vec<WorkerEnds>,
     /// By worker index.
@@ -54,7 +61,14 @@ struct WorkerEnds {
 /// The configuration is wrong, or something that it asks for is not there.
 pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let (plan, source) = config::load(file, overrides)?;
-    let live = Live::first(NextPolicy::build(&plan, &source)?);
+    let runtime = plan.trainer.as_ref().map(|_| Runtime::load(&plan));
+    let mut next = NextPolicy::build(&plan, &source)?;
+    let built = next.built.take();
+    let parts = match &runtime {
+        Some(runtime) => Parts::build(&plan, &source, built, runtime)?,
+        None => None,
+    };
+    let (live, begun) = trainer::begin(&plan, next, parts)?;
     for model in &live.models {
         info!(
             "model {} is generation {}: {}, {} executor, schema {:016x}",
@@ -69,7 +83,7 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             (WorkerEnds { policy, samples }, samples_out)
         })
         .unzip();
-    let prepared = Prepared { publisher, live, ends, samples_out };
+    let prepared = Prepared { publisher, live, begun, runtime, ends, samples_out };
     match &plan.ports {
         PortsPlan::Captures(files) => {
             let Prepared { mut ends, mut samples_out, .. } = prepared;
@@ -108,6 +122,17 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How the model that paces would learn, in a line; `None` where it would not. `built` are the plan's models.
+///
+/// # Errors
+/// What the tuner cannot work with, at the place of its key.
+pub fn learning(plan: &Plan, source: &Source, built: Vec<Built>) -> Result<Option<String>, ConfigError> {
+    let Some(index) = plan.pacing_model.filter(|_| plan.trainer.is_some()) else { return Ok(None) };
+    let runtime = Runtime::load(plan);
+    let parts = Parts::build(plan, source, built.into_iter().nth(index).map(Box::new), &runtime)?;
+    Ok(parts.map(|parts| parts.to_string()))
 }
 
 /// The books of all workers, closed: one line. With the ports shut and the lanes empty, what was steered is in balance by

@@ -2,19 +2,14 @@
 //! out is published by one store, or nothing has changed.
 
 use super::models::NextPolicy;
-use super::publication::{PUBLISH_MAX, Submission};
+use super::trainer::{Parts, Post, Runtime};
 use crate::calendar;
-use crate::config::{self, Plan};
+use crate::config::{self, ConfigError, Plan};
 use crate::control::protocol::{ReloadResult, Reloaded};
 use crate::status::Shared;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 use tracing::{info, warn};
-
-/// How long a reload waits for the control thread, which answers within [`PUBLISH_MAX`] and a tick.
-const ANSWER_MAX: Duration = Duration::from_secs(PUBLISH_MAX.as_secs() + 3);
 
 /// What a Weir was started with, and the way to its control thread.
 pub(super) struct Reloader {
@@ -22,7 +17,8 @@ pub(super) struct Reloader {
     overrides: Vec<String>,
     started: Plan,
     shared: Shared,
-    submissions: Sender<Submission>,
+    runtime: Runtime,
+    post: Post,
     /// One check at a time: models take memory while they are built.
     checking: Mutex<()>,
 }
@@ -34,9 +30,10 @@ impl Reloader {
         overrides: Vec<String>,
         started: Plan,
         shared: Shared,
-        submissions: Sender<Submission>,
+        runtime: Runtime,
+        post: Post,
     ) -> Reloader {
-        Reloader { file, overrides, started, shared, submissions, checking: Mutex::new(()) }
+        Reloader { file, overrides, started, shared, runtime, post, checking: Mutex::new(()) }
     }
 
     /// Reads the file again. Takes as long as its models take to build, and longer where a worker is stuck; to be
@@ -59,29 +56,25 @@ impl Reloader {
     }
 
     fn attempt(&self) -> Reloaded {
-        let outcome = {
+        let checked = {
             // A panic below leaves nothing half done.
             let _one = self.checking.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = match self.check() {
-                Ok(next) => next,
-                Err(reasons) => return Reloaded { result: ReloadResult::Refused, reasons },
-            };
-            let (submission, outcome) = Submission::new(next);
-            if self.submissions.send(submission).is_err() {
-                return refused("weir is stopping");
-            }
-            outcome
+            self.check()
         };
-        outcome.recv_timeout(ANSWER_MAX).unwrap_or_else(|_| refused("weir is stopping"))
+        match checked {
+            Ok((next, parts)) => self.post.reload(next, parts),
+            Err(reasons) => Reloaded { result: ReloadResult::Refused, reasons },
+        }
     }
 
-    fn check(&self) -> Result<NextPolicy, Vec<String>> {
+    fn check(&self) -> Result<(NextPolicy, Option<Parts>), Vec<String>> {
         let (plan, source) = config::reload(&self.file, &self.overrides, &self.started)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        NextPolicy::build(&plan, &source).map_err(|fault| vec![fault.to_string()])
+        let build = || {
+            let mut next = NextPolicy::build(&plan, &source)?;
+            let parts = Parts::build(&plan, &source, next.built.take(), &self.runtime)?;
+            Ok((next, parts))
+        };
+        build().map_err(|fault: ConfigError| vec![fault.to_string()])
     }
-}
-
-fn refused(reason: &str) -> Reloaded {
-    Reloaded { result: ReloadResult::Refused, reasons: vec![reason.to_owned()] }
 }
