@@ -104,7 +104,6 @@ impl Conditions {
                 within(estimates.queue_bytes, f64::from(crate::PACKET_BYTES), 16e9),
             )
         };
-        let link = link.scaled(flows);
         let share_bps = link.capacity_bps / flows as f64;
         let begin = |flow| Start { rate_bps: share_bps * if flow % 2 == 0 { 0.5 } else { 1.5 }, at_s: 0.0 };
         let mut conditions = Self {
@@ -127,7 +126,7 @@ impl Conditions {
         let rtt_ns = (self.link.empty_rtt_s() * 1e9) as u64;
         let base = weir_features::RttBase { min_interval_mean_ns: rtt_ns, last_interval_mean_ns: rtt_ns };
         let share_bps = self.link.capacity_bps / self.flows.len().max(1) as f64;
-        self.spec.interval_ns(&base, share_bps as u64, self.link.packet_bytes) as f64 / 1e9
+        self.spec.interval_ns(&base, share_bps as u64, crate::PACKET_BYTES) as f64 / 1e9
     }
 }
 
@@ -167,8 +166,8 @@ mod tests {
         let estimates =
             Estimates { capacity_bps: 1e8, base_rtt_s: 0.02, queue_bytes: 5e5, loss: 0.0, flows: 1 };
         let conditions = Conditions::estimated(&estimates, &PacingSpec::default(), 1);
-        // Half of 20 ms and a packet, which stands for two.
-        assert!((conditions.interval_s() - 0.01012).abs() < 1e-6, "{}", conditions.interval_s());
+        // Half of 20.12 ms.
+        assert!((conditions.interval_s() - 0.01006).abs() < 1e-6, "{}", conditions.interval_s());
         assert_eq!(conditions.length, Length::Seconds(400.0 * conditions.interval_s()));
         assert_eq!(conditions.flows.len(), 1);
     }

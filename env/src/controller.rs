@@ -46,10 +46,14 @@ pub struct Truth {
     pub capacity_bps: f64,
     /// RTT on an empty queue in seconds, a packet's own transmission included.
     pub empty_rtt_s: f64,
+    /// Mean time in seconds that the packets waited in the queue of which the flow has heard in the interval.
+    pub queue_s: f64,
+    /// Time of one packet at the bottleneck, in seconds.
+    pub packet_s: f64,
+    /// Below it the features do not tell RTTs apart, in seconds.
+    pub rtt_floor_s: f64,
     /// Flows that have begun.
     pub flows: usize,
-    /// Size of the packets.
-    pub packet_bytes: u32,
 }
 
 impl<P: Policy> Controller for Acting<P> {

@@ -13,7 +13,7 @@ const SETTLE: f64 = 0.25;
 /// What one episode gave.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Episode {
-    /// Mean reward per decided interval.
+    /// Mean reward of the decided intervals, weighted as [`Reward::weight`] has it.
     pub reward: f64,
     /// Decided intervals, of all flows.
     pub decisions: u64,
@@ -49,7 +49,7 @@ pub fn evaluate<C: Controller + ?Sized>(
 fn episode<C: Controller + ?Sized>(controller: &mut C, conditions: &Conditions, reward: Reward) -> Episode {
     let mut world = World::new(conditions);
     controller.begin(conditions.flows.len());
-    let mut judge = Judge { controller, reward, sum: 0.0 };
+    let mut judge = Judge { controller, reward, sum: 0.0, weights: 0.0 };
     let (end_s, decisions) = match conditions.length {
         Length::Decisions(decisions) => (f64::INFINITY, decisions),
         Length::Seconds(seconds) => (seconds, u64::MAX),
@@ -57,8 +57,11 @@ fn episode<C: Controller + ?Sized>(controller: &mut C, conditions: &Conditions, 
     world.run(end_s * SETTLE, (decisions as f64 * SETTLE) as u64, &mut judge);
     world.measure();
     world.run(end_s, decisions, &mut judge);
-    let decided = world.decided();
-    Episode { reward: judge.sum / decided.max(1) as f64, decisions: decided, measured: world.measured() }
+    Episode {
+        reward: if judge.weights > 0.0 { judge.sum / judge.weights } else { 0.0 },
+        decisions: world.decided(),
+        measured: world.measured(),
+    }
 }
 
 /// Passes decisions on and sums up what they were worth.
@@ -66,6 +69,7 @@ struct Judge<'c, C: ?Sized> {
     controller: &'c mut C,
     reward: Reward,
     sum: f64,
+    weights: f64,
 }
 
 impl<C: Controller + ?Sized> Controller for Judge<'_, C> {
@@ -75,14 +79,16 @@ impl<C: Controller + ?Sized> Controller for Judge<'_, C> {
 
     fn decide(&mut self, ended: &Ended<'_>) -> u64 {
         if ended.decided {
-            self.sum += self.reward.of(ended);
+            let weight = self.reward.weight(ended);
+            self.sum += weight * self.reward.of(ended);
+            self.weights += weight;
         }
         self.controller.decide(ended)
     }
 }
 
 impl Scores {
-    /// Mean reward per decided interval.
+    /// Mean reward, see [`Episode::reward`].
     pub fn reward(&self) -> Estimate {
         self.estimate(|episode| episode.reward)
     }

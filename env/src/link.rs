@@ -2,9 +2,6 @@
 
 /// Wire bytes of an ordinary packet.
 pub const PACKET_BYTES: u32 = 1500;
-/// Packets of one fair share in half a round trip above which packets grow: more tells the features nothing new.
-const PACKETS_PER_INTERVAL: f64 = 64.0;
-
 /// A path: two links in a row, of which the first has a queue and the second, the way back, only delays.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Link {
@@ -18,8 +15,9 @@ pub struct Link {
     pub loss: f64,
     /// Random delay per acknowledgement, uniform up to this many seconds; order is kept.
     pub jitter_s: f64,
-    /// Size of every packet. Larger ones keep the cost of a fast link flat, see [`Link::scaled`].
-    pub packet_bytes: u32,
+    /// Whether the packets of a fast flow travel together, so that an episode costs the same at any rate: as many as leave
+    /// some 64 departures per half RTT. More would tell the features nothing new.
+    pub together: bool,
 }
 
 /// What the flows run on.
@@ -43,20 +41,9 @@ pub struct Stalls {
 }
 
 impl Link {
-    /// A link without loss or jitter and with ordinary packets.
+    /// A link without loss or jitter.
     pub fn new(capacity_bps: f64, base_rtt_s: f64, queue_bytes: f64) -> Self {
-        Self { capacity_bps, base_rtt_s, queue_bytes, loss: 0.0, jitter_s: 0.0, packet_bytes: PACKET_BYTES }
-    }
-
-    /// The same link with packets so large that a fair share of it is some 64 of them per half RTT, if it is more. A queue
-    /// that cannot hold a few of them would drop whatever the flows do, so it holds four at least.
-    #[must_use]
-    pub fn scaled(self, flows: usize) -> Self {
-        let share_bps = self.capacity_bps / flows.max(1) as f64;
-        let packets = share_bps * self.base_rtt_s / 2.0 / (8.0 * f64::from(PACKET_BYTES));
-        let scale = (packets / PACKETS_PER_INTERVAL).ceil().clamp(1.0, 1e5);
-        let packet_bytes = PACKET_BYTES.saturating_mul(scale as u32);
-        Self { packet_bytes, queue_bytes: self.queue_bytes.max(4.0 * f64::from(packet_bytes)), ..self }
+        Self { capacity_bps, base_rtt_s, queue_bytes, loss: 0.0, jitter_s: 0.0, together: true }
     }
 
     /// Bytes in flight that fill the link without a queue.
@@ -66,7 +53,7 @@ impl Link {
 
     /// Time that one packet takes at the bottleneck, in seconds.
     pub fn packet_s(&self) -> f64 {
-        f64::from(self.packet_bytes) * 8.0 / self.capacity_bps
+        f64::from(PACKET_BYTES) * 8.0 / self.capacity_bps
     }
 
     /// The RTT of a packet that finds the queue empty, in seconds: what a measured RTT is held against.

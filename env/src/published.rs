@@ -60,6 +60,7 @@ impl Path {
         let queue_bytes = self.queue * f64::from(PACKET_BYTES);
         let link = Link {
             loss: self.loss,
+            together: false,
             ..Link::new(self.bandwidth * PACKET_BITS, 2.0 * self.one_way_s, queue_bytes)
         };
         Conditions {

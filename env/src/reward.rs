@@ -20,6 +20,10 @@ pub enum Reward {
     Published,
     /// MOCC's. A flow's capacity is its fair share, so that nobody gains by taking more.
     Preferred(Preference),
+    /// For flows that share: `min(s, 1) - min(q, 4) / 2 - 2 loss`, with s the throughput over a fair share of the capacity and
+    /// q the queueing delay in base RTTs, less one packet of each other flow. Nobody gains by more than a fair share, and, unlike MOCC's, a queue or a loss that
+    /// is twice as large is twice as bad, so that flooding a link never pays.
+    Fair,
 }
 
 /// How much each of the three counts. They add up to 1.
@@ -101,18 +105,38 @@ pub fn delivery_rate_bps(sample: &Sample) -> f64 {
 }
 
 impl Reward {
+    /// How much the interval counts in a mean: the published reward is one per interval; elsewhere time counts, or a flow
+    /// would do well to be slow seldom but for long.
+    pub fn weight(&self, ended: &Ended<'_>) -> f64 {
+        match self {
+            Reward::Published => 1.0,
+            Reward::Preferred(_) | Reward::Fair => {
+                ended.report.map_or(0.0, |report| report.duration_ns as f64 * 1e-9)
+            }
+        }
+    }
+
     /// The interval's reward; 0 of one that was shown to nobody.
     pub fn of(&self, ended: &Ended<'_>) -> f64 {
         let (Some(report), Some(outcome)) = (ended.report, Outcome::of(ended)) else { return 0.0 };
         match self {
             Reward::Published => {
                 // As in the features: n acknowledgements span n - 1 gaps.
-                let acked = report.acked_bytes.saturating_sub(u64::from(ended.truth.packet_bytes));
+                let acked = report.acked_bytes.saturating_sub(u64::from(PACKET_BYTES));
                 let seconds = report.duration_ns.max(1) as f64 * 1e-9;
                 let packets_per_s = acked as f64 / f64::from(PACKET_BYTES) / seconds;
                 (10.0 * packets_per_s - 1000.0 * outcome.rtt_s - 2000.0 * outcome.loss) / 1000.0
             }
             Reward::Preferred(preference) => preference.reward(&outcome),
+            Reward::Fair => {
+                let truth = &ended.truth;
+                // A packet of every other flow may be ahead whatever they all do.
+                let unavoidable_s = truth.packet_s * truth.flows.saturating_sub(1) as f64;
+                let queue = (truth.queue_s - unavoidable_s) / truth.empty_rtt_s.max(truth.rtt_floor_s);
+                share(outcome.throughput_bps, outcome.capacity_bps)
+                    - queue.clamp(0.0, 4.0) / 2.0
+                    - 2.0 * outcome.loss
+            }
         }
     }
 }

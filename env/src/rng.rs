@@ -12,6 +12,11 @@ impl Rng {
         Self(seed)
     }
 
+    /// All that it remembers: [`new`](Self::new) of it goes on with the same sequence.
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -51,7 +51,7 @@ pub fn draw(rng: &mut Rng) -> Conditions {
     };
     let share_bps = capacity_bps / flows as f64;
     let mut conditions = Conditions {
-        link: link.scaled(flows),
+        link,
         host,
         flows: vec![Start { rate_bps: share_bps, at_s: 0.0 }; flows],
         spec: PacingSpec::default(),

@@ -10,7 +10,8 @@
 //! that arrives at `t` leaves at `max(t, free) + bytes / C`, so its acknowledgement time is known when it is sent. A packet
 //! that is lost, at random or at the full queue, is noticed when its acknowledgement would have come. A change of capacity
 //! stretches what is still queued. Feedback is late by exactly the RTT, queue included, which is what limits a
-//! controller's gain. Fast links use larger packets, so that an episode costs the same at any rate.
+//! controller's gain. The packets of a fast flow travel together, so that an episode costs the same at any rate; what is
+//! counted and timed are the packets, and their RTT is that of the first of them.
 //!
 //! Two things blur what a controller sees, as they do on a host. A receiver acknowledges every second packet, or after
 //! 40 ms (*delayed acknowledgements*, RFC 5681 section 4.2): the first of a pair waits for its company. And the core
@@ -34,16 +35,18 @@ const NS: f64 = 1e9;
 /// How long a receiver keeps an acknowledgement back for a second packet: Linux `TCP_DELACK_MIN`.
 const ACK_DELAY_S: f64 = 0.04;
 
-/// What the receiver or the silence of it says about packets.
+/// What the receiver or the silence of it says about packets that travelled together.
 #[derive(Debug, Clone, Copy)]
 struct Feedback {
     at_s: f64,
-    /// When the packet left (or would have left) the queue.
+    /// When the first packet left (or would have left) the queue.
     served_s: f64,
-    /// When the packet was sent whose RTT this gives, if it gives one.
+    /// When the packets were sent whose RTT this gives, if it gives one.
     marked_s: Option<f64>,
+    /// Departures of which it tells, and the sum of their times in the queue.
+    departures: u32,
+    queued_s: f64,
     flow: usize,
-    /// Packets of which it tells.
     packets: u32,
     fate: Fate,
 }
@@ -58,7 +61,7 @@ enum Fate {
 /// What follows from the link's present state, so that no packet needs a division.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// Time of one packet at the bottleneck, and of a full queue less a packet: who finds more waiting is dropped.
+    /// Time of one packet and of a full queue at the bottleneck.
     packet_s: f64,
     queue_s: f64,
     /// What RTTs are held against, at least the features' floor: below it nobody can tell RTTs apart.
@@ -70,7 +73,7 @@ impl Pace {
     fn new(link: &Link, spec: &PacingSpec) -> Self {
         let (packet_s, floor_s) = (link.packet_s(), spec.rtt_floor_ns as f64 / NS);
         // A millionth of a packet for rounding, so that a queue of n packets takes n.
-        let queue_s = link.queue_bytes * 8.0 / link.capacity_bps - packet_s * (1.0 - 1e-6);
+        let queue_s = link.queue_bytes * 8.0 / link.capacity_bps + packet_s * 1e-6;
         Self { packet_s, queue_s, floor_s, empty_rtt_s: link.empty_rtt_s().max(floor_s) }
     }
 }
@@ -149,7 +152,7 @@ impl World {
 
     /// What has been measured since [`measure`](Self::measure), or since the beginning.
     pub fn measured(&self) -> Measured {
-        self.meter.read(self.flows.iter().map(|flow| flow.delivered), self.link.packet_bytes)
+        self.meter.read(self.flows.iter().map(|flow| flow.delivered))
     }
 
     /// Multiplies the capacity; what is queued stays queued.
@@ -220,32 +223,41 @@ impl World {
         let now_s = self.now_s;
         let flow = &mut self.flows[index];
         flow.next_send_s = flow.next_send_s.max(now_s - flow.late_s) + flow.gap_s;
-        let marked_s = flow.depart(self.link.packet_bytes, self.host.rtt_samples).then_some(now_s);
-        self.meter.sent += 1;
+        let marked_s = flow.depart(self.host.rtt_samples).then_some(now_s);
+        let packets = flow.together;
+        self.meter.sent += u64::from(packets);
 
         let start_s = self.free_s.max(now_s);
-        let fate = if self.link.loss > 0.0 && self.rng.unit() < self.link.loss {
-            Fate::LostAtRandom
-        } else if start_s - now_s > self.pace.queue_s {
-            Fate::Dropped
+        let (queued_s, all_s) = (start_s - now_s, self.pace.packet_s * f64::from(packets));
+        let (mut fate, mut served_s) = (Fate::Delivered, start_s);
+        if self.link.loss > 0.0 && self.rng.unit() < self.link.loss {
+            fate = Fate::LostAtRandom;
+        } else if queued_s + self.pace.packet_s > self.pace.queue_s {
+            // Of packets that travel together the first decides: one at a time, they would find room as it comes.
+            fate = Fate::Dropped;
         } else {
-            self.free_s = start_s + self.pace.packet_s;
-            Fate::Delivered
-        };
-        let served_s = if fate == Fate::Delivered {
-            let rtt_s = self.free_s - now_s + self.link.base_rtt_s;
-            self.meter.delivered += 1;
-            self.meter.rtt_ratios += rtt_s.max(self.pace.floor_s) / self.pace.empty_rtt_s;
-            self.free_s
-        } else {
-            start_s
-        };
+            self.free_s = start_s + all_s;
+            served_s = start_s + self.pace.packet_s;
+            let rtt_s = queued_s + self.pace.packet_s + self.link.base_rtt_s;
+            self.meter.delivered += u64::from(packets);
+            self.meter.rtt_ratios +=
+                f64::from(packets) * rtt_s.max(self.pace.floor_s) / self.pace.empty_rtt_s;
+        }
         let jitter_s = if self.link.jitter_s > 0.0 { self.rng.uniform(0.0, self.link.jitter_s) } else { 0.0 };
         let at_s = served_s + self.link.base_rtt_s + jitter_s;
-        self.answer(Feedback { at_s, served_s, marked_s, flow: index, packets: 1, fate });
+        self.answer(Feedback {
+            at_s,
+            served_s,
+            marked_s,
+            departures: 1,
+            queued_s,
+            flow: index,
+            packets,
+            fate,
+        });
     }
 
-    /// The receiver has a packet, or misses one.
+    /// The receiver has packets, or misses some.
     fn answer(&mut self, mut feedback: Feedback) {
         let lost = feedback.fate != Fate::Delivered;
         match self.flows[feedback.flow].unacknowledged.take() {
@@ -255,13 +267,14 @@ impl World {
             }
             Some(first) => {
                 feedback.packets += first.packets;
+                feedback.departures += first.departures;
+                feedback.queued_s += first.queued_s;
                 feedback.marked_s = feedback.marked_s.or(first.marked_s);
                 return self.tell(feedback);
             }
             None => {}
         }
-        // A packet that stands for several is a pair in itself.
-        if self.host.delayed_acks && !lost && self.link.packet_bytes < 2 * PACKET_BYTES {
+        if self.host.delayed_acks && !lost && feedback.packets == 1 {
             self.flows[feedback.flow].unacknowledged = Some(feedback);
         } else {
             self.tell(feedback);
@@ -276,14 +289,17 @@ impl World {
 
     /// The flow learns what has become of packets.
     fn hear(&mut self, feedback: &Feedback) {
-        let bytes = self.link.packet_bytes.saturating_mul(feedback.packets);
+        let bytes = PACKET_BYTES.saturating_mul(feedback.packets);
         let flow = &mut self.flows[feedback.flow];
-        flow.outstanding -= feedback.packets;
+        flow.outstanding -= feedback.departures;
         if feedback.fate != Fate::Delivered {
-            self.meter.dropped += u64::from(feedback.fate == Fate::Dropped);
+            self.meter.dropped +=
+                if feedback.fate == Fate::Dropped { u64::from(feedback.packets) } else { 0 };
             return flow.interval.on_loss(bytes);
         }
         flow.delivered += u64::from(feedback.packets);
+        flow.waits.0 += f64::from(feedback.departures);
+        flow.waits.1 += feedback.queued_s;
         let rtt_ns = feedback.marked_s.map(|sent_s| ((self.now_s - sent_s) * NS) as u64);
         flow.interval.on_ack(bytes, rtt_ns);
     }
@@ -296,6 +312,8 @@ impl World {
             return;
         }
         let (mut inputs, mut length_ns) = ([0; INPUTS], self.warm_up_length_ns);
+        let (heard, waited_s) = std::mem::take(&mut flow.waits);
+        let queue_s = if heard > 0.0 { waited_s / heard } else { 0.0 };
         let decided = std::mem::replace(&mut flow.deciding, true);
         let report = if flow.warm_up > 0 {
             flow.warm_up -= 1;
@@ -308,7 +326,7 @@ impl World {
             if report.mean_rtt_ns.is_none() {
                 flow.deciding = false;
                 // Silence is no ground for a decision; the engine's rule, too.
-                let length_ns = self.spec.interval_ns(&flow.base, flow.rate_bps, self.link.packet_bytes);
+                let length_ns = self.spec.interval_ns(&flow.base, flow.rate_bps, PACKET_BYTES);
                 return flow.interval.restart(now_ns, length_ns);
             }
             self.decided += u64::from(decided);
@@ -320,17 +338,19 @@ impl World {
         let truth = Truth {
             capacity_bps: self.link.capacity_bps,
             empty_rtt_s: self.link.empty_rtt_s(),
+            rtt_floor_s: self.pace.floor_s,
+            packet_s: self.pace.packet_s,
+            queue_s,
             flows: self.flows.iter().filter(|flow| flow.from_s <= self.now_s).count(),
-            packet_bytes: self.link.packet_bytes,
         };
         let report = report.as_ref();
         let ended =
             Ended { flow: index, at_s: self.now_s, rate_bps, inputs: &inputs, report, decided, truth };
         let decided_bps = controller.decide(&ended).clamp(self.rate_bps.0, self.rate_bps.1);
         let flow = &mut self.flows[index];
-        flow.set_rate(decided_bps, self.link.packet_bytes);
+        flow.set_rate(decided_bps, &self.link);
         if report.is_some() {
-            length_ns = self.spec.interval_ns(&flow.base, decided_bps, self.link.packet_bytes);
+            length_ns = self.spec.interval_ns(&flow.base, decided_bps, PACKET_BYTES);
         }
         flow.interval.restart(now_ns, length_ns);
     }

@@ -102,8 +102,13 @@ impl Interval {
     /// Count bytes here and in [`on_ack`](Interval::on_ack) by the same measure (payload), or the send ratio is
     /// biased by the headers.
     pub fn on_send(&mut self, bytes: u32) {
+        self.on_send_together(bytes, 1);
+    }
+
+    /// `packets` packets departed together, of `bytes` in all: the same as [`on_send`](Interval::on_send) for each.
+    pub fn on_send_together(&mut self, bytes: u32, packets: u32) {
         self.sent_bytes = add_bytes(self.sent_bytes, bytes);
-        self.sent_packets = self.sent_packets.saturating_add(1);
+        self.sent_packets = self.sent_packets.saturating_add(packets);
     }
 
     /// An acknowledgement of `bytes` not acknowledged before arrived; `rtt_ns` is its RTT sample, if it gave one.
@@ -241,4 +246,19 @@ const fn mean(sum: u64, count: u64) -> Option<u64> {
 
 fn add_bytes(sum: u64, bytes: u32) -> u64 {
     (sum + u64::from(bytes)).min(BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_that_depart_together_count_like_packets_one_by_one() {
+        let (mut together, mut alone) = (Interval::new(0, 100), Interval::new(0, 100));
+        together.on_send_together(4_500, 3);
+        for _ in 0..3 {
+            alone.on_send(1_500);
+        }
+        assert_eq!(together, alone);
+    }
 }

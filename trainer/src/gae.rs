@@ -22,13 +22,34 @@ pub struct Step {
     pub leads_on: bool,
 }
 
-/// The advantage of each step.
+/// The advantage of each step, where each takes the same time.
 pub fn advantages(steps: &[Step], discount: f64, lambda: f64) -> Vec<f64> {
+    timed_advantages(steps, |_| 1.0, discount, lambda)
+}
+
+/// The advantage of each step, where step `i` takes `length(i)` times the time that `discount` is for: a long step's reward
+/// counts for all of it, and what follows is worth less (a semi-Markov decision process: Bradtke and Duff, 1995). With
+/// `d = discount ^ length`, in place of `discount` and of a reward for one step:
+///
+/// ```text
+/// delta_t = r_t (1 - d) / (1 - discount) + d V(s_t+1) - V(s_t)
+/// ```
+pub fn timed_advantages(
+    steps: &[Step],
+    length: impl Fn(usize) -> f64,
+    discount: f64,
+    lambda: f64,
+) -> Vec<f64> {
     let mut found = vec![0.0; steps.len()];
     let mut later = 0.0;
-    for (step, advantage) in steps.iter().zip(&mut found).rev() {
-        let delta = step.reward + discount * step.next_value - step.value;
-        later = delta + if step.leads_on { discount * lambda * later } else { 0.0 };
+    for (at, (step, advantage)) in steps.iter().zip(&mut found).enumerate().rev() {
+        let length = length(at);
+        let (d, time) = match discount {
+            1.0 => (1.0, length),
+            _ => (discount.powf(length), (1.0 - discount.powf(length)) / (1.0 - discount)),
+        };
+        let delta = step.reward * time + d * step.next_value - step.value;
+        later = delta + if step.leads_on { d * lambda * later } else { 0.0 };
         *advantage = later;
     }
     found
@@ -60,6 +81,18 @@ mod tests {
         assert!((monte_carlo[0] - (returned - values[0])).abs() < 1e-12, "{monte_carlo:?}");
         let one_step = advantages(&steps, discount, 0.0);
         assert!((one_step[1] - (2.0 + 0.9 * values[2] - values[1])).abs() < 1e-12, "{one_step:?}");
+    }
+
+    #[test]
+    fn two_steps_in_one_are_worth_the_two() {
+        let (discount, last) = (0.9, 5.0);
+        let short = steps(&[3.0, 3.0, 1.0], &[0.5, 0.0, 4.0], last);
+        let long = steps(&[3.0, 1.0], &[0.5, 4.0], last);
+        let expected = advantages(&short, discount, 1.0)[0];
+        let found = timed_advantages(&long, |at| if at == 0 { 2.0 } else { 1.0 }, discount, 1.0)[0];
+        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        let undiscounted = timed_advantages(&long, |_| 2.0, 1.0, 1.0)[0];
+        assert!((undiscounted - (6.0 + 2.0 + last - 0.5)).abs() < 1e-12, "{undiscounted}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! loss. One reduction per RTT, whatever was lost in it.
 
 use crate::controller::{Controller, Ended};
+use crate::link::PACKET_BYTES;
 
 /// Windows are in packets, times in seconds.
 const C: f64 = 0.4;
@@ -42,7 +43,7 @@ impl Controller for CubicLike {
             return ended.rate_bps;
         };
         let Some(rtt_s) = report.mean_rtt_ns.map(|ns| ns as f64 / 1e9) else { return ended.rate_bps };
-        let bits = f64::from(ended.truth.packet_bytes) * 8.0;
+        let bits = f64::from(PACKET_BYTES) * 8.0;
         if state.window == 0.0 {
             state.window = ended.rate_bps as f64 * rtt_s / bits;
             state.at_s = ended.at_s;

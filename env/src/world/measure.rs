@@ -1,5 +1,7 @@
 //! What is measured over a stretch of an episode.
 
+use crate::link::PACKET_BYTES;
+
 /// Measured over a stretch of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Measured {
@@ -14,6 +16,7 @@ pub struct Measured {
     pub fairness: f64,
 }
 
+/// Sums over packets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meter {
     pub(super) sent: u64,
@@ -25,14 +28,14 @@ pub(super) struct Meter {
 
 impl Meter {
     /// `delivered` packets of each flow.
-    pub(super) fn read(&self, delivered: impl Iterator<Item = u64>, packet_bytes: u32) -> Measured {
+    pub(super) fn read(&self, delivered: impl Iterator<Item = u64>) -> Measured {
         let (mut flows, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for packets in delivered.map(|packets| packets as f64) {
             flows += 1.0;
             sum += packets;
             squares += packets * packets;
         }
-        let bits = sum * f64::from(packet_bytes) * 8.0;
+        let bits = sum * f64::from(PACKET_BYTES) * 8.0;
         Measured {
             utilisation: if self.capacity_bits > 0.0 { bits / self.capacity_bits } else { 0.0 },
             rtt_ratio: self.rtt_ratios / self.delivered.max(1) as f64,

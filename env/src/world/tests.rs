@@ -3,14 +3,8 @@ use crate::baseline::Hold;
 use crate::conditions::{Length, Start};
 use weir_features::ONE;
 
-const LINK: Link = Link {
-    capacity_bps: 1e7,
-    base_rtt_s: 0.02,
-    queue_bytes: 5e4,
-    loss: 0.0,
-    jitter_s: 0.0,
-    packet_bytes: PACKET_BYTES,
-};
+const LINK: Link =
+    Link { capacity_bps: 1e7, base_rtt_s: 0.02, queue_bytes: 5e4, loss: 0.0, jitter_s: 0.0, together: true };
 
 fn conditions(link: Link, host: Host, rates_bps: &[f64]) -> Conditions {
     Conditions {
