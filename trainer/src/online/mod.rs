@@ -19,6 +19,7 @@ mod trainer;
 mod tune;
 mod watch;
 mod window;
+pub mod wrong;
 
 pub use adapter::{AdaptError, AdaptReport, Adapter};
 pub use batch::{Batch, Row};
