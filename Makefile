@@ -19,6 +19,7 @@ help:
 	@echo "make test     everything that CI runs"
 	@echo "make nightly  the long tiers"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
+	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
 	@echo "make docker   the image built, run without root, checked"
 	@echo "make build    the weir binary, with DPDK: target/release/weir"
 	@echo "make setup    install what is missing"
@@ -106,6 +107,17 @@ bench-path: build
 	bench/path/peers.sh target/peers
 	cargo build --release --locked -p weir-bench-path
 	target/release/weir-bench-path
+
+# Adaptation in virtual time, one minute: changed environments, the trainer's interval, the fidelity threshold.
+.PHONY: claims-adapt
+claims-adapt: setup
+	cargo build --release --locked -p weir-claims
+	target/release/weir-claims
+
+# The same on real TCP, six minutes: the link changes under a Weir that learns and under one that is frozen.
+.PHONY: adaptation
+adaptation: build hugepages
+	target/release/weir-adaptation
 
 # Half a minute: alerts against their cases, then every panel and alert against a real Prometheus and a real Weir.
 .PHONY: dashboard

@@ -1,4 +1,4 @@
-//! The figure: one column per scheme, the delivered rate above, the round trip below, both over time.
+//! The demo's figure: one column per scheme, the delivered rate above, the round trip below, both over time.
 
 use std::path::Path;
 
@@ -9,28 +9,30 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::measure::Point;
 use crate::trial::{Conditions, Trial};
 
-const COLUMN: u32 = 360;
+pub(crate) const COLUMN: u32 = 360;
 const HEIGHT: u32 = 720;
 /// Room for the columns' titles and for the legends between and below the panels.
-const TITLE: u32 = 34;
-const LEGEND: u32 = 30;
+pub(crate) const TITLE: u32 = 34;
+pub(crate) const LEGEND: u32 = 30;
 const FONT: &str = "sans-serif";
 
-const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
-const ORANGE: RGBColor = RGBColor(0xd9, 0x6c, 0x06);
+pub(crate) const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
+pub(crate) const ORANGE: RGBColor = RGBColor(0xd9, 0x6c, 0x06);
 const GREY: RGBColor = RGBColor(0x77, 0x77, 0x77);
-const DARK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+pub(crate) const DARK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// One panel's content: axes shared by all schemes, so that columns compare at a glance.
-struct Panel<'a> {
-    label: &'a str,
-    top: f64,
+/// One panel's content: axes shared by all columns, so that they compare at a glance.
+pub(crate) struct Panel<'a> {
+    pub(crate) label: &'a str,
+    pub(crate) top: f64,
     /// Dashed: what the link allows.
-    reference: Vec<(f64, f64)>,
+    pub(crate) reference: Vec<(f64, f64)>,
     /// Coloured series, first at the bottom.
-    series: Vec<(RGBColor, &'a [Point])>,
+    pub(crate) series: Vec<(RGBColor, &'a [Point])>,
+    /// When something changes, and what.
+    pub(crate) marks: Vec<(f64, String)>,
 }
 
 /// Draws the trials into an SVG file.
@@ -64,8 +66,9 @@ fn paint(root: &Area<'_>, conditions: &Conditions, trials: &[Trial]) -> Result<(
         let (upper, lower) = body.split_vertically(height / 2);
         panel(
             &upper,
-            (change, end),
+            end,
             &Panel {
+                marks: vec![(change, "link changes".to_owned())],
                 label: "rate delivered by the link, Mb/s",
                 top: first.max(later) * 1.15,
                 reference: vec![(0.0, first), (change, first), (change, later), (end, later)],
@@ -75,8 +78,9 @@ fn paint(root: &Area<'_>, conditions: &Conditions, trials: &[Trial]) -> Result<(
         )?;
         panel(
             &lower,
-            (change, end),
+            end,
             &Panel {
+                marks: vec![(change, "link changes".to_owned())],
                 label: "round trip, ms",
                 top: rtt_top * 1.08,
                 reference: vec![(0.0, base), (end, base)],
@@ -88,9 +92,9 @@ fn paint(root: &Area<'_>, conditions: &Conditions, trials: &[Trial]) -> Result<(
     Ok(())
 }
 
-fn panel(
+pub(crate) fn panel(
     area: &Area<'_>,
-    (change, end): (f64, f64),
+    end: f64,
     panel: &Panel<'_>,
     legend: &[(&str, RGBColor, bool)],
 ) -> Result<()> {
@@ -109,16 +113,20 @@ fn panel(
         .x_labels(6)
         .y_labels(6)
         .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| {
+            if panel.top > 3.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+        })
         .x_desc("time, s")
         .y_desc(panel.label)
         .label_style((FONT, 13))
         .axis_desc_style((FONT, 14))
         .draw()?;
-    chart.draw_series(LineSeries::new([(change, 0.0), (change, panel.top)], GREY.stroke_width(1)))?;
-    let text = EmptyElement::at((change, panel.top))
-        + Text::new("link changes", (5, 4), style(12, GREY, HPos::Left));
-    chart.draw_series([text])?;
+    for (at_s, what) in &panel.marks {
+        chart.draw_series(LineSeries::new([(*at_s, 0.0), (*at_s, panel.top)], GREY.stroke_width(1)))?;
+        let text = EmptyElement::at((*at_s, panel.top))
+            + Text::new(what.clone(), (5, 4), style(12, GREY, HPos::Left));
+        chart.draw_series([text])?;
+    }
     for (colour, points) in &panel.series {
         let line = points
             .iter()
@@ -145,6 +153,6 @@ fn keys(area: &Area<'_>, legend: &[(&str, RGBColor, bool)]) -> Result<()> {
     Ok(())
 }
 
-fn style<'a>(size: u32, colour: RGBColor, horizontal: HPos) -> TextStyle<'a> {
+pub(crate) fn style<'a>(size: u32, colour: RGBColor, horizontal: HPos) -> TextStyle<'a> {
     (FONT, size).into_font().color(&colour).pos(Pos::new(horizontal, VPos::Center))
 }

@@ -12,6 +12,7 @@
 //! shares no code with it: what it measures cannot be wrong in the same way twice.
 #![forbid(unsafe_code)]
 
+pub mod adaptation;
 pub mod bed;
 pub mod dashboard;
 pub mod exposition;

@@ -227,7 +227,7 @@ fn evaluate(
             / (to_s - from_s),
         tcp_rtt_ms: spread(&tcp_rtt_ms, from_s, to_s),
         ping_rtt_ms: spread(&raw.pings, from_s, to_s),
-        loss: loss(raw, from_s, to_s),
+        loss: share_lost(&raw.reports, &raw.weir_dropped, raw.start_ns, from_s, to_s),
         retransmits: raw.flows.iter().map(|flow| sum(&flow.retransmits, from_s, to_s)).sum::<f64>() as u64,
         jain: jain(&raw.flows.iter().map(|flow| sum(&flow.received, from_s, to_s)).collect::<Vec<_>>()),
     };
@@ -239,28 +239,34 @@ fn evaluate(
         weir,
         tap_drops,
         link_late_ms_p99: percentile(&late, 0.99).unwrap_or(0.0),
-        rate_mbps: rates(raw, end),
+        rate_mbps: rates(&raw.reports, raw.start_ns, end),
         tcp_rtt_ms,
         ping_rtt_ms: raw.pings.clone(),
     }
 }
 
 /// The sum over the intervals that ended in `(from_s, to_s]`, give or take iperf3's own jitter of milliseconds.
-fn sum(points: &[Point], from_s: f64, to_s: f64) -> f64 {
+pub(crate) fn sum(points: &[Point], from_s: f64, to_s: f64) -> f64 {
     let slack = crate::iperf::INTERVAL_S / 2.0;
     let within = |point: &&Point| (from_s + slack..to_s + slack).contains(&point.at_s);
     points.iter().filter(within).map(|point| point.value).sum()
 }
 
 /// Drops towards the server by Weir and the link, as a share of what Weir or the client sent.
-fn loss(raw: &Raw, from_s: f64, to_s: f64) -> f64 {
+pub(crate) fn share_lost(
+    reports: &[LinkReport],
+    weir_dropped: &[Point],
+    start_ns: u64,
+    from_s: f64,
+    to_s: f64,
+) -> f64 {
     let at = |at_s: f64| {
         // A report or scrape that was due on the border comes a little after it.
         let at_s = at_s + crate::iperf::INTERVAL_S;
-        let limit = raw.start_ns + (at_s * 1e9) as u64;
-        let last = raw.reports.iter().rfind(|report| report.link.at_ns <= limit);
+        let limit = start_ns + (at_s * 1e9) as u64;
+        let last = reports.iter().rfind(|report| report.link.at_ns <= limit);
         let counters = last.map(|report| report.link.up.counters).unwrap_or_default();
-        let weir = raw.weir_dropped.iter().rfind(|point| point.at_s <= at_s).map_or(0.0, |point| point.value);
+        let weir = weir_dropped.iter().rfind(|point| point.at_s <= at_s).map_or(0.0, |point| point.value);
         let link = (counters.dropped_frames + counters.lost_frames) as f64;
         (link + weir, counters.in_frames as f64 + weir)
     };
@@ -270,15 +276,15 @@ fn loss(raw: &Raw, from_s: f64, to_s: f64) -> f64 {
 }
 
 /// The rate between successive reports, in Mb/s, averaged over two so that one late report does not show as a dip.
-fn rates(raw: &Raw, end_s: f64) -> Vec<Point> {
+pub(crate) fn rates(reports: &[LinkReport], start_ns: u64, end_s: f64) -> Vec<Point> {
     let rate = |window: &[LinkReport]| {
         let (first, last) = (window.first()?.link, window.last()?.link);
         let span_s = (last.at_ns - first.at_ns) as f64 / 1e9;
         let bits = (last.up.counters.out_bytes - first.up.counters.out_bytes) as f64 * 8.0;
-        let at_s = last.at_ns.checked_sub(raw.start_ns)? as f64 / 1e9;
+        let at_s = last.at_ns.checked_sub(start_ns)? as f64 / 1e9;
         (span_s > 0.0 && at_s <= end_s).then(|| Point { at_s, value: bits / span_s / 1e6 })
     };
-    raw.reports.windows(3).filter_map(rate).collect()
+    reports.windows(3).filter_map(rate).collect()
 }
 
 #[cfg(test)]
@@ -316,14 +322,17 @@ mod tests {
 
     #[test]
     fn loss_counts_the_link_and_weir_within_the_phase() {
-        assert_eq!(loss(&raw(), 0.0, 1.0), 0.0);
+        let raw = raw();
+        let loss = |from_s, to_s| share_lost(&raw.reports, &raw.weir_dropped, raw.start_ns, from_s, to_s);
+        assert_eq!(loss(0.0, 1.0), 0.0);
         // 100 at the link and 50 in Weir, of 1 000 + 50.
-        assert!((loss(&raw(), 1.0, 2.0) - 150.0 / 1_050.0).abs() < 1e-12);
+        assert!((loss(1.0, 2.0) - 150.0 / 1_050.0).abs() < 1e-12);
     }
 
     #[test]
     fn rates_come_from_the_reports_own_clock() {
-        let rates = rates(&raw(), 2.0);
+        let raw = raw();
+        let rates = rates(&raw.reports, raw.start_ns, 2.0);
         // 1 000 frames of 1 250 B in 1 s.
         assert_eq!(rates[0], Point { at_s: 1.0, value: 10.0 });
         assert!(rates.iter().all(|point| point.at_s <= 2.0));
