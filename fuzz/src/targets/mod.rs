@@ -3,6 +3,7 @@
 mod config;
 mod onnx;
 mod parser;
+mod ports;
 mod snapshot;
 mod tracker;
 mod training;

@@ -1,17 +1,19 @@
-//! A whole worker, fed frame by frame: the books balance after every turn, and every frame is somewhere.
+//! Whole workers, one to four of them, as a wire or as a router, fed frame by frame: the books balance after every turn,
+//! each worker's and all together, and every frame is somewhere.
 
+use super::ports::{Counted, Ports, answer};
 use super::{Target, parser};
 use crate::mutate::one_in;
 use crate::seeds;
-use std::cell::Cell;
 use std::rc::Rc;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
-use weir_engine::io::{Burst, Frame, PacketIo, Side};
 use weir_engine::policy::Policy;
+use weir_engine::route::{Prefix, RouteConfig, RouteSide};
+use weir_engine::steer::Steering;
 use weir_engine::time::{BitsPerSec, Ns};
-use weir_engine::verdict::Verdict;
+use weir_engine::verdict::{Tally, Verdict};
 use weir_features::PacingSpec;
-use weir_handoff::{epoch, lane};
+use weir_handoff::{Reader, epoch, lane};
 use weir_trainer::rng::Rng;
 
 /// The input is one byte for the configuration, and then steps: what happens (see [`Step`]), how long before, the
@@ -37,6 +39,28 @@ impl Step {
     const SPLIT: u8 = 1 << 2;
     /// The ports take nothing in this turn.
     const STUCK: u8 = 1 << 3;
+    /// From here on: the queue at which the frame arrives.
+    const QUEUE: u32 = 4;
+}
+
+/// Bits of the first byte of an input, beyond those of [`config`].
+struct Setup;
+impl Setup {
+    const ROUTES: u8 = 1 << 4;
+    /// From here on, two bits: how many workers there are besides the first.
+    const WORKERS: u32 = 5;
+    /// Who is asked for on a link answers.
+    const ANSWERS: u8 = 1 << 7;
+}
+
+/// Frames that a steering lane holds: few, so that it fills.
+const LANE: usize = 8;
+
+/// One worker with its ports.
+struct Member {
+    worker: weir_engine::Worker<Counted>,
+    ports: Ports,
+    models: Reader<Policy>,
 }
 
 /// Waits that a step chooses from: nothing, a burst, a slot, an interval, an idle flow.
@@ -86,6 +110,7 @@ impl Target for Worker {
             for (bit, rarity) in [(Step::MORE, 2), (Step::SPLIT, 20), (Step::STUCK, 10)] {
                 step |= if one_in(rng, rarity) { bit } else { 0 };
             }
+            step |= (rng.below(4) as u8) << Step::QUEUE;
             input.extend([step, rng.below(WAITS.len()) as u8]);
             input.extend((frame.len() as u16).to_le_bytes());
             input.extend(frame);
@@ -99,33 +124,81 @@ impl Target for Worker {
 
     fn check(&mut self, input: &[u8]) -> u64 {
         let Some((setup, mut rest)) = input.split_first() else { return 0 };
-        let (samples, _trainer) = lane(8, 8);
-        let (_publisher, mut readers) = epoch(Policy::default(), 1);
-        let mut models = readers.pop().expect("one reader");
+        let workers = 1 + usize::from(setup >> Setup::WORKERS & 3);
+        let (samples, _trainer): (Vec<_>, Vec<_>) = (0..workers).map(|_| lane(8, 8)).unzip();
+        let (_publisher, readers) = epoch(Policy::default(), workers);
         let mut now = Ns::from_secs(1_000);
-        let mut ports = Ports::default();
-        let mut worker = weir_engine::Worker::new(&config(*setup), now, samples);
+        let alive = Rc::default();
+        let parts = samples.into_iter().zip(readers).zip(Steering::mesh(workers, LANE));
+        let member = |((samples, models), place)| {
+            let worker = weir_engine::Worker::new(&config(*setup), now, samples).among(place);
+            Member { worker, ports: Ports::new(&alive), models }
+        };
+        let mut members: Vec<Member> = parts.map(member).collect();
         let mut frames = 0;
         while let Some(([step, wait, low, high], after)) = rest.split_first_chunk::<4>() {
             let len = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
             let (bytes, after) = after.split_at(len);
             rest = after;
             now += WAITS[usize::from(*wait) % WAITS.len()];
-            let side = usize::from(step & Step::OUTSIDE);
             let first = if step & Step::SPLIT != 0 { len / 2 } else { len };
-            ports.arriving[side].push(Counted::new(bytes, first, &ports.alive));
+            let queue = usize::from(step >> Step::QUEUE & 3) % workers;
+            members[queue].ports.arrive(usize::from(step & Step::OUTSIDE), bytes, first);
             frames += 1;
             if step & Step::MORE != 0 {
                 continue;
             }
-            ports.stuck = step & Step::STUCK != 0;
-            worker.turn(now, &mut ports, &mut models);
-            let tally = worker.tally();
-            assert!(tally.balanced(), "{tally:?}");
-            let waiting: usize = ports.arriving.iter().map(Vec::len).sum();
-            assert_eq!(ports.alive.get() as u64, tally.held + waiting as u64, "a frame was lost, or kept");
+            for index in 0..workers {
+                let Member { worker, ports, models } = &mut members[index];
+                ports.stuck = step & Step::STUCK != 0;
+                worker.turn(now, ports, models);
+                for (side, question) in std::mem::take(&mut ports.left) {
+                    if let Some(answer) = answer(&question).filter(|_| setup & Setup::ANSWERS != 0) {
+                        members[(index + 1) % workers].ports.arrive(side, &answer, answer.len());
+                        frames += 1;
+                    }
+                }
+                let (tally, waiting) = sum(&members);
+                let between = tally.steered_out - tally.steered_in;
+                assert_eq!(alive.get() as u64, tally.held + waiting + between, "a frame was lost, or kept");
+            }
         }
-        ports.stuck = false;
+        frames -= stop(members, now);
+        assert_eq!(alive.get(), 0, "frames outlive the workers");
+        frames
+    }
+}
+
+/// All workers' books, which balance, each and together; and the frames that have not been received.
+fn sum(members: &[Member]) -> (Tally, u64) {
+    let (mut sum, mut waiting) = (Tally::default(), 0);
+    for Member { worker, ports, .. } in members {
+        assert!(worker.tally().balanced(), "{:?}", worker.tally());
+        sum += worker.tally();
+        waiting += ports.waiting();
+    }
+    assert!(sum.balanced(), "{sum:?}");
+    (sum, waiting)
+}
+
+/// Ends the workers as an appliance does. Returns how many frames were never received.
+fn stop(mut members: Vec<Member>, mut now: Ns) -> u64 {
+    members.iter_mut().for_each(|member| {
+        member.ports.stuck = false;
+        member.worker.stop_receiving();
+    });
+    loop {
+        let mut awaits = false;
+        for Member { worker, ports, models } in &mut members {
+            awaits |= worker.turn(now, ports, models).awaits_others;
+        }
+        if !awaits {
+            break;
+        }
+    }
+    let mut closed = Tally::default();
+    let mut unreceived = 0;
+    for Member { mut worker, mut ports, .. } in members {
         for _ in 0..1_000 {
             let report = worker.drain(now, &mut ports);
             let Some(due) = report.next_due.filter(|_| report.inside > 0) else { break };
@@ -133,15 +206,15 @@ impl Target for Worker {
         }
         let (tally, _) = worker.finish();
         assert!(tally.balanced() && tally.held == 0, "{tally:?}");
-        let received: u64 = tally.received.iter().sum();
-        let sent: u64 =
-            Verdict::ALL.iter().filter(|verdict| verdict.sent()).map(|v| tally.ended[*v as usize]).sum();
-        assert_eq!(sent, tally.sent.iter().sum::<u64>());
-        assert_eq!(received, frames - ports.arriving.iter().map(Vec::len).sum::<usize>() as u64);
-        ports.arriving = Default::default();
-        assert_eq!(ports.alive.get(), 0, "frames outlive the worker");
-        frames
+        closed += &tally;
+        unreceived += ports.waiting();
     }
+    let of = |is: fn(Verdict) -> bool| -> u64 {
+        Verdict::ALL.into_iter().filter(|verdict| is(*verdict)).map(|v| closed.ended[v as usize]).sum()
+    };
+    assert_eq!(of(Verdict::sent), closed.sent.iter().sum::<u64>());
+    assert_eq!(of(|_| true), closed.received.iter().sum::<u64>() + closed.originated);
+    unreceived
 }
 
 fn shift(frame: &mut [u8], at: usize, by: u32) {
@@ -180,66 +253,23 @@ fn config(setup: u8) -> EngineConfig {
         flow_idle_max: Ns::from_secs(3),
         held_max: 64,
         pacing: rule.map(pacing),
-        route: None,
+        route: (setup & Setup::ROUTES != 0).then(router),
     }
 }
 
-/// A frame that is counted for as long as it lives.
-struct Counted {
-    bytes: Vec<u8>,
-    first: usize,
-    alive: Rc<Cell<usize>>,
-}
-
-impl Counted {
-    fn new(bytes: &[u8], first: usize, alive: &Rc<Cell<usize>>) -> Counted {
-        alive.set(alive.get() + 1);
-        Counted { bytes: bytes.to_vec(), first, alive: Rc::clone(alive) }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.alive.set(self.alive.get() - 1);
-    }
-}
-
-impl Frame for Counted {
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.first]
-    }
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.first]
-    }
-    fn wire_len(&self) -> u32 {
-        self.bytes.len() as u32
-    }
-}
-
-#[derive(Default)]
-struct Ports {
-    arriving: [Vec<Counted>; 2],
-    stuck: bool,
-    alive: Rc<Cell<usize>>,
-}
-
-impl PacketIo for Ports {
-    type Frame = Counted;
-
-    fn make(&mut self, _: Side, _: usize) -> Option<Counted> {
-        None
-    }
-
-    fn rx(&mut self, side: Side, into: &mut Burst<Counted>) -> usize {
-        let arriving = &mut self.arriving[side as usize];
-        let taken = arriving.len().min(into.remaining_capacity());
-        into.extend(arriving.drain(..taken));
-        taken
-    }
-
-    fn tx(&mut self, _: Side, from: &mut Burst<Counted>) -> usize {
-        let taken = if self.stuck { 0 } else { from.len() };
-        from.drain(..taken);
-        taken
+/// Between the networks of the corpus, whose frames all go to one Ethernet address.
+fn router() -> RouteConfig {
+    let side = |addresses: [(&str, u8); 2]| RouteSide {
+        mac: [2, 0, 0, 0, 0, 2],
+        addresses: addresses.map(|(address, len)| Prefix { address: address.parse().unwrap(), len }).into(),
+        mtu: 1_300,
+    };
+    RouteConfig {
+        sides: [
+            side([("10.0.0.254", 24), ("fd00::fe", 64)]),
+            side([("192.0.2.254", 24), ("2001:db8::fe", 64)]),
+        ],
+        routes: Vec::new(),
+        icmp_errors_per_sec: 100,
     }
 }
