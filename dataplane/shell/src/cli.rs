@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::control::client;
-use crate::{doctor, models, run, snapshot_cmd, version};
+use crate::{doctor, models, run, snapshot_cmd, train_cmd, version};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -63,6 +63,9 @@ enum SnapshotCommand {
 
 #[derive(Debug, Subcommand)]
 enum TrainCommand {
+    /// Train a pacing model by reinforcement in the small link world, from nothing, and write its card. Takes minutes on one
+    /// core and needs ONNX Runtime; a training that was stopped goes on with --resume.
+    Aurora(train_cmd::AuroraArgs),
     /// Train the starting model, a network that imitates a classical delay-based controller, and write its card.
     /// Takes a few minutes; what is there stays unless the new model passes its checks.
     Imitate(models::ImitateArgs),
@@ -82,7 +85,10 @@ pub fn main() -> ExitCode {
             SnapshotCommand::Inspect(args) => snapshot_cmd::inspect(&args),
             SnapshotCommand::Verify(args) => snapshot_cmd::verify(&args),
         },
-        Command::Train { command: TrainCommand::Imitate(args) } => models::imitate(&args),
+        Command::Train { command } => match command {
+            TrainCommand::Aurora(args) => train_cmd::aurora(&args),
+            TrainCommand::Imitate(args) => models::imitate(&args),
+        },
     };
     ended(done.map(|()| ExitCode::SUCCESS))
 }

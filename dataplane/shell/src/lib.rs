@@ -22,4 +22,5 @@ pub mod report;
 pub mod run;
 mod snapshot_cmd;
 pub mod status;
+mod train_cmd;
 pub mod version;

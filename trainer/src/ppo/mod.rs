@@ -11,11 +11,17 @@
 //! No clock and no thread: how fast it goes is for the caller to say.
 
 pub(crate) mod actor;
+mod card;
+mod checkpoint;
+mod curve;
+mod make;
 pub mod normal;
 mod rollout;
 mod task;
 mod update;
 
+pub use checkpoint::ResumeError;
+pub use make::{Made, Options, TrainError, train};
 pub use task::{Task, landmarks};
 pub use update::Update;
 
@@ -62,6 +68,28 @@ pub struct Recipe {
     pub selection: (u64, usize),
 }
 
+impl Recipe {
+    /// How the shipped models were trained.
+    pub fn of(task: Task, steps: u64) -> Self {
+        let published = task == Task::Published;
+        Self {
+            task,
+            hidden: if task == Task::Preferences { vec![64, 32] } else { vec![32, 16] },
+            steps,
+            batch: if published { 8192 } else { 32_768 },
+            minibatch: 2048,
+            epochs: 4,
+            learning_rate: (1e-3, 1e-5),
+            clip: 0.2,
+            entropy: 0.0,
+            discount: 0.99,
+            lambda: 0.95,
+            deviation: if published { 0.25 } else { 0.5 },
+            selection: (if published { 20 } else { 8 }, 100),
+        }
+    }
+}
+
 /// A training under way.
 #[derive(Debug)]
 pub struct Training {
@@ -73,6 +101,16 @@ pub struct Training {
     batches: u64,
     best: Option<Best>,
     selection: Vec<Plan>,
+    seed: u64,
+    curve: Vec<Point>,
+}
+
+/// One look at the selection set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    steps: u64,
+    reward: f64,
+    error: f64,
 }
 
 /// The best network so far, on normalised inputs.
@@ -124,6 +162,8 @@ impl Training {
             batches: 0,
             best: None,
             selection: recipe.task.selection(recipe.selection.1),
+            seed,
+            curve: Vec::new(),
             recipe,
         })
     }
@@ -180,6 +220,7 @@ impl Training {
             evaluate(&mut Acting(&mut greedy), conditions, plan.reward).reward().mean
         });
         let found = Estimate::of(rewards.collect::<Vec<_>>().into_iter());
+        self.curve.push(Point { steps: self.steps, reward: found.mean, error: found.standard_error });
         if self.best.as_ref().is_none_or(|best| found.mean > best.reward) {
             self.best = Some(Best { network, reward: found.mean, steps: self.steps });
         }
@@ -227,3 +268,6 @@ fn random(inputs: usize, hidden: &[usize], rng: &mut Rng) -> Network {
     };
     Network { layers: widths.windows(2).enumerate().map(layer).collect(), output: Output::Linear }
 }
+
+#[cfg(test)]
+mod tests;

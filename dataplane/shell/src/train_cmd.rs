@@ -1,0 +1,88 @@
+//! `weir train`: models from nothing.
+
+use crate::calendar;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Instant;
+use tracing::info;
+use weir_trainer::ort_engine::Engine;
+use weir_trainer::ppo::{self, Options, Progress, Recipe, Task};
+
+/// Arguments of `weir train aurora`.
+#[derive(Debug, Args)]
+pub(crate) struct AuroraArgs {
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Decisions to learn from.
+    #[arg(long, default_value_t = 3_940_000)]
+    steps: u64,
+    /// The links to train on.
+    #[arg(long, value_enum, default_value_t = World::Wide)]
+    world: World,
+    /// The folder for the model, its card, its learning curve and, on the way, its checkpoint.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Go on from the checkpoint in the folder, if there is one. The result is that of a training that never stopped.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// The links to train on.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum World {
+    /// Those of Aurora's published simulator, with its reward: aurora-published.onnx.
+    Published,
+    /// 1 Mb/s to 10 Gb/s and 50 us to 1 s, as a host sees them: aurora.onnx.
+    Wide,
+}
+
+/// `weir train aurora`.
+///
+/// # Errors
+/// There is no ONNX Runtime, a step fails, or a file cannot be written.
+pub(crate) fn aurora(args: &AuroraArgs) -> anyhow::Result<()> {
+    let (task, name, world) = match args.world {
+        World::Published => (Task::Published, "aurora-published", "published"),
+        World::Wide => (Task::Wide, "aurora", "wide"),
+    };
+    let AuroraArgs { seed, steps, out, .. } = args;
+    let options = Options {
+        recipe: Recipe::of(task, *steps),
+        seed: *seed,
+        resume: args.resume,
+        folder: out.clone(),
+        name: name.to_owned(),
+        command: format!("weir train aurora --world {world} --seed {seed} --steps {steps} --out conf/models"),
+        date: calendar::date(calendar::unix_seconds()),
+    };
+    let engine = Engine::load(None).context("training needs ONNX Runtime")?;
+    let mut pace = Pace::default();
+    let made = ppo::train(&engine, &options, &mut |progress| pace.tell(progress))?;
+    println!("{}\n{}\n{}", made.model.display(), made.card.display(), made.curve.display());
+    Ok(())
+}
+
+/// How fast it goes.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the first batch was done, and the steps until then.
+    began: Option<(Instant, u64)>,
+}
+
+impl Pace {
+    /// One line for each look at the selection set.
+    fn tell(&mut self, progress: &Progress) {
+        let (began, before) = *self.began.get_or_insert((Instant::now(), progress.steps));
+        let Some(selected) = progress.selected else { return };
+        let seconds = began.elapsed().as_secs_f64().max(1e-3);
+        let per_s = progress.steps.saturating_sub(before) as f64 / seconds;
+        let left_s = progress.steps_max.saturating_sub(progress.steps) as f64 / per_s.max(1.0);
+        let (best, at) = progress.best.unwrap_or_default();
+        info!(
+            "{} of {} decisions: reward {selected:.3} (best {best:.3} at {at}), {per_s:.0} decisions/s, {left_s:.0} s left",
+            progress.steps, progress.steps_max
+        );
+    }
+}
