@@ -3,7 +3,7 @@
 //! A flow's capacity is the largest rate at which it was delivered lately. Alone, that would let all flows slow down together
 //! and find themselves better and better off: each would use all of a capacity that it had forgotten. Flows of the control
 //! share do not forget, because their rule probes; so what they reach on a path of the same base RTT counts as what any flow
-//! on it can have, if it is more ([decision 8](../../../docs/decisions/0008-live-reward.md)).
+//! on it can have, if it is more ([decision 9](../../../docs/decisions/0009-live-reward.md)).
 
 use crate::reward::{Outcome, Preference, delivery_rate_bps};
 use std::collections::HashMap;

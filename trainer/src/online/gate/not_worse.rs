@@ -43,10 +43,11 @@ pub struct Replayed {
     pub remembered: Vec<(u64, f64)>,
 }
 
-/// Replays on `present` paths, two episodes each (seeds from `seed` upwards), and on `remembered` ones.
+/// Replays on `present` paths, two episodes each and a long one on the first (seeds from `seed` upwards), and on
+/// `remembered` ones.
 ///
-/// Rewards are compared where flows begin near their share. From far off, a driver must not do much worse than what runs,
-/// and must not flood the path: how fast it gets there is not what its flows spend their lives with.
+/// Rewards are compared where flows begin near their share. From far off and in the long run, a driver must not do much
+/// worse than what runs, and must not flood the path: how fast it gets there is not what its flows spend their lives with.
 ///
 /// A candidate that earns less than the rule is refused unless it earns more than what runs: then publishing it is the
 /// way towards the rule, and refusing it would keep the worse of the two.
@@ -59,7 +60,9 @@ pub(super) fn replay(
     tolerance: &Tolerance,
 ) -> Result<Replayed, Refusal> {
     let mut rewards = [Vec::new(), Vec::new(), Vec::new()];
-    let episodes = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
+    let all = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
+    // The dearest last, and on the path of most flows only.
+    let episodes = all.chain(present.first().map(|path| (path, Start::Lasting)));
     for ((path, start), seed) in episodes.zip(seed..) {
         let episode = Episode { path: *path, start, seed };
         let drivers = [Driver::Snapshot(candidate), Driver::Snapshot(running), Driver::Rule];

@@ -38,13 +38,16 @@ pub enum Start {
     /// Far from their share, below and above it by turns, so that the queue is full at first: shows whether a driver that
     /// behaves well near its balance also finds back to it.
     Far,
+    /// As [`Near`](Self::Near), ten times as long, and of no more than two flows: shows whether rates drift away where they
+    /// should stay, too slowly for the others to see.
+    Lasting,
 }
 
 impl Start {
     /// First rates over the fair share.
     const fn shares(self) -> (f64, f64) {
         match self {
-            Start::Near => (0.5, 1.5),
+            Start::Near | Start::Lasting => (0.5, 1.5),
             Start::Far => (0.25, 3.0),
         }
     }
@@ -97,6 +100,10 @@ pub struct LinkReplay {
 /// compared. Longer ones would tell more, and cost the step its 20 ms.
 const INTERVALS: f64 = 150.0;
 
+/// How much longer a lasting episode is, and its flows.
+const LASTING: f64 = 10.0;
+const LASTING_FLOWS: usize = 2;
+
 impl LinkReplay {
     /// For models with these features, judged by this preference, held by the guard within these rates (lowest and highest,
     /// in bits per second).
@@ -106,7 +113,14 @@ impl LinkReplay {
 
     /// What is driven: an ordinary host, all flows at once.
     fn conditions(&self, episode: &Episode) -> Conditions {
-        let mut conditions = Conditions::estimated(&episode.path, &self.spec, episode.seed);
+        let mut path = episode.path;
+        let lasting = episode.start == Start::Lasting;
+        if lasting && path.flows > LASTING_FLOWS {
+            let share = LASTING_FLOWS as f64 / path.flows as f64;
+            (path.capacity_bps, path.queue_bytes) = (path.capacity_bps * share, path.queue_bytes * share);
+            path.flows = LASTING_FLOWS;
+        }
+        let mut conditions = Conditions::estimated(&path, &self.spec, episode.seed);
         let share_bps = conditions.link.capacity_bps / conditions.flows.len().max(1) as f64;
         // Where even the guard's lowest rate floods the path, no driver is to blame: that floor is lowered.
         conditions.rate_bps = (self.rate_bps.0.min((share_bps / 4.0) as u64), self.rate_bps.1);
@@ -115,7 +129,8 @@ impl LinkReplay {
             let is_below = (episode.seed.wrapping_add(flow as u64)).is_multiple_of(2);
             start.rate_bps = share_bps * if is_below { below } else { above };
         }
-        conditions.length = Length::Seconds(self.intervals * conditions.interval_s());
+        let intervals = if lasting { LASTING * self.intervals } else { self.intervals };
+        conditions.length = Length::Seconds(intervals * conditions.interval_s());
         conditions
     }
 }

@@ -237,7 +237,7 @@ impl Kind {
                 }
             }
             Kind::AlwaysHolds => constant(&mut network, rng.uniform(-0.02, 0.02)),
-            Kind::DriftsToTheFloor => constant(&mut network, -rng.uniform(0.3, 3.0)),
+            Kind::DriftsToTheFloor => constant(&mut network, -rng.uniform(0.05, 3.0)),
             // Better ones, as far as floats go: what is wrong lies elsewhere.
             Kind::StaleGeneration
             | Kind::NotConverged
