@@ -16,6 +16,7 @@ use crate::online::batch::Batch;
 use crate::ort_engine::Engine;
 use crate::quantise::InputMap;
 use crate::rng::Rng;
+use std::path::Path;
 
 /// How a policy is tuned. [`PolicyTuning::default`] is for batches of some thousand decisions.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,15 +100,48 @@ impl PolicyTuner {
         inputs: &[InputMap],
         tuning: PolicyTuning,
     ) -> Result<Self, AdaptError> {
+        let scaled = Scaling::of(inputs).unfold(network);
+        let policy = Learner::new(engine, &scaled, &head(&tuning), adam())?;
+        Self::around(policy, engine, network, inputs, tuning)
+    }
+
+    /// The same by a user's own training graph for the policy, on [scaled](Scaling) inputs; the value network keeps Weir's.
+    ///
+    /// # Errors
+    /// [`AdaptError::Learner`] when the file is no training graph for the network.
+    pub fn from_file(
+        engine: &Engine,
+        file: &Path,
+        network: &Network,
+        inputs: &[InputMap],
+        tuning: PolicyTuning,
+    ) -> Result<Self, AdaptError> {
+        let scaled = Scaling::of(inputs).unfold(network);
+        let policy = Learner::from_file(engine, file, &scaled, &head(&tuning))?;
+        Self::around(policy, engine, network, inputs, tuning)
+    }
+
+    fn around(
+        policy: Learner,
+        engine: &Engine,
+        network: &Network,
+        inputs: &[InputMap],
+        tuning: PolicyTuning,
+    ) -> Result<Self, AdaptError> {
         let mut rng = Rng::new(tuning.seed);
         let scaling = Scaling::of(inputs);
-        let adam = AdamOptions { epsilon: 1e-5, grad_norm_max: Some(0.5), ..AdamOptions::default() };
-        let head = PpoHead { clip: tuning.clip, entropy: 0.0, log_std: LogStd::Fixed(tuning.sigma.ln()) };
-        let policy = Learner::new(engine, &scaling.unfold(network), &Head::Ppo(head), adam)?;
         let critic = critic(network.inputs(), &mut rng);
-        let value = Learner::new(engine, &critic, &Head::Regression(Regression::Mse), adam)?;
+        let value = Learner::new(engine, &critic, &Head::Regression(Regression::Mse), adam())?;
         Ok(Self { tuning, policy, value, scaling, batches: 0, surprise: f64::NAN, rng })
     }
+}
+
+fn head(tuning: &PolicyTuning) -> Head {
+    Head::Ppo(PpoHead { clip: tuning.clip, entropy: 0.0, log_std: LogStd::Fixed(tuning.sigma.ln()) })
+}
+
+fn adam() -> AdamOptions {
+    AdamOptions { epsilon: 1e-5, grad_norm_max: Some(0.5), ..AdamOptions::default() }
 }
 
 impl Adapter for PolicyTuner {

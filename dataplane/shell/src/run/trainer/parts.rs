@@ -5,12 +5,15 @@ use crate::config::{AdaptPlan, ConfigError, ModelPlan, Plan, Source, TunerPlan};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use weir_features::ONE;
 use weir_trainer::Built;
 use weir_trainer::adapter::{AdapterProcess, Options, Subject, Watch};
 use weir_trainer::network::{Network, Output};
 use weir_trainer::online::gate::{Safety, Terms};
 use weir_trainer::online::replay::LinkReplay;
-use weir_trainer::online::{AdaptError, AdaptReport, Adapter, Batch, TrainerConfig};
+use weir_trainer::online::{
+    AdaptError, AdaptReport, Adapter, Batch, PolicyTuner, PolicyTuning, TrainerConfig,
+};
 use weir_trainer::ort_engine::Engine;
 
 /// A tuner, and what it is to be told.
@@ -21,6 +24,8 @@ pub(in crate::run) struct Parts {
     pub(super) adapt: AdaptPlan,
     pub(super) config: TrainerConfig,
     pub(super) terms: Terms,
+    /// Deviation of the exploration noise that the tuner was made for.
+    pub(super) sigma_q16: u32,
     pub(super) adapter: Box<dyn Adapter>,
     pub(super) replay: LinkReplay,
     /// Who tunes, in words.
@@ -69,14 +74,25 @@ impl Parts {
             outputs: built.network.outputs(),
             output: Output::Linear,
         };
-        let chosen = Chosen::of(adapt, &terms, &built.network, runtime)
-            .map_err(|reason| source.error(&at("adapt"), reason))?;
+        let sigma_q16 = plan.engine.pacing.as_ref().map_or(ONE as u32, |pacing| pacing.explore_sigma_q16);
+        let tuning = PolicyTuning {
+            learning_rate: adapt.learning_rate,
+            sigma: f64::from(sigma_q16) / f64::from(ONE),
+            seed: plan.engine.seed,
+            ..PolicyTuning::default()
+        };
+        let chosen = Chosen::of(adapt, &terms, &built.network, tuning, runtime).map_err(|reason| {
+            let key =
+                if matches!(adapt.tuner, TunerPlan::Graph(_)) { "adapt.training_graph" } else { "adapt" };
+            source.error(&at(key), reason)
+        })?;
         Ok(Some(Parts {
             model: model.clone(),
             adapt: adapt.clone(),
             replay: LinkReplay::new(model.schema.spec().clone(), config.preference, rates),
             config,
             terms,
+            sigma_q16,
             adapter: chosen.adapter,
             tuner: chosen.tuner,
             unable: chosen.unable,
@@ -109,7 +125,13 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn of(adapt: &AdaptPlan, terms: &Terms, network: &Network, runtime: &Runtime) -> Result<Chosen, String> {
+    fn of(
+        adapt: &AdaptPlan,
+        terms: &Terms,
+        network: &Network,
+        tuning: PolicyTuning,
+        runtime: &Runtime,
+    ) -> Result<Chosen, String> {
         match &adapt.tuner {
             TunerPlan::Process { socket, deadline } => {
                 let options = Options { deadline: *deadline, ..Options::at(socket.clone()) };
@@ -126,13 +148,13 @@ impl Chosen {
                     unable: None,
                 })
             }
-            TunerPlan::Built => Chosen::learner(runtime, "Weir's own head".to_owned(), |_| {
-                Ok(Box::new(Unable("this build has no tuner of its own yet".to_owned())))
+            TunerPlan::Built => Chosen::learner(runtime, "Weir's own head".to_owned(), |engine| {
+                PolicyTuner::new(engine, network, &terms.inputs, tuning)
             }),
             TunerPlan::Graph(file) => {
                 let tuner = format!("the training graph {}", file.display());
-                Chosen::learner(runtime, tuner, |_| {
-                    Ok(Box::new(Unable("this build takes no training graphs yet".to_owned())))
+                Chosen::learner(runtime, tuner, |engine| {
+                    PolicyTuner::from_file(engine, file, network, &terms.inputs, tuning)
                 })
             }
         }
@@ -142,12 +164,11 @@ impl Chosen {
     fn learner(
         runtime: &Runtime,
         tuner: String,
-        make: impl FnOnce(&Engine) -> Result<Box<dyn Adapter>, String>,
+        make: impl FnOnce(&Engine) -> Result<PolicyTuner, AdaptError>,
     ) -> Result<Chosen, String> {
-        let unable = |reason: String| (Box::new(Unable(reason.clone())) as Box<dyn Adapter>, Some(reason));
-        let (adapter, unable) = match runtime.engine() {
-            Err(reason) => unable(reason.to_owned()),
-            Ok(engine) => (make(engine)?, None),
+        let (adapter, unable): (Box<dyn Adapter>, _) = match runtime.engine() {
+            Err(reason) => (Box::new(Unable(reason.to_owned())), Some(reason.to_owned())),
+            Ok(engine) => (Box::new(make(engine).map_err(|error| error.to_string())?), None),
         };
         Ok(Chosen { adapter, tuner, unable, process: None })
     }

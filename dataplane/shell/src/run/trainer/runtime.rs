@@ -27,7 +27,7 @@ impl Runtime {
         runtime
     }
 
-    fn of(library: Option<&Path>) -> Runtime {
+    pub(super) fn of(library: Option<&Path>) -> Runtime {
         Runtime(Engine::load(library).map_err(|error| error.to_string()))
     }
 

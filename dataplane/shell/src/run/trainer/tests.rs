@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use weir_engine::policy::Policy;
 use weir_features::{FEATURES, INPUTS, Noise, ONE, Sample, Source as Decided};
 use weir_handoff::{LaneSender, Reader, epoch, lane};
+use weir_trainer::Built;
 use weir_trainer::network::Network;
 use weir_trainer::online::{AdaptError, AdaptReport, Adapter, Batch};
 use weir_trainer::rng::Rng;
@@ -112,9 +113,29 @@ fn parts(plan: &Plan, source: &Source, script: &Arc<Mutex<Script>>) -> (NextPoli
 
 impl World {
     fn new(store: &Path) -> World {
+        World::tuned(
+            store,
+            |text| text,
+            |script, source, plan, built| {
+                let mut parts = Parts::build(plan, source, built, &Runtime::unwanted()).unwrap()?;
+                let network = parts.network.clone();
+                parts.adapter = Box::new(Scripted { network, script: Arc::clone(script) });
+                Some(parts)
+            },
+        )
+    }
+
+    /// With a tuner of the caller's making.
+    fn tuned(
+        store: &Path,
+        change: impl Fn(String) -> String,
+        make: impl Fn(&Arc<Mutex<Script>>, &Source, &Plan, Option<Box<Built>>) -> Option<Parts>,
+    ) -> World {
         let script = Arc::new(Mutex::new(Script { move_by: 1.0, ..Script::default() }));
-        let (plan, source) = read(text(store));
-        let (next, parts) = parts(&plan, &source, &script);
+        let (plan, source) = read(change(text(store)));
+        let mut next = NextPolicy::build(&plan, &source).unwrap();
+        let built = next.built.take();
+        let parts = make(&script, &source, &plan, built);
         let (live, begun) = begin(&plan, next, parts).unwrap();
         let shared = Shared::new(Status { models: live.models.clone(), ..Status::default() }, Vec::new(), 1);
         let (publisher, mut readers) = epoch(live.policy.clone(), 1);
@@ -474,4 +495,41 @@ fn a_trainer_that_panics_takes_nothing_with_it() {
     control.join().unwrap();
     assert_eq!(policy.borrow().models.active().unwrap().number(), 2);
     drop(thread);
+}
+
+/// ONNX Runtime where it is installed; where it is not, says so, or fails when nothing may be skipped.
+fn runtime() -> Option<Runtime> {
+    let library = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../third_party/ort/libonnxruntime.so"));
+    let named = std::env::var_os("WEIR_ORT_LIB").is_some();
+    let runtime = Runtime::of((!named).then_some(library));
+    if let Err(reason) = runtime.engine() {
+        let required = std::env::var_os("WEIR_REQUIRE_ALL").is_some_and(|value| value == "1");
+        assert!(!required, "{reason}");
+        eprintln!("SKIPPED Weir's own tuner in the shell: {reason}");
+        return None;
+    }
+    Some(runtime)
+}
+
+#[test]
+fn weirs_own_tuner_tunes_and_a_file_that_is_no_training_graph_is_refused_at_its_key() {
+    let Some(runtime) = runtime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let own = |text: String| text.replace("adapter = \"tuner.sock\"\n", "");
+    let mut world = World::tuned(folder.path(), own, |_, source, plan, built| {
+        Parts::build(plan, source, built, &runtime).unwrap()
+    });
+    for _ in 0..12 {
+        world.pass();
+    }
+    let shown = world.learning();
+    assert_eq!((shown.learning, shown.tuner.as_str()), (Learning::Adapting, "Weir's own head"), "{shown:?}");
+    assert!(shown.tuned_steps > 4 && shown.measured.stability.is_finite(), "{shown:?}");
+    drop(world);
+
+    let graph = own(text(folder.path())).replace("rows_min = 64", "training_graph = \"models/aurora.onnx\"");
+    let (plan, source) = read(graph);
+    let built = NextPolicy::build(&plan, &source).unwrap().built.take();
+    let refused = Parts::build(&plan, &source, built, &runtime).err().unwrap().to_string();
+    assert!(refused.contains("model[0].adapt.training_graph: "), "{refused}");
 }

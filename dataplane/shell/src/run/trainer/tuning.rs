@@ -19,6 +19,7 @@ pub(in crate::run) struct Tuning {
     pub(super) model: ModelPlan,
     adapt: AdaptPlan,
     config: TrainerConfig,
+    sigma_q16: u32,
     /// Checksum of the snapshot that the configuration names.
     pub(super) checksum: u32,
     tuner: String,
@@ -63,6 +64,7 @@ impl Tuning {
             model: parts.model,
             adapt: parts.adapt,
             config,
+            sigma_q16: parts.sigma_q16,
             checksum: parts.checksum,
             tuner: parts.tuner,
             process: parts.process,
@@ -75,7 +77,7 @@ impl Tuning {
 
     /// Whether `parts` would tune as this does.
     pub(super) fn is_tuned_by(&self, parts: &Parts) -> bool {
-        (&self.adapt, &self.config) == (&parts.adapt, &parts.config)
+        (&self.adapt, &self.config, self.sigma_q16) == (&parts.adapt, &parts.config, parts.sigma_q16)
     }
 
     /// What an earlier process kept.
