@@ -160,10 +160,10 @@ pub struct Run {
     pub live_reward: Vec<Point>,
     /// Candidates by the gate's verdict.
     pub candidates: BTreeMap<String, u64>,
-    /// Samples that reached the trainer.
-    pub samples: u64,
-    /// Gradient steps.
-    pub gradient_steps: u64,
+    /// Samples that reached the trainer, by what became of them.
+    pub samples: BTreeMap<String, u64>,
+    /// Steps in which it tuned.
+    pub steps: u64,
     /// Frames at the end.
     pub account: Account,
 }
@@ -314,8 +314,12 @@ fn measure(
             .into_iter()
             .map(|(verdict, count)| (verdict, count as u64))
             .collect(),
-        samples: whole("weir_learning_samples_total")?,
-        gradient_steps: whole("weir_learning_gradient_steps_total")?,
+        samples: last
+            .by("weir_learning_samples_total", "fate")?
+            .into_iter()
+            .map(|(fate, count)| (fate, count as u64))
+            .collect(),
+        steps: whole("weir_learning_steps_total")?,
         account: Counters::of(&last)?.account,
     })
 }

@@ -1,5 +1,6 @@
 //! The table, and the sentence under it, computed from the runs and nothing else.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Conditions, Mode, Run};
@@ -43,20 +44,22 @@ pub fn text(conditions: &Conditions, runs: &[Run]) -> String {
         }
     }
     for run in runs {
-        let candidates: Vec<String> = run
-            .candidates
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(verdict, count)| format!("{verdict} {count}"))
-            .collect();
+        let listed = |counts: &BTreeMap<String, u64>| {
+            let all: Vec<String> = counts
+                .iter()
+                .filter(|(_, count)| **count > 0)
+                .map(|(name, count)| format!("{name} {count}"))
+                .collect();
+            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+        };
         put!(
             text,
-            "\n{}: {} samples, {} gradient steps, {} swaps; candidates: {}",
+            "\n{}: {} steps, {} swaps; samples: {}; candidates: {}",
             run.mode.name(),
-            run.samples,
-            run.gradient_steps,
+            run.steps,
             run.generations.len().saturating_sub(1),
-            if candidates.is_empty() { "none".to_owned() } else { candidates.join(", ") }
+            listed(&run.samples),
+            listed(&run.candidates)
         );
     }
     if let Some(sentence) = verdict(conditions, runs) {

@@ -100,7 +100,7 @@ fn adapt(cli: &Cli) -> Result<()> {
     println!("{} and {} written in {:.0} s", json.display(), svg.display(), begun.elapsed().as_secs_f64());
     // The point of the exercise: a Weir that learned from nothing is a failure, however good it looks.
     for run in runs.iter().filter(|run| run.mode == Mode::Learning) {
-        ensure!(run.gradient_steps > 0, "nothing was learned: {} samples arrived", run.samples);
+        ensure!(run.steps > 0, "nothing was learned; samples: {:?}", run.samples);
     }
     Ok(())
 }
