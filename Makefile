@@ -119,7 +119,7 @@ claims-adapt: setup
 adaptation: build hugepages
 	target/release/weir-adaptation
 
-# Half a minute: alerts against their cases, then every panel and alert against a real Prometheus and a real Weir.
+# Under a minute: alerts against their cases, then every panel and alert against a real Prometheus and a real Weir.
 .PHONY: dashboard
 dashboard: build hugepages
 	scripts/need.sh prometheus

@@ -26,7 +26,7 @@ use weir_testbed::weir::{self, Weir};
 #[command(version)]
 struct Cli {
     /// Weir's configuration.
-    #[arg(long, value_name = "FILE", default_value = "conf/demo.toml")]
+    #[arg(long, value_name = "FILE", default_value = "conf/adaptive.toml")]
     config: PathBuf,
     /// Folder with prometheus.yml, alerts.yml and grafana/weir.json.
     #[arg(long, value_name = "FOLDER", default_value = "docker")]
@@ -35,12 +35,22 @@ struct Cli {
     #[arg(long, value_name = "FOLDER", default_value = "out/dashboard")]
     out: PathBuf,
     /// How long the traffic runs before the questions, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(6..=600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(6..=600))]
     seconds: u32,
 }
 
-/// Half of the flows under the rule, so that model and control both decide; every sample taken.
-const OVERRIDES: [&str; 2] = ["pacing.control_share=0.5", "pacing.sample_share=1.0"];
+/// Half of the flows under the rule, so that model and control both decide; every sample taken. The gate looks at whatever
+/// the trainer makes of some seconds, so that each of its figures is there.
+const OVERRIDES: [&str; 8] = [
+    "pacing.control_share=0.5",
+    "pacing.sample_share=1.0",
+    "pacing.explore_share=0.5",
+    "trainer.interval=100ms",
+    "model[0].adapt.rows_min=32",
+    "model[0].adapt.gate.rows_min=16",
+    "model[0].adapt.gate.fidelity_threshold=0",
+    "model[0].adapt.gate.stability_tolerance=inf",
+];
 /// Flows per address family: with eight in all, none at random on one side is 1 in 128, and the seed is fixed.
 const FLOWS: u32 = 4;
 /// How long the path may take until a first echo comes back.
@@ -65,7 +75,14 @@ fn run(cli: &Cli) -> Result<()> {
     let bed = Bed::new(true, Settings::default(), 1)?;
     let space = bed.weir.as_ref().context("a bed without Weir")?;
     let binary = weir::binary(&program_folder()?)?;
-    let weir = Weir::start(&binary, &cli.config, &OVERRIDES, space, &cli.out, &interrupt)?;
+    // Generations of an earlier run would be gone on with.
+    let learned = std::path::absolute(cli.out.join("learned"))?;
+    if learned.exists() {
+        fs::remove_dir_all(&learned).with_context(|| format!("cannot remove {}", learned.display()))?;
+    }
+    let store = format!("trainer.store={}", learned.display());
+    let overrides: Vec<&str> = OVERRIDES.iter().copied().chain([store.as_str()]).collect();
+    let weir = Weir::start(&binary, &cli.config, &overrides, space, &cli.out, &interrupt)?;
     for address in [SERVER_V4, SERVER_V6] {
         let reached = reaches(&bed.client, address, &cli.out, REACH_MAX, &interrupt)?;
         ensure!(reached, "{address} does not answer: the path is broken");
