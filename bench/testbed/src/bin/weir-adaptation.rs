@@ -19,7 +19,7 @@ use weir_testbed::{netns, weir};
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Weir's configuration; its sections [trainer] and [model.adapt] say how it learns.
+    /// Weir's configuration; its sections `trainer` and `model.adapt` say how it learns.
     #[arg(long, value_name = "FILE", default_value = "conf/adaptive.toml")]
     config: PathBuf,
     /// Changes to it, key=value.
