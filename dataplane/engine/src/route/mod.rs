@@ -20,7 +20,7 @@
 //! tunnels, which are to be decapsulated before `Router::admit` once there are any.
 //!
 //! With several workers, each packet is its owner's (`Parsed::owner`), whether it is routed, answered, or refused; only ARP,
-//! which has none, stays with the worker that received it. What one learns of neighbours all learn: see [`fellows`].
+//! which has none, stays with the worker that received it. What one learns of neighbours all learn: see `fellows`.
 
 mod answer;
 mod arp;

@@ -51,7 +51,7 @@ impl Prefix {
         (self.address.is_ipv4() && self.len < 31).then_some([network as u32, network as u32 | !(mask as u32)])
     }
 
-    /// Whether `address` is one of the [`broadcasts`](Self::broadcasts).
+    /// Whether `address` is one of the `broadcasts`.
     pub fn is_broadcast(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.broadcasts().is_some_and(|all| all.contains(&address.to_bits())),

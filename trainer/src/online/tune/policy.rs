@@ -105,7 +105,7 @@ impl PolicyTuner {
         Self::around(policy, engine, network, inputs, tuning)
     }
 
-    /// The same by a user's own training graph for the policy, on [scaled](Scaling) inputs; the value network keeps Weir's.
+    /// The same by a user's own training graph for the policy, on scaled inputs (`Scaling`); the value network keeps Weir's.
     ///
     /// # Errors
     /// [`AdaptError::Learner`] when the file is no training graph for the network.
