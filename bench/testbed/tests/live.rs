@@ -262,7 +262,7 @@ fn reload_under_traffic(mut means: Means, workers: &[String], rounds: usize, pau
         (
             "mark_delay = \"10ms\"",
             "mark_delay = \"10 apples\"",
-            "weir.toml:33:14: pacing.mark_delay: expected",
+            "weir.toml:35:14: pacing.mark_delay: expected",
         ),
         ("held_max = 8192", "held_max = 4096", "engine.held_max: needs a restart: was 8192, is now 4096"),
         ("models/aurora.onnx", "models/none.onnx", "model[0].file: "),
@@ -358,7 +358,8 @@ fn two_workers_share_two_ports_of_two_queues_and_their_books_balance_in_every_sc
     }
     let seen = counters(&mut weir, &bed);
     assert!(seen.account.steered_out > 1_000, "{seen:?}");
-    assert!(seen.workers.iter().all(|worker| worker.received > 100 && worker.steered_in > 100), "{seen:?}");
+    // How many of either worker's are steered is up to the flows' ports: of twelve flows one worker may get only its own.
+    assert!(seen.workers.iter().all(|worker| worker.received > 100), "{seen:?}");
     assert!(seen.account.verdicts["paced"] > 1_000, "{seen:?}");
     assert_eq!(seen.account.verdicts["steer_full"], 0, "{seen:?}");
     assert!(weir.stop(&means.interrupt).unwrap().success());
