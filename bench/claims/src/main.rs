@@ -31,8 +31,8 @@ const FIDELITY: f64 = 0.05;
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// The base policy, trained on Aurora's published ranges.
-    #[arg(long, value_name = "FILE", default_value = "conf/models/aurora-published.onnx")]
+    /// The base policy.
+    #[arg(long, value_name = "FILE", default_value = "conf/models/aurora.onnx")]
     base: PathBuf,
     /// Folder for results.
     #[arg(long, value_name = "FOLDER", default_value = "out/claims")]
