@@ -15,8 +15,6 @@ use weir_trainer::online::{PolicyTuner, PolicyTuning, Start, Trainer, TrainerCon
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::store::Reason;
 
-/// A stage ends after so many seconds at the latest: flows that have gone down to the lowest rate hardly decide any more.
-const SECONDS_MAX: f64 = 1_200.0;
 /// Decisions of one point of a curve.
 const POINT: u64 = 2_000;
 
@@ -107,8 +105,7 @@ pub(crate) fn run(setting: &Setting<'_>, variant: &Variant, clock: &dyn Fn() -> 
         let mut pool = Pool::new(&conditions, &setting.shares, Preference::DEFAULT, seed, offset_ns);
         let mut stage_result = StageResult::default();
         let (mut all, mut point, mut points) = (Worth::default(), Worth::default(), Vec::new());
-        let end_ns = offset_ns + (SECONDS_MAX * 1e9) as u64;
-        while all.decisions < stage.decisions && pool.now_ns() < end_ns {
+        while all.decisions < stage.decisions {
             let running = Running { executable: &executable, generation };
             let mut observed = Vec::new();
             let earned = pool.run(slice_s, &running, &mut |sample| observed.push(*sample));

@@ -252,16 +252,30 @@ mod tests {
         let model = a.drive(Driver::Snapshot(&good), &EPISODE);
         assert_eq!(model, b.drive(Driver::Snapshot(&good), &EPISODE));
         let rule = a.drive(Driver::Rule, &EPISODE);
-        // An untrained network that sends ever faster.
-        let mut wild = network(3);
-        wild.layers[2].bias[0] = 8.0;
-        let bytes = calibrated(&wild, Precision::Bits8, &terms(), &examples()).unwrap();
-        let wild = Executable::new(Snapshot::decode(&bytes).unwrap(), Executor::best()).unwrap();
-        let wild = a.drive(Driver::Snapshot(&wild), &EPISODE);
+        let wild = a.drive(Driver::Snapshot(&wild()), &EPISODE);
         assert!(model.reward > 0.8 && rule.reward > 0.8, "model {model:?}, rule {rule:?}");
         // Throughput alone earns much; only the loss tells that this is no way to get it.
         assert!(wild.reward < model.reward && wild.loss > 0.5, "{wild:?}");
         assert!(model.loss < 0.05 && rule.loss < 0.05, "model {model:?}, rule {rule:?}");
+    }
+
+    /// Sends ever faster.
+    fn wild() -> Executable {
+        let mut wild = network(3);
+        wild.layers[2].bias[0] = 8.0;
+        let bytes = calibrated(&wild, Precision::Bits8, &terms(), &examples()).unwrap();
+        Executable::new(Snapshot::decode(&bytes).unwrap(), Executor::best()).unwrap()
+    }
+
+    #[test]
+    fn a_rehearsal_ends_where_nothing_gets_through() {
+        let (mut replay, terms) = (replay(), terms());
+        let path = Estimates { capacity_bps: 2.74e6, base_rtt_s: 0.065, queue_bytes: 1500.0, ..PATH };
+        let episode = Episode { path, ..EPISODE };
+        let plan = Rehearsal { episode, inputs: &terms.inputs, sigma: 1.0, rows: 400 };
+        let mut batch = Batch::new(30);
+        replay.rehearse(&wild(), &plan, &mut batch);
+        assert!(batch.len() < 390, "{}: it got through after all", batch.len());
     }
 
     #[test]

@@ -8,6 +8,9 @@ use weir_features::{ACTION_MAX_Q16, INPUTS, ONE, apply_action};
 
 /// Noise beyond this many standard deviations is cut off, as in the datapath.
 const CUT: f64 = 3.0;
+/// How often the time in which one flow with its fair share would decide often enough a rehearsal may take. Where nothing gets
+/// through, nothing is decided, and decisions alone would never end it.
+const PATIENCE: f64 = 10.0;
 
 /// Explores with a snapshot, and writes down what a datapath's samples would say.
 pub(super) struct Exploring<'a> {
@@ -32,7 +35,7 @@ impl<'a> Exploring<'a> {
         Self { policy, sigma, reward, rng: Rng::new(seed), flows: Vec::new() }
     }
 
-    /// Appends some `rows` decisions under these conditions.
+    /// Appends some `rows` decisions under these conditions; fewer where hardly anything gets through.
     pub(super) fn append(
         mut self,
         conditions: &Conditions,
@@ -41,7 +44,8 @@ impl<'a> Exploring<'a> {
         batch: &mut Batch,
     ) {
         self.flows.resize_with(conditions.flows.len(), Vec::new);
-        World::new(conditions).run(f64::INFINITY, rows as u64, &mut self);
+        let end_s = PATIENCE * rows as f64 * conditions.interval_s();
+        World::new(conditions).run(end_s, rows as u64, &mut self);
         let mut row = Vec::with_capacity(inputs.len());
         for flow in &self.flows {
             for (at, decided) in flow.iter().enumerate() {
