@@ -84,6 +84,8 @@ pub(crate) struct Play {
     sent: Vec<(usize, u8)>,
     /// When each station was silent last.
     silent: BTreeMap<u8, usize>,
+    /// When each station last sent to whom nobody may answer for: it may yet be told so.
+    awaits: BTreeMap<u8, usize>,
 }
 
 impl Play {
@@ -94,7 +96,7 @@ impl Play {
     fn new(config: &EngineConfig, workers: usize, spread: Spread) -> Play {
         let mut fleet = Fleet::new(config, workers, spread);
         (0..STATIONS).map(station).for_each(|(side, station)| fleet.attach(side, station));
-        Play { fleet, sent: Vec::new(), silent: BTreeMap::new() }
+        Play { fleet, sent: Vec::new(), silent: BTreeMap::new(), awaits: BTreeMap::new() }
     }
 
     pub(crate) fn run(config: &EngineConfig, workers: usize, spread: Spread, script: &[Event]) -> Fleet {
@@ -122,6 +124,12 @@ impl Play {
         attached.is_some_and(|attached| !attached.silent && !silent)
     }
 
+    /// Whether the station may yet be told that somebody was not found. Were it silent then, Weir's own frames would wait for
+    /// it, of which each worker keeps three.
+    fn awaits(&self, at: usize, who: u8) -> bool {
+        self.awaits.get(&who).is_some_and(|sent| sent + Play::STEPS_OF_A_SEARCH > at)
+    }
+
     /// Whether one more frame may be sent: of those that wait for one neighbour each *worker* keeps three.
     fn may_send(&mut self, at: usize, to: u8) -> bool {
         if self.answers(at, to) {
@@ -139,9 +147,13 @@ impl Play {
             // Who hears nothing would have to be answered.
             Event::Datagram { from, .. } | Event::Local { from, .. } if !self.answers(at, from) => {}
             Event::Datagram { v4, from, to, hops, len, whole } => {
+                let sender = from;
                 let ((side, from), (other, receiver)) = (self.present(from), self.present(to));
                 if side == other || !self.may_send(at, to) {
                     return;
+                }
+                if !self.answers(at, to) {
+                    self.awaits.insert(sender, at);
                 }
                 let macs = (from.mac, own(side).mac);
                 let ip = match v4 {
@@ -227,11 +239,12 @@ impl Play {
                 self.fleet.arrive(side, frame);
             }
             Event::Silence { who, silent } => {
+                let awaits = self.awaits(at, who);
                 let attached = &mut self.fleet.stations[usize::from(who)];
                 if attached.silent {
                     self.silent.insert(who, at);
                 }
-                attached.silent = silent && attached.side == Side::Outside;
+                attached.silent = silent && !awaits && attached.side == Side::Outside;
             }
         }
     }
