@@ -96,6 +96,26 @@ impl Network {
         }
     }
 
+    /// The network whose input `x` is this one's `scale * x + shift`: both fold into the first layer. Of another width than
+    /// there are pairs it comes back as it is.
+    pub(crate) fn rescaled(
+        &self,
+        scales_and_shifts: impl ExactSizeIterator<Item = (f64, f64)> + Clone,
+    ) -> Network {
+        let mut network = self.clone();
+        let width = scales_and_shifts.len();
+        let Some(first) = network.layers.first_mut().filter(|first| first.inputs == width) else {
+            return network;
+        };
+        for (weights, bias) in first.weights.chunks_exact_mut(first.inputs).zip(&mut first.bias) {
+            for (weight, (scale, shift)) in weights.iter_mut().zip(scales_and_shifts.clone()) {
+                *bias += *weight * shift;
+                *weight *= scale;
+            }
+        }
+        network
+    }
+
     /// Widths of all layers, as in "30-32-16-1".
     pub fn shape(&self) -> String {
         let widths = self.layers.iter().map(|layer| layer.outputs);

@@ -54,29 +54,17 @@ impl Normal {
     /// The network on bare inputs that is `network` on normalised ones. Of another width it comes back as it is.
     #[must_use]
     pub fn fold(&self, network: &Network) -> Network {
-        self.rescale(network, |(centre, spread)| (1.0 / spread, -centre / spread))
+        network.rescaled(self.pairs().map(|(centre, spread)| (1.0 / spread, -centre / spread)))
     }
 
     /// The network on normalised inputs that is `network` on bare ones.
     #[must_use]
     pub fn unfold(&self, network: &Network) -> Network {
-        self.rescale(network, |(centre, spread)| (spread, centre))
+        network.rescaled(self.pairs().map(|(centre, spread)| (spread, centre)))
     }
 
-    /// Replaces each input by `scale * input + shift`.
-    fn rescale(&self, network: &Network, scale_and_shift: impl Fn((f64, f64)) -> (f64, f64)) -> Network {
-        let mut network = network.clone();
-        let Some(first) = network.layers.first_mut().filter(|first| first.inputs == self.len()) else {
-            return network;
-        };
-        for (weights, bias) in first.weights.chunks_exact_mut(first.inputs).zip(&mut first.bias) {
-            for (weight, &(centre, spread)) in weights.iter_mut().zip(&self.0) {
-                let (scale, shift) = scale_and_shift((f64::from(centre), f64::from(spread)));
-                *bias += *weight * shift;
-                *weight *= scale;
-            }
-        }
-        network
+    fn pairs(&self) -> impl ExactSizeIterator<Item = (f64, f64)> + Clone {
+        self.0.iter().map(|&(centre, spread)| (f64::from(centre), f64::from(spread)))
     }
 }
 

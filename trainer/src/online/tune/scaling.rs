@@ -43,28 +43,12 @@ impl Scaling {
 
     /// The network on bare inputs that is `network` on scaled ones.
     pub(super) fn fold(&self, network: &Network) -> Network {
-        self.first_layer(network, |(centre, spread)| (1.0 / spread, -centre / spread))
+        network.rescaled(self.0.iter().map(|(centre, spread)| (1.0 / spread, -centre / spread)))
     }
 
     /// The network on scaled inputs that is `network` on bare ones.
     pub(super) fn unfold(&self, network: &Network) -> Network {
-        self.first_layer(network, |(centre, spread)| (spread, centre))
-    }
-
-    /// Replaces each input `x` by `scale * x + shift`. A network of another width comes back as it is.
-    fn first_layer(&self, network: &Network, scale_and_shift: impl Fn((f64, f64)) -> (f64, f64)) -> Network {
-        let mut network = network.clone();
-        let Some(first) = network.layers.first_mut().filter(|first| first.inputs == self.len()) else {
-            return network;
-        };
-        for (weights, bias) in first.weights.chunks_exact_mut(first.inputs).zip(&mut first.bias) {
-            for (weight, pair) in weights.iter_mut().zip(&self.0) {
-                let (scale, shift) = scale_and_shift(*pair);
-                *bias += *weight * shift;
-                *weight *= scale;
-            }
-        }
-        network
+        network.rescaled(self.0.iter().map(|&(centre, spread)| (spread, centre)))
     }
 }
 
