@@ -104,6 +104,19 @@ fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// The bytes of one of `seeds`, changed in `least` places at least and three more at most; of every fourth the bytes, too.
+pub(crate) fn damaged(rng: &mut Rng, seeds: &[Vec<Field>], least: usize) -> Vec<u8> {
+    let mut model = pick(rng, seeds).clone();
+    for _ in 0..least + rng.below(4) {
+        mutate(rng, &mut model);
+    }
+    let mut file = write(&model);
+    if one_in(rng, 4) {
+        mutate::bytes(rng, &mut file);
+    }
+    file
+}
+
 /// Changes the message in one place, at any depth.
 pub(crate) fn mutate(rng: &mut Rng, fields: &mut Vec<Field>) {
     if fields.is_empty() {

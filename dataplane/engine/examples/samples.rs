@@ -159,15 +159,5 @@ fn measure(seconds: f64) -> Result<bool, Box<dyn Error>> {
 
 fn main() -> ExitCode {
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1.0);
-    match measure(seconds) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            println!("a promise is broken: see above");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            println!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    traffic::told(measure(seconds))
 }

@@ -230,15 +230,5 @@ fn measure(swaps: u64) -> Result<bool, Box<dyn Error>> {
 
 fn main() -> ExitCode {
     let swaps = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10_000);
-    match measure(swaps) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            println!("a promise is broken: see above");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            println!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    traffic::told(measure(swaps))
 }

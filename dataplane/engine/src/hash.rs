@@ -13,7 +13,7 @@ use siphasher::sip::SipHasher13;
 /// Side by side, all places of a burst are computed whether taken or not: some 60 ns, six flows hashed one by one.
 const TOGETHER_MIN: usize = 6;
 /// Increment of SplitMix64: 2^64 divided by the golden ratio, odd.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Hashes tuples under one secret key.
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ fn ipv4_message(tuple: &Tuple) -> [u64; 2] {
 }
 
 /// The output function of SplitMix64: a bijection in which every input bit moves about half of the output bits.
-const fn split_mix(state: u64) -> u64 {
+pub(crate) const fn split_mix(state: u64) -> u64 {
     let mut z = state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -3,6 +3,8 @@
 //! Sampling is per flow, seeded by the flow's hash, and takes all consecutive intervals of a sampled flow, so that the
 //! [`Sample`](weir_features::Sample)s of one flow form a trajectory.
 
+use crate::hash::{GOLDEN, split_mix};
+
 /// Samples per batch of a worker's lane to the trainer.
 pub const LANE_BATCH: usize = 256;
 /// Batches of a lane: at a million samples a second, what a worker tells in 65 ms, enough for a trainer that looks every
@@ -25,26 +27,16 @@ pub enum Draw {
     Noise = 5,
 }
 
-/// SplitMix64's increment: 2^64 over the golden ratio.
-const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// SplitMix64's output function (Steele, Lea and Flood, OOPSLA 2014).
-const fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
 impl Draw {
     /// 64 bits that look random, always the same for one flow.
     pub fn bits(self, flow_hash: u64) -> u64 {
         // Mixed anew, because parts of the hash have chosen worker and bucket already.
-        mix(flow_hash ^ (self as u64).wrapping_mul(GAMMA))
+        split_mix(flow_hash ^ (self as u64).wrapping_mul(GOLDEN))
     }
 
     /// The `n`-th of a sequence of such bits: SplitMix64's, whose state is a counter, so that no state need be kept.
     pub fn nth(self, flow_hash: u64, n: u32) -> u64 {
-        mix(self.bits(flow_hash).wrapping_add(GAMMA.wrapping_mul(u64::from(n))))
+        split_mix(self.bits(flow_hash).wrapping_add(GOLDEN.wrapping_mul(u64::from(n))))
     }
 
     /// Whether the flow belongs to a share of `share` / 65536 of all flows.

@@ -1,7 +1,6 @@
 //! `onnx::import_bytes`: a model file.
 
 use super::Target;
-use crate::mutate::{self, one_in, pick};
 use crate::{protobuf, seeds};
 use std::path::Path;
 use weir_trainer::network::{Activation, Layer, Network, Output};
@@ -49,15 +48,7 @@ fn small() -> Vec<Network> {
 
 impl Target for Onnx {
     fn make(&self, rng: &mut Rng) -> Vec<u8> {
-        let mut model = pick(rng, &self.seeds).clone();
-        for _ in 0..1 + rng.below(4) {
-            protobuf::mutate(rng, &mut model);
-        }
-        let mut file = protobuf::write(&model);
-        if one_in(rng, 4) {
-            mutate::bytes(rng, &mut file);
-        }
-        file
+        protobuf::damaged(rng, &self.seeds, 1)
     }
 
     fn counts(&self) -> &'static str {

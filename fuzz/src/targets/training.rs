@@ -1,7 +1,6 @@
 //! `TrainingGraph::from_bytes`: a user's own training graph.
 
 use super::Target;
-use crate::mutate::{self, one_in, pick};
 use crate::protobuf;
 use std::path::Path;
 use weir_trainer::graph::{AdamOptions, Bandit, Head, LogStd, PpoHead, Regression, TrainingGraph};
@@ -44,15 +43,7 @@ impl Training {
 
 impl Target for Training {
     fn make(&self, rng: &mut Rng) -> Vec<u8> {
-        let mut model = pick(rng, &self.seeds).clone();
-        for _ in 0..rng.below(4) {
-            protobuf::mutate(rng, &mut model);
-        }
-        let mut file = protobuf::write(&model);
-        if one_in(rng, 4) {
-            mutate::bytes(rng, &mut file);
-        }
-        file
+        protobuf::damaged(rng, &self.seeds, 0)
     }
 
     fn counts(&self) -> &'static str {

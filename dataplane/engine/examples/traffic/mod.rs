@@ -3,6 +3,8 @@
 
 use crate::frames::{ACK, HEADERS, blank, header, word};
 use std::collections::VecDeque;
+use std::error::Error;
+use std::process::ExitCode;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::models::Generation;
@@ -26,6 +28,16 @@ const RATE: BitsPerSec = BitsPerSec(2_000_000);
 const HELD_EACH: u32 = 4;
 const PAYLOAD: u32 = 60 - HEADERS as u32;
 const HOSTS: u32 = 0x0A00_0100;
+
+/// What a measurement ends with: failure where a promise does not hold, or where it could not be made.
+pub(crate) fn told(holds: Result<bool, Box<dyn Error>>) -> ExitCode {
+    match holds {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => println!("a promise is broken: see above"),
+        Err(error) => println!("{error}"),
+    }
+    ExitCode::FAILURE
+}
 
 /// An interval of 1 ms, four frames: a million end per second.
 fn spec() -> PacingSpec {
