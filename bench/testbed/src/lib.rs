@@ -28,5 +28,7 @@ pub mod process;
 pub mod prometheus;
 pub mod report;
 pub mod scheme;
+mod text;
+pub mod traffic;
 pub mod trial;
 pub mod weir;

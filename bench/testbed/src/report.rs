@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::measure::Spread;
 use crate::scheme::Scheme;
+use crate::text::put;
 use crate::trial::{Conditions, Phase, Trial};
 use crate::weir::Counters;
 
@@ -34,13 +35,6 @@ pub fn text(conditions: &Conditions, trials: &[Trial]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Writing into a `String` cannot fail; this says so once.
-macro_rules! put {
-    ($text:expr, $($format:tt)*) => {
-        let _ = writeln!($text, $($format)*);
-    };
 }
 
 fn traffic(text: &mut String, conditions: &Conditions, trials: &[Trial]) {

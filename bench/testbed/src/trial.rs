@@ -4,26 +4,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use weir_link::Settings;
 use weir_link::live::now;
 
-use crate::bed::{Bed, CPU, SERVER_V4, SERVER_V6};
+use crate::bed::{Bed, CPU, SERVER_V4};
 use crate::interrupt::Interrupt;
-use crate::iperf::{Flow, Iperf, Plan};
+use crate::iperf::Flow;
 use crate::link::LinkReport;
 use crate::measure::{Point, Spread, jain, percentile, spread};
-use crate::ping::{Ping, reaches};
+use crate::ping::Ping;
 use crate::scheme::Scheme;
+use crate::traffic::{Traffic, check_path};
 use crate::weir::{Counters, Weir};
 
 /// Flows per address family.
 const FLOWS: u32 = 2;
 /// How often Weir's metrics are scraped while it works.
 const SCRAPE_EVERY: Duration = Duration::from_millis(500);
-/// How long the path may take until a first echo comes back.
-const REACH_MAX: Duration = Duration::from_secs(5);
 
 /// What is the same for every scheme.
 #[derive(Clone, Debug)]
@@ -128,12 +127,7 @@ pub fn run(
         }
         _ => None,
     };
-    for address in [SERVER_V4, SERVER_V6] {
-        ensure!(
-            reaches(&bed.client, address, &logs, REACH_MAX, interrupt)?,
-            "{address} does not answer: the path is broken"
-        );
-    }
+    check_path(&bed, &logs, interrupt)?;
     let (raw, tap_drops, counters) = measure(&bed, &mut weir, conditions, &logs, interrupt, progress)?;
     if let Some(weir) = weir {
         let status = weir.stop(interrupt)?;
@@ -152,22 +146,13 @@ fn measure(
     progress: &mut dyn FnMut(&str),
 ) -> Result<(Raw, u64, Option<Counters>)> {
     let seconds = conditions.seconds;
-    let plans = [
-        Plan { name: "v4", address: SERVER_V4, port: 5201, flows: FLOWS, seconds },
-        Plan { name: "v6", address: SERVER_V6, port: 5202, flows: FLOWS, seconds },
-    ];
-    let mut pairs =
-        plans.iter().map(|plan| Iperf::serve(*plan, &bed.server, logs, CPU)).collect::<Result<Vec<_>>>()?;
-    // The servers need a moment to listen.
-    interrupt.sleep_until(Instant::now() + Duration::from_millis(300))?;
+    let mut traffic = Traffic::serve(bed, [FLOWS; 2], seconds, logs, interrupt)?;
 
     let (start, start_ns, start_wall) = (Instant::now(), now()?, SystemTime::now());
     let change_ns = u64::from(seconds) * 1_000_000_000 / 2;
     bed.link.change_at(start_ns + change_ns, &format!("both rate={}bps", conditions.rate_after_bps))?;
     let ping = Ping::start(&bed.client, SERVER_V4, logs, CPU)?;
-    for (pair, plan) in pairs.iter_mut().zip(&plans) {
-        pair.send(*plan, &bed.client, logs, CPU)?;
-    }
+    traffic.send(bed, logs)?;
 
     let end = start + Duration::from_secs(seconds.into());
     let mut weir_dropped = vec![Point { at_s: 0.0, value: 0.0 }];
@@ -186,7 +171,7 @@ fn measure(
             progress(&format!("the link is now {} Mb/s", conditions.rate_after_bps / 1_000_000));
         }
     }
-    let flows = pairs.into_iter().map(|pair| pair.finish(interrupt)).collect::<Result<Vec<_>>>()?.concat();
+    let flows = traffic.finish(interrupt)?;
     let pings = ping.finish(start_wall, interrupt)?;
     let counters = scrape(bed, weir)?;
     if weir.is_some() {
@@ -196,19 +181,10 @@ fn measure(
     Ok((raw, bed.tap_drops()?, counters))
 }
 
-/// One scrape, which must balance: Weir promises it for any moment.
+/// One scrape, where there is a Weir.
 fn scrape(bed: &Bed, weir: &mut Option<Weir>) -> Result<Option<Counters>> {
     let (Some(weir), Some(netns)) = (weir, &bed.weir) else { return Ok(None) };
-    let counters = Counters::of(&weir.scrape(netns)?)?;
-    let account = &counters.account;
-    if !counters.balanced() {
-        let (received, originated) = (account.received, account.originated);
-        bail!(
-            "received {received} + originated {originated}, but {} accounted for: {counters:?}",
-            account.accounted()
-        );
-    }
-    Ok(Some(counters))
+    Counters::checked(&weir.scrape(netns)?).map(Some)
 }
 
 fn evaluate(

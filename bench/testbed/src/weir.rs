@@ -124,6 +124,21 @@ impl Counters {
         self.account.balanced() && self.workers.iter().all(Account::balanced)
     }
 
+    /// The same of a scrape that must balance: Weir promises it for any moment.
+    ///
+    /// # Errors
+    /// A metric or a frame is missing.
+    pub fn checked(scrape: &Scrape) -> Result<Counters> {
+        let counters = Counters::of(scrape)?;
+        let Account { received, originated, .. } = counters.account;
+        ensure!(
+            counters.balanced(),
+            "received {received} + originated {originated}, but {} accounted for: {counters:?}",
+            counters.account.accounted()
+        );
+        Ok(counters)
+    }
+
     /// Picks what the demo reports out of a scrape.
     ///
     /// # Errors
@@ -147,7 +162,8 @@ impl Counters {
     }
 }
 
-fn whole_by(scrape: &Scrape, name: &str, label: &str) -> Result<BTreeMap<String, u64>> {
+/// Whole numbers of a metric by one of its labels.
+pub(crate) fn whole_by(scrape: &Scrape, name: &str, label: &str) -> Result<BTreeMap<String, u64>> {
     Ok(scrape.by(name, label)?.into_iter().map(|(key, value)| (key, value as u64)).collect())
 }
 

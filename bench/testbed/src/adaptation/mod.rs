@@ -17,19 +17,18 @@ use serde::Serialize;
 use weir_link::live::now;
 use weir_link::{Change, Settings};
 
-use crate::bed::{Bed, CPU, SERVER_V4, SERVER_V6};
+use crate::bed::{Bed, CPU, SERVER_V4};
 use crate::exposition::Scrape;
 use crate::interrupt::Interrupt;
-use crate::iperf::{Flow, Iperf, Plan};
+use crate::iperf::Flow;
 use crate::measure::{Point, jain, percentile};
-use crate::ping::{Ping, reaches};
+use crate::ping::Ping;
+use crate::traffic::{Traffic, check_path};
 use crate::trial::{rates, share_lost, sum};
-use crate::weir::{Account, Counters, Weir};
+use crate::weir::{Account, Counters, Weir, whole_by};
 
 /// How often Weir is scraped.
 const SCRAPE_EVERY: Duration = Duration::from_millis(500);
-/// How long the path may take until a first echo comes back.
-const REACH_MAX: Duration = Duration::from_secs(5);
 /// Payload of a full frame on the link, timestamps option and all: 1448 of 1514 bytes.
 const PAYLOAD_SHARE: f64 = 1_448.0 / 1_514.0;
 /// What a second is worth: MOCC's reward with the weights of `conf/adaptive.toml`.
@@ -196,10 +195,7 @@ pub fn run(
         let done = weir.ctl(&["freeze"])?;
         ensure!(done.status.success(), "weir ctl freeze: {}", String::from_utf8_lossy(&done.stderr));
     }
-    for address in [SERVER_V4, SERVER_V6] {
-        let answers = reaches(&bed.client, address, &logs, REACH_MAX, interrupt)?;
-        ensure!(answers, "{address} does not answer: the path is broken");
-    }
+    check_path(&bed, &logs, interrupt)?;
     let run = measure(mode, &bed, &mut weir, conditions, &logs, interrupt, progress)?;
     let status = weir.stop(interrupt)?;
     ensure!(status.success(), "weir stopped with {status}");
@@ -218,8 +214,7 @@ struct Told {
 
 impl Told {
     fn hear(&mut self, at_s: f64, scrape: Scrape, progress: &mut dyn FnMut(&str)) -> Result<()> {
-        let counters = Counters::of(&scrape)?;
-        ensure!(counters.balanced(), "a frame is unaccounted for: {counters:?}");
+        let counters = Counters::checked(&scrape)?;
         self.dropped.push(Point { at_s, value: counters.account.dropped() as f64 });
         let newest =
             scrape.by("weir_model_info", "generation")?.into_keys().filter_map(|number| number.parse().ok());
@@ -252,14 +247,7 @@ fn measure(
     let Some(netns) = &bed.weir else { bail!("a bed without Weir") };
     let seconds = conditions.seconds();
     let half = conditions.flows.div_ceil(2);
-    let plans = [
-        Plan { name: "v4", address: SERVER_V4, port: 5201, flows: half, seconds },
-        Plan { name: "v6", address: SERVER_V6, port: 5202, flows: conditions.flows - half, seconds },
-    ];
-    let mut pairs =
-        plans.iter().map(|plan| Iperf::serve(*plan, &bed.server, logs, CPU)).collect::<Result<Vec<_>>>()?;
-    // The servers need a moment to listen.
-    interrupt.sleep_until(Instant::now() + Duration::from_millis(300))?;
+    let mut traffic = Traffic::serve(bed, [half, conditions.flows - half], seconds, logs, interrupt)?;
 
     let (start, start_ns, start_wall) = (Instant::now(), now()?, SystemTime::now());
     for (index, stretch) in conditions.stretches.iter().enumerate().skip(1) {
@@ -267,9 +255,7 @@ fn measure(
         bed.link.change_at(start_ns + after_ns, &stretch.change())?;
     }
     let ping = Ping::start(&bed.client, SERVER_V4, logs, CPU)?;
-    for (pair, plan) in pairs.iter_mut().zip(&plans) {
-        pair.send(*plan, &bed.client, logs, CPU)?;
-    }
+    traffic.send(bed, logs)?;
     let mut told = Told::default();
     let (end, mut next, mut stretch) = (start + Duration::from_secs(seconds.into()), start, 0);
     while next < end {
@@ -285,7 +271,7 @@ fn measure(
             progress(&format!("the link is now {}: {}", now.name, now.settings));
         }
     }
-    let flows = pairs.into_iter().map(|pair| pair.finish(interrupt)).collect::<Result<Vec<_>>>()?.concat();
+    let flows = traffic.finish(interrupt)?;
     let pings = ping.finish(start_wall, interrupt)?;
     told.hear(f64::from(seconds), weir.scrape(netns)?, progress)?;
     let seen = Seen { flows, pings, reports: bed.link.reports(), dropped: told.dropped, start_ns };
@@ -300,7 +286,6 @@ fn measure(
         let at_s = f64::from(second);
         Some(Point { at_s: at_s + 0.5, value: seen.worth(stretch, at_s, at_s + 1.0).reward })
     });
-    let whole = |name: &str| last.sum(name).map(|value| value as u64);
     Ok(Run {
         mode,
         settled: settled.collect(),
@@ -309,17 +294,9 @@ fn measure(
         ping_rtt_ms: seen.pings.clone(),
         generations: told.generations,
         live_reward: told.live_reward,
-        candidates: last
-            .by("weir_candidates_total", "verdict")?
-            .into_iter()
-            .map(|(verdict, count)| (verdict, count as u64))
-            .collect(),
-        samples: last
-            .by("weir_learning_samples_total", "fate")?
-            .into_iter()
-            .map(|(fate, count)| (fate, count as u64))
-            .collect(),
-        steps: whole("weir_learning_steps_total")?,
+        candidates: whole_by(&last, "weir_candidates_total", "verdict")?,
+        samples: whole_by(&last, "weir_learning_samples_total", "fate")?,
+        steps: last.sum("weir_learning_steps_total")? as u64,
         account: Counters::of(&last)?.account,
     })
 }

@@ -4,13 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Conditions, Mode, Run};
-
-/// Writing into a `String` cannot fail; this says so once.
-macro_rules! put {
-    ($text:expr, $($format:tt)*) => {
-        let _ = writeln!($text, $($format)*);
-    };
-}
+use crate::text::put;
 
 /// The whole report as plain text.
 pub fn text(conditions: &Conditions, runs: &[Run]) -> String {

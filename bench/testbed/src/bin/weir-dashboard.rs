@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use weir_link::Settings;
-use weir_testbed::bed::{Bed, CPU, SERVER_V4, SERVER_V6};
+use weir_testbed::bed::{Bed, CPU};
 use weir_testbed::dashboard::queries;
 use weir_testbed::interrupt::Interrupt;
-use weir_testbed::iperf::{Iperf, Plan};
 use weir_testbed::link::program_folder;
 use weir_testbed::netns;
-use weir_testbed::ping::reaches;
 use weir_testbed::prometheus::{Prometheus, Series};
+use weir_testbed::traffic::{Traffic, check_path};
 use weir_testbed::weir::{self, Weir};
 
 /// Starts Weir under TCP traffic in namespaces, lets a Prometheus with the shipped configuration and alerts scrape it every
@@ -53,8 +52,6 @@ const OVERRIDES: [&str; 8] = [
 ];
 /// Flows per address family: with eight in all, none at random on one side is 1 in 128, and the seed is fixed.
 const FLOWS: u32 = 4;
-/// How long the path may take until a first echo comes back.
-const REACH_MAX: Duration = Duration::from_secs(5);
 
 fn run(cli: &Cli) -> Result<()> {
     let interrupt = Interrupt::install()?;
@@ -83,25 +80,12 @@ fn run(cli: &Cli) -> Result<()> {
     let store = format!("trainer.store={}", learned.display());
     let overrides: Vec<&str> = OVERRIDES.iter().copied().chain([store.as_str()]).collect();
     let weir = Weir::start(&binary, &cli.config, &overrides, space, &cli.out, &interrupt)?;
-    for address in [SERVER_V4, SERVER_V6] {
-        let reached = reaches(&bed.client, address, &cli.out, REACH_MAX, &interrupt)?;
-        ensure!(reached, "{address} does not answer: the path is broken");
-    }
+    check_path(&bed, &cli.out, &interrupt)?;
     let prometheus = Prometheus::start(&cli.shipped, space, &cli.out, CPU, &interrupt)?;
 
     // The traffic outlasts the questions: a rate over its end would still be a number, but not one of this load.
-    let seconds = cli.seconds + 5;
-    let plans = [
-        Plan { name: "v4", address: SERVER_V4, port: 5201, flows: FLOWS, seconds },
-        Plan { name: "v6", address: SERVER_V6, port: 5202, flows: FLOWS, seconds },
-    ];
-    let serve = |plan: &Plan<'_>| Iperf::serve(*plan, &bed.server, &cli.out, CPU);
-    let mut pairs = plans.iter().map(serve).collect::<Result<Vec<_>>>()?;
-    // The servers need a moment to listen.
-    interrupt.sleep_until(Instant::now() + Duration::from_millis(300))?;
-    for (pair, plan) in pairs.iter_mut().zip(&plans) {
-        pair.send(*plan, &bed.client, &cli.out, CPU)?;
-    }
+    let mut traffic = Traffic::serve(&bed, [FLOWS; 2], cli.seconds + 5, &cli.out, &interrupt)?;
+    traffic.send(&bed, &cli.out)?;
     interrupt.sleep_until(Instant::now() + Duration::from_secs(cli.seconds.into()))?;
 
     let mut failures = Vec::new();
@@ -127,7 +111,7 @@ fn run(cli: &Cli) -> Result<()> {
     }
     ensure!(!alerts.is_empty(), "prometheus has loaded no alert");
 
-    pairs.into_iter().try_for_each(|pair| pair.finish(&interrupt).map(|_| ()))?;
+    traffic.finish(&interrupt)?;
     prometheus.stop(&interrupt)?;
     let status = weir.stop(&interrupt)?;
     ensure!(status.success(), "weir stopped with {status}");
