@@ -144,6 +144,7 @@ pub(crate) fn run(setting: &Setting<'_>, variant: &Variant, clock: &dyn Fn() -> 
     result.verdicts = stats.refused.iter().map(|(reason, count)| (reason.name().to_owned(), count)).collect();
     result.verdicts.insert("accepted".to_owned(), stats.accepted);
     result.verdicts.insert("recalled".to_owned(), stats.recalled);
+    result.verdicts.insert("returned".to_owned(), stats.returned);
     result.verdicts.retain(|_, count| *count > 0);
     (result.steps, result.samples) = (stats.steps, stats.samples.taken);
     Ok(result)

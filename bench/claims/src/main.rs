@@ -85,7 +85,7 @@ fn claims(cli: &Cli) -> Result<()> {
         stages: &stages,
         flows: cli.flows,
         shares: Shares {
-            control: q16(0.02),
+            control: q16(0.1),
             explore: q16(cli.explore_share),
             sigma_q16: q16(cli.explore_sigma),
         },

@@ -1,7 +1,7 @@
 //! The environments of row D: those that the base policy was trained in, and two that it has never seen.
 
 use crate::experiment::Stage;
-use weir_env::{Conditions, Rng, published};
+use weir_env::{Conditions, Host, Rng, published};
 
 /// First rates, in parts of the bandwidth: Aurora's range.
 const RATE: (f64, f64) = (0.3, 1.5);
@@ -10,16 +10,21 @@ fn drawn(index: u64, seed: u64) -> Rng {
     Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(index))
 }
 
+/// As the datapath meets it. The published simulator acknowledges each packet and knows each one's RTT.
+fn met(conditions: Conditions) -> Conditions {
+    Conditions { host: Host::ORDINARY, ..conditions }
+}
+
 /// Any path of the published ranges.
 fn home(index: u64, seed: u64) -> Conditions {
-    published::draw(&mut drawn(index, seed))
+    met(published::draw(&mut drawn(index, seed)))
 }
 
 /// 60 ms, 2.4 Mb/s and a queue of so many packets: an RTT below the shortest of the published ranges.
 fn short(queue: f64, index: u64, seed: u64) -> Conditions {
     let mut rng = drawn(index, seed);
     let path = published::Path { bandwidth: 200.0, one_way_s: 0.03, queue, loss: 0.0 };
-    path.conditions(rng.uniform(RATE.0, RATE.1), rng.bits())
+    met(path.conditions(rng.uniform(RATE.0, RATE.1), rng.bits()))
 }
 
 /// The run of row D: home, away twice, and home again.

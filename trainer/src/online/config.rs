@@ -39,7 +39,7 @@ impl TrainerConfig {
             preference: Preference::DEFAULT,
             rows_min: 256,
             rows_max: 2048,
-            remembered_share: 0.25,
+            remembered_share: 0.6,
             gate,
             watch: WatchConfig::default(),
             keep: 8,

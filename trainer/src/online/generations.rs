@@ -63,7 +63,7 @@ pub(super) struct Generations {
 }
 
 impl Generations {
-    /// None yet; numbers go on after `highest`. At most `max` are kept besides those in use.
+    /// None yet; numbers go on after `highest`. At most `max` are kept besides those in use and the newest that was configured.
     pub(super) fn new(max: usize, highest: u32) -> Self {
         Self { kept: Vec::new(), max: max.max(1), highest, active: 0, previous: 0 }
     }
@@ -71,7 +71,7 @@ impl Generations {
     /// Takes in one that an earlier process published, with its number.
     pub(super) fn remember(&mut self, number: u32, refused: bool, content: Content) {
         let content_of = match content.reason {
-            Reason::RolledBack { to } | Reason::Recalled { to } => to,
+            Reason::RolledBack { to } | Reason::Recalled { to } | Reason::Returned { to } => to,
             Reason::Configured | Reason::Adapted => number,
         };
         self.highest = self.highest.max(number);
@@ -83,7 +83,7 @@ impl Generations {
     pub(super) fn issue(&mut self, content: Content) -> &Generation {
         self.highest = self.highest.saturating_add(1);
         let content_of = match content.reason {
-            Reason::RolledBack { to } | Reason::Recalled { to } => to,
+            Reason::RolledBack { to } | Reason::Recalled { to } | Reason::Returned { to } => to,
             Reason::Configured | Reason::Adapted => self.highest,
         };
         self.insert(self.highest, content_of, false, Standing::Issued, content)
@@ -125,10 +125,12 @@ impl Generations {
         // What was issued earlier and not published has been superseded.
         self.kept.retain(|other| other.standing != Standing::Issued || other.number > number);
         let surplus = self.kept.len().saturating_sub(self.max);
-        let (active, previous) = (self.active, self.previous);
+        let configured = self.kept.iter().rev().find(|other| other.reason == Reason::Configured);
+        // Where tuning began: good on paths that nothing has been learnt on.
+        let needed = [self.active, self.previous, configured.map_or(0, |configured| configured.number)];
         let mut gone = 0;
         self.kept.retain(|other| {
-            let goes = gone < surplus && other.number != active && other.number != previous;
+            let goes = gone < surplus && !needed.contains(&other.number);
             gone += usize::from(goes);
             !goes
         });
@@ -155,6 +157,22 @@ impl Generations {
         self.kept.iter().rev().find(|other| {
             other.number < active.content_of && !other.refused && checksum(other) != checksum(active)
         })
+    }
+
+    /// Generations that the active one could be exchanged for: published, not rolled back, and each says something else.
+    pub(super) fn others(&self) -> Vec<&Generation> {
+        let checksum = |generation: &Generation| generation.executable.snapshot().checksum();
+        let mut told: Vec<u32> = self.active().map(checksum).into_iter().collect();
+        let mut others = Vec::new();
+        for other in
+            self.kept.iter().rev().filter(|other| !other.refused && other.standing != Standing::Issued)
+        {
+            if !told.contains(&checksum(other)) {
+                told.push(checksum(other));
+                others.push(other);
+            }
+        }
+        others
     }
 
     /// The generation that workers act on.
@@ -257,5 +275,22 @@ mod tests {
         publish(&mut generations, 9, Reason::Configured);
         assert_eq!(generations.active().unwrap().number, 9);
         assert_eq!(generations.before_active().unwrap().number, 7);
+    }
+
+    #[test]
+    fn the_configured_generation_is_kept_and_others_are_told_once_each() {
+        let mut generations = Generations::new(3, 0);
+        publish(&mut generations, 1, Reason::Configured);
+        for seed in 2..=9 {
+            publish(&mut generations, seed, Reason::Adapted);
+        }
+        publish(&mut generations, 1, Reason::Returned { to: 1 });
+        let kept: Vec<u32> = generations.all().iter().map(|generation| generation.number).collect();
+        assert_eq!(kept, [1, 9, 10]);
+        // 1 says what 10 says.
+        let others: Vec<u32> = generations.others().iter().map(|generation| generation.number).collect();
+        assert_eq!(others, [9]);
+        generations.refuse(9);
+        assert!(generations.others().is_empty());
     }
 }

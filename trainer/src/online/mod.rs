@@ -7,6 +7,7 @@
 mod adapter;
 mod batch;
 mod config;
+mod contest;
 pub mod examples;
 mod flows;
 pub mod gate;

@@ -82,6 +82,12 @@ impl Remembered {
         &self.met
     }
 
+    /// Those that were in use when the newest was noted.
+    pub fn in_use(&self) -> impl Iterator<Item = &Met> {
+        let newest_ns = self.met.iter().map(|met| met.at_ns).max();
+        self.met.iter().filter(move |met| Some(met.at_ns) == newest_ns)
+    }
+
     /// Takes note that a published generation has earned `reward` in the episode with this seed.
     pub fn earned(&mut self, seed: u64, reward: f64) {
         if let Some(met) = self.met.iter_mut().find(|met| met.seed == seed) {

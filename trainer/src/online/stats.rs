@@ -42,6 +42,8 @@ pub struct TrainerStats {
     pub rolled_back: u64,
     /// Generations rolled back by the trainer itself.
     pub recalled: u64,
+    /// Earlier generations published again because they do better on the paths in use.
+    pub returned: u64,
     /// The active generation; 0 before the first.
     pub generation: u32,
     /// When it was published, in nanoseconds of the trainer's clock.
@@ -111,6 +113,7 @@ impl TrainerStats {
             resets: 0,
             rolled_back: 0,
             recalled: 0,
+            returned: 0,
             generation: 0,
             published_ns: 0,
             live: LiveReward::default(),

@@ -28,6 +28,11 @@ pub enum Reason {
         /// The earlier one's number.
         to: u32,
     },
+    /// An earlier generation again, because it does better than what ran on the paths that are in use now.
+    Returned {
+        /// The earlier one's number.
+        to: u32,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -37,6 +42,7 @@ impl fmt::Display for Reason {
             Reason::Adapted => f.write_str("adapted"),
             Reason::RolledBack { to } => write!(f, "rolled back to {to}"),
             Reason::Recalled { to } => write!(f, "rolled back to {to} by itself"),
+            Reason::Returned { to } => write!(f, "returned to {to}"),
         }
     }
 }

@@ -61,8 +61,9 @@ pub(super) fn replay(
 ) -> Result<Replayed, Refusal> {
     let mut rewards = [Vec::new(), Vec::new(), Vec::new()];
     let all = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
-    // The dearest last, and on the path of most flows only.
-    let episodes = all.chain(present.first().map(|path| (path, Start::Lasting)));
+    // The dearest last, and on one path only: one that is shared, if there is one.
+    let lasting = present.iter().max_by_key(|path| path.flows);
+    let episodes = all.chain(lasting.map(|path| (path, Start::Lasting)));
     for ((path, start), seed) in episodes.zip(seed..) {
         let episode = Episode { path: *path, start, seed };
         let drivers = [Driver::Snapshot(candidate), Driver::Snapshot(running), Driver::Rule];

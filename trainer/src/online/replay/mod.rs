@@ -81,7 +81,8 @@ pub struct Rehearsal<'a> {
 /// How an episode went.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Driven {
-    /// Mean over flows of each one's mean over time, 0 to 1 (MOCC's, see [`crate::reward`], with the world's true capacity and base RTT).
+    /// Mean over flows of each one's mean over time, 0 to 1 (MOCC's, see [`crate::reward`], with the world's true capacity and
+    /// base RTT): of all of an episode that begins far off, of the others once settled.
     pub reward: f64,
     /// Packets dropped over packets sent, once settled.
     pub loss: f64,
@@ -96,12 +97,12 @@ pub struct LinkReplay {
     intervals: f64,
 }
 
-/// Intervals of a fair share that an episode lasts: settling takes some fifty from half of it, and the rest is what is
-/// compared. Longer ones would tell more, and cost the step its 20 ms.
-const INTERVALS: f64 = 150.0;
+/// Intervals of a fair share that an episode lasts: settling takes some fifty from half of it. Longer ones would tell more,
+/// and cost the step its 20 ms.
+const INTERVALS: f64 = 300.0;
 
 /// How much longer a lasting episode is, and its flows.
-const LASTING: f64 = 10.0;
+const LASTING: f64 = 5.0;
 const LASTING_FLOWS: usize = 2;
 
 impl LinkReplay {
@@ -140,9 +141,9 @@ impl Replay for LinkReplay {
         let conditions = self.conditions(episode);
         match driver {
             Driver::Snapshot(executable) => {
-                drive(Acting(Integers::new(executable)), &conditions, self.preference)
+                drive(Acting(Integers::new(executable)), &conditions, episode.start, self.preference)
             }
-            Driver::Rule => drive(BbrLike::default(), &conditions, self.preference),
+            Driver::Rule => drive(BbrLike::default(), &conditions, episode.start, self.preference),
         }
     }
 
@@ -154,10 +155,15 @@ impl Replay for LinkReplay {
     }
 }
 
-/// Share of an episode that belongs to settling, before losses count.
+/// Share of an episode that belongs to settling, before losses count and, unless it begins far off, rewards.
 const SETTLE: f64 = 0.25;
 
-fn drive(mut controller: impl Controller, conditions: &Conditions, preference: Preference) -> Driven {
+fn drive(
+    mut controller: impl Controller,
+    conditions: &Conditions,
+    start: Start,
+    preference: Preference,
+) -> Driven {
     let flows = conditions.flows.len();
     controller.begin(flows);
     let reward = Reward::Preferred(preference);
@@ -166,6 +172,10 @@ fn drive(mut controller: impl Controller, conditions: &Conditions, preference: P
     let mut world = World::new(conditions);
     world.run(end_s * SETTLE, u64::MAX, &mut judge);
     world.measure();
+    // How flows get to their share is what episodes that begin far from it show; the others, what they do there.
+    if start != Start::Far {
+        judge.flows.fill((0.0, 0.0));
+    }
     world.run(end_s, u64::MAX, &mut judge);
     let means = judge.flows.iter().map(|(sum, seconds)| if *seconds > 0.0 { sum / seconds } else { 0.0 });
     Driven { reward: means.sum::<f64>() / flows.max(1) as f64, loss: world.measured().loss }

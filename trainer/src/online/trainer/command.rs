@@ -98,6 +98,17 @@ impl Trainer {
         Ok(publication)
     }
 
+    /// Publishes an earlier generation again that does better now. What runs is no worse for it where it was learnt, and
+    /// may come back in its turn.
+    pub(super) fn come_back(&mut self, number: u32) -> Option<Publication> {
+        let earlier = self.generations.get(number)?;
+        let content = again(earlier, |to| Reason::Returned { to });
+        self.stats.returned += 1;
+        let publication = Publication::of(self.generations.issue(content));
+        self.awaited = Some(publication.generation);
+        Some(publication)
+    }
+
     fn go_back(&mut self, reason: impl FnOnce(u32) -> Reason) -> Result<Publication, CommandError> {
         if let Some(awaited) = self.awaited {
             return Err(CommandError::Busy(awaited));
@@ -105,13 +116,7 @@ impl Trainer {
         let active = self.generations.active().ok_or(CommandError::NothingActive)?;
         let (bad, executable) = (active.number, active.executable.clone());
         let target = self.generations.before_active().ok_or(CommandError::NothingEarlier(bad))?;
-        let content = Content {
-            reason: reason(target.content_of),
-            network: target.network.clone(),
-            bytes: target.bytes.clone(),
-            executable: target.executable.clone(),
-            figures: BTreeMap::new(),
-        };
+        let content = again(target, reason);
         self.generations.refuse(bad);
         self.known_bad.push_back((bad, executable));
         if self.known_bad.len() > KNOWN_BAD {
@@ -132,6 +137,7 @@ impl Trainer {
         // Everything else is awaited: what an earlier process adapted, too.
         let tuned = self.awaited != Some(generation);
         self.watch.published(generation, tuned, now_ns);
+        self.contest.begin();
         (self.stats.generation, self.stats.published_ns) = (generation, now_ns);
         if tuned {
             // The adapter goes on from where it is: a step ahead of what is published.
@@ -181,5 +187,16 @@ impl Trainer {
         self.tuned_from = Some(active.number);
         self.stats.resets += 1;
         Ok(())
+    }
+}
+
+/// What a generation says, for another one.
+fn again(earlier: &Generation, reason: impl FnOnce(u32) -> Reason) -> Content {
+    Content {
+        reason: reason(earlier.content_of),
+        network: earlier.network.clone(),
+        bytes: earlier.bytes.clone(),
+        executable: earlier.executable.clone(),
+        figures: BTreeMap::new(),
     }
 }

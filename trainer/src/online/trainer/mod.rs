@@ -11,6 +11,7 @@ pub use step::StepReport;
 
 use super::adapter::Adapter;
 use super::config::TrainerConfig;
+use super::contest::Contest;
 use super::examples::{Examples, Outcome};
 use super::flows::Flows;
 use super::gate::{Refusal, Terms, sound, valid};
@@ -67,6 +68,7 @@ pub struct Trainer {
     flows: Flows,
     paths: Remembered,
     watch: Watch,
+    contest: Contest,
     recent: Examples,
     hold_out: Examples,
     known_bad: VecDeque<(u32, Executable)>,
@@ -172,6 +174,7 @@ impl Trainer {
             flows: Flows::new(FLOWS_MAX, SPAN_NS),
             paths: Remembered::new(PATHS),
             watch: Watch::new(config.watch, 0),
+            contest: Contest::default(),
             recent: Examples::new(width, EXAMPLES),
             hold_out: Examples::new(width, EXAMPLES),
             known_bad,

@@ -8,18 +8,19 @@ use crate::online::flows::estimates;
 use crate::online::gate::{Candidate, Comparison, Evidence, Figures, Refusal, converged, judge};
 use crate::online::generations::Content;
 use crate::online::paths::Met;
-use crate::online::replay::{Driver, Episode, Rehearsal};
+use crate::online::replay::{Driver, Episode, Rehearsal, Start};
 use crate::online::watch::LiveReward;
 use crate::rng::Rng;
 use crate::store::Reason;
 use std::collections::BTreeMap;
 use weir_env::Estimates;
+use weir_snapshot::Executable;
 
 /// Paths in use that a candidate is replayed on, one episode each, and remembered ones.
 const PRESENT: usize = 3;
 const REMEMBERED: usize = 8;
 /// Paths that are rehearsed in one step.
-const REHEARSED: usize = 3;
+const REHEARSED: usize = 4;
 /// Stability values that are kept.
 const STABILITY: usize = 64;
 
@@ -48,7 +49,9 @@ impl Trainer {
         self.watch.note(&earned, now_ns);
         self.stats.live = self.watch.live();
         let present = self.present(since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns)));
-        let kind = self.note_paths(&present, now_ns);
+        for path in &present {
+            self.paths.note(*path, now_ns);
+        }
 
         if self.awaited.is_none()
             && let Some(live) = self.watch.verdict(now_ns)
@@ -56,11 +59,14 @@ impl Trainer {
         {
             report.recalled = Some(live);
             report.publication = Some(publication);
-        } else if let Err(error) = self.tune(kind, &mut report) {
+        } else if let Err(error) = self.tune(&mut report) {
             self.stats.adapter_errors += 1;
             report.adapter_error = Some(error);
         } else if report.tuned.is_some() && self.awaited.is_none() {
             self.propose(&present, &mut report);
+        }
+        if report.publication.is_none() && self.awaited.is_none() && !self.stats.frozen {
+            report.publication = self.contest(&present);
         }
         self.stats.window_rows = self.window.fresh();
         self.stats.remembered_rows = self.memory.rows();
@@ -69,7 +75,7 @@ impl Trainer {
     }
 
     /// Tunes on what the window holds, if that is enough.
-    fn tune(&mut self, kind: u64, report: &mut StepReport) -> Result<(), AdaptError> {
+    fn tune(&mut self, report: &mut StepReport) -> Result<(), AdaptError> {
         if self.stats.frozen {
             self.window.clear();
             return Ok(());
@@ -80,7 +86,7 @@ impl Trainer {
         if self.window.fresh() < self.config.rows_min {
             return Ok(());
         }
-        let batch = self.batch(kind);
+        let batch = self.batch();
         let tuned = self.adapter.adapt(&batch)?;
         let stability = self.adapter.evaluate(&batch)?;
         self.stability.push_back(stability);
@@ -96,8 +102,8 @@ impl Trainer {
     }
 
     /// The window's transitions, and some from earlier: paths are driven again where there is a world for it, else decisions
-    /// are shown again. `kind` is the path that needs no rehearsal.
-    fn batch(&mut self, kind: u64) -> Batch {
+    /// are shown again.
+    fn batch(&mut self) -> Batch {
         let generations = &self.generations;
         let mut batch = self.window.take(&self.terms.inputs, |number| generations.live(number));
         let share = self.config.remembered_share.clamp(0.0, 0.9);
@@ -108,11 +114,12 @@ impl Trainer {
             return batch;
         };
         let mut rng = Rng::new(self.config.seed ^ self.stats.steps);
-        let earlier: Vec<&Met> = self.paths.all().iter().filter(|met| met.seed != kind).collect();
-        if !earlier.is_empty() && rows > 0 {
-            // A few paths in each step, all of them in turn.
-            for _ in 0..REHEARSED {
-                let met = earlier[rng.below(earlier.len())];
+        let (all, in_use): (&[Met], Vec<&Met>) = (self.paths.all(), self.paths.in_use().collect());
+        if !in_use.is_empty() && rows > 0 {
+            for nth in 0..REHEARSED {
+                // Those in use and all that were met, by turns: what is gained here must not be lost there.
+                let met =
+                    if nth % 2 == 0 { in_use[rng.below(in_use.len())] } else { &all[rng.below(all.len())] };
                 let plan = Rehearsal {
                     episode: Episode { seed: rng.bits(), ..met.episode() },
                     inputs: &self.terms.inputs,
@@ -123,6 +130,21 @@ impl Trainer {
             }
         }
         batch
+    }
+
+    /// Lets earlier generations drive beside what runs, on one of the paths in use.
+    fn contest(&mut self, present: &[Estimates]) -> Option<Publication> {
+        let (world, active) = (self.replay.as_deref_mut()?, self.generations.active()?);
+        let path = *present.get(self.stats.steps as usize % present.len().max(1))?;
+        let episode = Episode { path, start: Start::Near, seed: self.stats.steps << 8 };
+        let mut reward = |of: &Executable| world.drive(Driver::Snapshot(of), &episode).reward;
+        let others = self.generations.others();
+        let running = if others.is_empty() { 0.0 } else { reward(&active.executable) };
+        for other in &others {
+            self.contest.note(other.number, reward(&other.executable) - running);
+        }
+        let better = self.contest.better()?;
+        self.come_back(better)
     }
 
     /// Judges the adapter's network as it is now.
@@ -211,15 +233,7 @@ impl Trainer {
     fn present(&self, span_ns: u64) -> Vec<Estimates> {
         // Twice the interval: a flow of long intervals has none that ended in each step.
         let since_ns = self.flows.newest_ns().saturating_sub(2 * span_ns.max(self.config.interval_ns));
-        estimates(&self.flows.seen(since_ns), PRESENT)
-    }
-
-    /// Takes note of the paths in use, and names the one of most flows.
-    fn note_paths(&mut self, present: &[Estimates], now_ns: u64) -> u64 {
-        let mut kinds = present.iter().map(|path| self.paths.note(*path, now_ns));
-        let first = kinds.next().unwrap_or(0);
-        kinds.for_each(drop);
-        first
+        estimates(&self.flows.seen(since_ns), PRESENT, &mut Rng::new(self.config.seed ^ self.stats.steps))
     }
 
     /// Some of the remembered paths, other ones each time, each with the best reward so far: what runs sets the first.

@@ -42,7 +42,7 @@ struct Told {
 }
 
 /// Where publications come from, as in metrics.
-const ORIGINS: [&str; 4] = ["configured", "adapted", "rolled_back", "recalled"];
+const ORIGINS: [&str; 5] = ["configured", "adapted", "rolled_back", "recalled", "returned"];
 
 fn origin(reason: Reason) -> usize {
     match reason {
@@ -50,6 +50,7 @@ fn origin(reason: Reason) -> usize {
         Reason::Adapted => 1,
         Reason::RolledBack { .. } => 2,
         Reason::Recalled { .. } => 3,
+        Reason::Returned { .. } => 4,
     }
 }
 
