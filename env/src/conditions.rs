@@ -80,6 +80,8 @@ pub struct Estimates {
     pub queue_bytes: f64,
     /// Share of packets lost at random.
     pub loss: f64,
+    /// Largest delay of an acknowledgement that no queue explains, in seconds.
+    pub jitter_s: f64,
     /// Flows that share the path.
     pub flows: usize,
 }
@@ -91,13 +93,14 @@ impl Conditions {
     /// Conditions for replay: an ordinary host, flows that begin at half and one and a half of their share by turns, and
     /// the time of [`DECISIONS`] intervals.
     ///
-    /// Estimates are taken within 64 kb/s to 100 Gb/s, 10 us to 10 s, one packet to 16 GB, 0 to 50 % and 1 to 64 flows; what
+    /// Estimates are taken within 64 kb/s to 100 Gb/s, 10 us to 10 s, one packet to 16 GB, 0 to 50 %, up to 10 s of jitter and 1 to 64 flows; what
     /// is not a number counts as the lower bound.
     pub fn estimated(estimates: &Estimates, spec: &PacingSpec, seed: u64) -> Self {
         let within = |value: f64, lo: f64, hi: f64| if value > lo { value.min(hi) } else { lo };
         let flows = estimates.flows.clamp(1, 64);
         let link = Link {
             loss: within(estimates.loss, 0.0, 0.5),
+            jitter_s: within(estimates.jitter_s, 0.0, 10.0),
             ..Link::new(
                 within(estimates.capacity_bps, 64e3, 1e11),
                 within(estimates.base_rtt_s, 1e-5, 10.0),
@@ -151,6 +154,7 @@ mod tests {
                 base_rtt_s: value,
                 queue_bytes: value,
                 loss: value,
+                jitter_s: value,
                 flows: value as usize,
             };
             let conditions = Conditions::estimated(&estimates, &PacingSpec::default(), 1);
@@ -163,8 +167,14 @@ mod tests {
 
     #[test]
     fn an_episode_lasts_400_intervals_of_a_fair_share() {
-        let estimates =
-            Estimates { capacity_bps: 1e8, base_rtt_s: 0.02, queue_bytes: 5e5, loss: 0.0, flows: 1 };
+        let estimates = Estimates {
+            capacity_bps: 1e8,
+            base_rtt_s: 0.02,
+            queue_bytes: 5e5,
+            loss: 0.0,
+            jitter_s: 0.0,
+            flows: 1,
+        };
         let conditions = Conditions::estimated(&estimates, &PacingSpec::default(), 1);
         // Half of 20.12 ms.
         assert!((conditions.interval_s() - 0.01006).abs() < 1e-6, "{}", conditions.interval_s());

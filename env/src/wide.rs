@@ -116,7 +116,8 @@ pub fn grid(flows: usize) -> Vec<Cell> {
             for queue_bdp in GRID_QUEUE_BDP {
                 let bdp_bytes = Link::new(capacity_bps, base_rtt_s, 0.0).bdp_bytes();
                 let queue_bytes = (queue_bdp * bdp_bytes).max(QUEUE_PACKETS.0 * f64::from(PACKET_BYTES));
-                let estimates = Estimates { capacity_bps, base_rtt_s, queue_bytes, loss: 0.0, flows };
+                let estimates =
+                    Estimates { capacity_bps, base_rtt_s, queue_bytes, loss: 0.0, jitter_s: 0.0, flows };
                 let conditions =
                     Conditions::estimated(&estimates, &PacingSpec::default(), cells.len() as u64);
                 cells.push(Cell { capacity_bps, base_rtt_s, queue_bdp, conditions });

@@ -115,7 +115,8 @@ impl Live {
 
     fn run(&mut self, seed: usize, (capacity_bps, base_rtt_s): (f64, f64), seconds: f64) {
         let queue_bytes = 2.0 * capacity_bps * base_rtt_s / 8.0;
-        let path = Estimates { capacity_bps, base_rtt_s, queue_bytes, loss: 0.0, flows: FLOWS };
+        let path =
+            Estimates { capacity_bps, base_rtt_s, queue_bytes, loss: 0.0, jitter_s: 0.0, flows: FLOWS };
         let mut conditions = Conditions::estimated(&path, &PacingSpec::default(), seed as u64);
         conditions.rate_bps = RATES_BPS;
         let mut world = World::new(&conditions);

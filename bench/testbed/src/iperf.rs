@@ -27,6 +27,9 @@ pub struct Plan<'a> {
     pub port: u16,
     /// Parallel flows.
     pub flows: u32,
+    /// The client's first port, of which each flow has one, if Weir's draws by flow are to be the same in every run. A port
+    /// cannot be used again within a minute.
+    pub from: Option<u16>,
     /// For how long to send.
     pub seconds: u32,
 }
@@ -69,9 +72,12 @@ impl Iperf {
     pub fn send(&mut self, plan: Plan<'_>, client: &Netns, logs: &Path, cpu: usize) -> Result<()> {
         let (port, every) = (plan.port.to_string(), INTERVAL_S.to_string());
         let (flows, seconds) = (plan.flows.to_string(), plan.seconds.to_string());
+        let from = plan.from.map(|from| from.to_string());
+        let from = from.as_deref().map_or(vec![], |from| vec!["--cport", from]);
         let words = [
             ["iperf3", "-c", plan.address, "-J", "-C", "cubic"].as_slice(),
             &["-p", &port, "-i", &every, "-P", &flows, "-t", &seconds, "--connect-timeout", "5000"],
+            &from,
         ]
         .concat();
         self.client = Some(client.spawn(&format!("iperf3-client-{}", plan.name), logs, Some(cpu), &words)?);

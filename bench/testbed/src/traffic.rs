@@ -46,8 +46,8 @@ impl Traffic {
         interrupt: &Interrupt,
     ) -> Result<Traffic> {
         let plans = [
-            Plan { name: "v4", address: SERVER_V4, port: 5201, flows: flows[0], seconds },
-            Plan { name: "v6", address: SERVER_V6, port: 5202, flows: flows[1], seconds },
+            Plan { name: "v4", address: SERVER_V4, port: 5201, from: Some(20_001), flows: flows[0], seconds },
+            Plan { name: "v6", address: SERVER_V6, port: 5202, from: Some(30_001), flows: flows[1], seconds },
         ];
         let serve = |plan| Ok((Iperf::serve(plan, &bed.server, logs, CPU)?, plan));
         let pairs = plans.into_iter().map(serve).collect::<Result<_>>()?;

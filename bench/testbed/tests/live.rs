@@ -64,7 +64,10 @@ impl Means {
 
     /// One IPv4 TCP flow of `seconds`, already sending.
     fn flow(&self, bed: &Bed, seconds: u32) -> Iperf {
-        self.flow_to(bed, Plan { name: "flow", address: SERVER_V4, port: 5201, flows: 1, seconds })
+        self.flow_to(
+            bed,
+            Plan { name: "flow", address: SERVER_V4, port: 5201, flows: 1, seconds, from: None },
+        )
     }
 
     fn flow_to(&self, bed: &Bed, plan: Plan<'_>) -> Iperf {
@@ -338,6 +341,7 @@ fn two_workers_share_two_ports_of_two_queues_and_their_books_balance_in_every_sc
         // A flow is steered one way or the other by one chance in four each: of 24, none one way by 1 in 1 000.
         flows: 12,
         seconds: 6,
+        from: None,
     });
     let senders = plans.map(|plan| {
         let mut iperf = Iperf::serve(plan, &bed.server, means.logs.path(), CPU).unwrap();
@@ -416,6 +420,7 @@ fn route_between_two_networks(means: &Means, workers: &[String]) {
         port,
         flows: FLOWS,
         seconds: 4,
+        from: None,
     });
     let flows = plans.map(|plan| means.flow_to(&bed, plan));
     for _ in 0..15 {

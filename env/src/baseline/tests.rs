@@ -11,7 +11,7 @@ fn on(
     controller: &mut dyn Controller,
 ) -> Scores {
     let queue_bytes = capacity_bps * base_rtt_s / 8.0;
-    let estimates = Estimates { capacity_bps, base_rtt_s, queue_bytes, loss, flows };
+    let estimates = Estimates { capacity_bps, base_rtt_s, queue_bytes, loss, jitter_s: 0.0, flows };
     let conditions = Conditions::estimated(&estimates, &PacingSpec::default(), 3);
     evaluate(controller, &[conditions], Reward::Preferred(Preference::DEFAULT))
 }

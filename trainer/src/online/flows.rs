@@ -42,6 +42,8 @@ pub(super) struct Flow {
     capacity: SpanMax,
     /// RTT beyond the base RTT, in seconds.
     queue: SpanMax,
+    /// Base RTT over the mean RTT of an interval: 1 where nothing is ever in the way.
+    clear: SpanMax,
     /// Bytes lost and delivered in intervals that found no queue, halved now and then: what the path itself loses.
     clear_lost: f64,
     clear_acked: f64,
@@ -90,6 +92,8 @@ pub(super) struct Seen {
     pub(super) queue_s: f64,
     /// Share of bytes lost without a queue.
     pub(super) loss: f64,
+    /// Largest delay that no queue explains, in seconds.
+    pub(super) jitter_s: f64,
 }
 
 /// Flows that samples came from lately.
@@ -179,6 +183,7 @@ impl Flow {
         Flow {
             capacity: SpanMax::default(),
             queue: SpanMax::default(),
+            clear: SpanMax::default(),
             clear_lost: 0.0,
             clear_acked: 0.0,
             base_rtt_ns: sample.base_rtt_ns,
@@ -197,6 +202,9 @@ impl Flow {
         self.capacity.push(delivery_rate_bps(sample), sample.at_ns, span_ns);
         let (rtt_s, base_s) = (sample.rtt_ns as f64 * NS, sample.base_rtt_ns as f64 * NS);
         self.queue.push((rtt_s - base_s).max(0.0), sample.at_ns, span_ns);
+        if rtt_s > 0.0 {
+            self.clear.push((base_s / rtt_s).min(1.0), sample.at_ns, span_ns);
+        }
         if rtt_s <= CLEAR * base_s {
             self.clear_lost += sample.lost_bytes as f64;
             self.clear_acked += sample.acked_bytes as f64;
@@ -217,12 +225,16 @@ impl Flow {
     }
 
     fn seen(&self, reference_bps: f64) -> Seen {
+        let base_rtt_s = self.base_rtt_ns as f64 * 1e-9;
+        let clear = self.clear.get();
         Seen {
             capacity_bps: self.capacity.get(),
             reference_bps,
-            base_rtt_s: self.base_rtt_ns as f64 * 1e-9,
+            base_rtt_s,
             queue_s: self.queue.get(),
             loss: self.clear_lost / (self.clear_lost + self.clear_acked).max(1.0),
+            // Even the clearest interval had this much in the mean, so that twice as much is the most.
+            jitter_s: if clear > 0.0 { 2.0 * base_rtt_s * (1.0 / clear - 1.0) } else { 0.0 },
         }
     }
 }
@@ -282,6 +294,7 @@ fn shared(group: &[Seen], flows: usize, share_bps: fn(&Seen) -> f64) -> Estimate
         base_rtt_s: median(|seen| seen.base_rtt_s),
         queue_bytes: median(|seen| seen.queue_s) * capacity_bps / 8.0,
         loss: median(|seen| seen.loss),
+        jitter_s: median(|seen| seen.jitter_s),
         flows,
     }
 }
@@ -386,6 +399,8 @@ mod tests {
         let (own, shared) = (&found[at - 1], &found[at]);
         assert!((shared.capacity_bps / 2.0 - 8.24e6).abs() < 1e5, "{shared:?}");
         assert!((own.capacity_bps - shared.capacity_bps / 2.0).abs() < 1.0, "{own:?}");
+        // The clearest interval had 11 ms on a base of 10: half of what the jitter is at most.
+        assert!((shared.jitter_s - 2e-3).abs() < 1e-9, "{shared:?}");
         // 30 ms of queue at that capacity.
         assert!((shared.queue_bytes * 8.0 / shared.capacity_bps - 0.03).abs() < 1e-6, "{shared:?}");
         let lossy = found.iter().find(|path| path.capacity_bps > 7e8 && path.flows == 1).unwrap();

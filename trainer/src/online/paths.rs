@@ -7,7 +7,8 @@ use weir_env::Estimates;
 const ALIKE: f64 = 0.25;
 
 /// How different two paths are for a policy: the largest of the differences in the logarithms of a flow's share, of RTT and
-/// of the flows' number, in queue over base RTT (half of its logarithm counts), and in loss (four per cent count as one).
+/// of the flows' number, in queue over base RTT (half of its logarithm counts), in loss (four per cent count as one), and in
+/// jitter over base RTT (half of it counts as one).
 pub fn distance(a: &Estimates, b: &Estimates) -> f64 {
     let ratio = |a: f64, b: f64| (a.max(f64::MIN_POSITIVE) / b.max(f64::MIN_POSITIVE)).ln().abs();
     let flows = |of: &Estimates| of.flows.max(1) as f64;
@@ -15,11 +16,13 @@ pub fn distance(a: &Estimates, b: &Estimates) -> f64 {
         let bdp_bytes = of.capacity_bps * of.base_rtt_s / 8.0;
         (1.0 + of.queue_bytes / bdp_bytes.max(f64::MIN_POSITIVE)).ln()
     };
+    let blur = |of: &Estimates| of.jitter_s / of.base_rtt_s.max(f64::MIN_POSITIVE);
     ratio(a.capacity_bps / flows(a), b.capacity_bps / flows(b))
         .max(ratio(a.base_rtt_s, b.base_rtt_s))
         .max(0.5 * ratio(flows(a), flows(b)))
         .max(0.5 * (depth(a) - depth(b)).abs())
         .max(25.0 * (a.loss - b.loss).abs())
+        .max(2.0 * (blur(a) - blur(b)).abs())
 }
 
 /// Whether two paths are the same for a policy.
@@ -115,7 +118,7 @@ mod tests {
 
     fn link(capacity_bps: f64) -> Estimates {
         let queue_bytes = capacity_bps * 0.04 / 8.0;
-        Estimates { capacity_bps, base_rtt_s: 0.02, queue_bytes, loss: 0.0, flows: 1 }
+        Estimates { capacity_bps, base_rtt_s: 0.02, queue_bytes, loss: 0.0, jitter_s: 0.0, flows: 1 }
     }
 
     #[test]
@@ -127,10 +130,18 @@ mod tests {
             Estimates { base_rtt_s: 0.03, ..base },
             Estimates { queue_bytes: 10.0 * base.queue_bytes, ..base },
             Estimates { loss: 0.02, ..base },
+            Estimates { jitter_s: 0.004, ..base },
             Estimates { capacity_bps: 4e8, flows: 4, ..base },
         ];
         assert!(others.iter().all(|other| !alike(&base, other)));
-        let nothing = Estimates { capacity_bps: 0.0, base_rtt_s: 0.0, queue_bytes: 0.0, loss: 0.0, flows: 0 };
+        let nothing = Estimates {
+            capacity_bps: 0.0,
+            base_rtt_s: 0.0,
+            queue_bytes: 0.0,
+            loss: 0.0,
+            jitter_s: 0.0,
+            flows: 0,
+        };
         assert!(distance(&nothing, &nothing) == 0.0 && distance(&nothing, &base).is_finite());
     }
 

@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn link(capacity_bps: f64) -> Estimates {
-        Estimates { capacity_bps, base_rtt_s: 0.02, queue_bytes: 1e5, loss: 0.0, flows: 1 }
+        Estimates { capacity_bps, base_rtt_s: 0.02, queue_bytes: 1e5, loss: 0.0, jitter_s: 0.0, flows: 1 }
     }
 
     fn named(name: &str) -> Executable {

@@ -43,8 +43,14 @@ impl Safety {
         }
     }
 
+    /// Whether the guard had no part in this rate.
+    pub(in crate::online) fn is_within(&self, rate_bps: u64) -> bool {
+        self.rate_min_bps < rate_bps && rate_bps < self.rate_max_bps
+    }
+
     fn leaves(&self, rate_bps: u64, action_q16: i32) -> bool {
         let rate = apply_action(rate_bps, action_q16.clamp(-ACTION_MAX_Q16, ACTION_MAX_Q16));
+        // 0: nobody knows.
         rate_bps != 0 && !(self.rate_min_bps..=self.rate_max_bps).contains(&rate)
     }
 }

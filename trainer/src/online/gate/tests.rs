@@ -81,7 +81,7 @@ impl Replay for Even {
 }
 
 const LINK: Estimates =
-    Estimates { capacity_bps: 1e7, base_rtt_s: 0.02, queue_bytes: 25e3, loss: 0.0, flows: 1 };
+    Estimates { capacity_bps: 1e7, base_rtt_s: 0.02, queue_bytes: 25e3, loss: 0.0, jitter_s: 0.0, flows: 1 };
 
 fn judged(candidate: &Candidate<'_>, hold_out: &Examples, quantiser: Option<&mut Quantiser<'_>>) -> Judged {
     let (recent, running) = (examples(), running());

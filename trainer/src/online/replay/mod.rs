@@ -240,8 +240,14 @@ mod tests {
     use std::path::Path;
     use weir_snapshot::{Executor, Precision, Snapshot};
 
-    const PATH: Estimates =
-        Estimates { capacity_bps: 1e8, base_rtt_s: 0.02, queue_bytes: 5e5, loss: 0.0, flows: 1 };
+    const PATH: Estimates = Estimates {
+        capacity_bps: 1e8,
+        base_rtt_s: 0.02,
+        queue_bytes: 5e5,
+        loss: 0.0,
+        jitter_s: 0.0,
+        flows: 1,
+    };
 
     const EPISODE: Episode = Episode { path: PATH, start: Start::Near, seed: 7 };
 

@@ -14,7 +14,7 @@ use super::config::TrainerConfig;
 use super::contest::Contest;
 use super::examples::{Examples, Outcome};
 use super::flows::Flows;
-use super::gate::{Refusal, Terms, sound, valid};
+use super::gate::{Refusal, Safety, Terms, sound, valid};
 use super::generations::{Content, Generation, Generations};
 use super::memory::Memory;
 use super::paths::Remembered;
@@ -221,10 +221,10 @@ impl Trainer {
         // Which block comes first depends on the flow, else short ones would never, or always, be held out.
         if sample.flow.wrapping_add(block).is_multiple_of(HELD_OUT) {
             counts.held_out += 1;
-            self.hold_out.push(&sample.features, outcome(sample));
+            self.hold_out.push(&sample.features, outcome(sample, self.config.gate.safety.as_ref()));
             return;
         }
-        self.recent.push(&sample.features, outcome(sample));
+        self.recent.push(&sample.features, outcome(sample, self.config.gate.safety.as_ref()));
         match self.window.push(recorded(sample, reward), &sample.features) {
             true => counts.taken += 1,
             false => counts.window_full += 1,
@@ -290,9 +290,11 @@ impl Trainer {
 }
 
 /// What a decision's outcome says to those who judge networks by it.
-fn outcome(sample: &Sample) -> Outcome {
-    // Opposite actions undo each other, so this is the rate before the decision, where the guard did not bound it.
-    let rate_bps = apply_action(sample.rate_bps, sample.action_q16.saturating_neg());
+fn outcome(sample: &Sample, safety: Option<&Safety>) -> Outcome {
+    // Opposite actions undo each other, so this is the rate before the decision. Where the guard bounded it nobody knows:
+    // taken for one that led just to the bound, it would count against every network that says a little more.
+    let within = safety.is_none_or(|safety| safety.is_within(sample.rate_bps));
+    let rate_bps = if within { apply_action(sample.rate_bps, sample.action_q16.saturating_neg()) } else { 0 };
     Outcome { rate_bps, truth: 0.0 }
 }
 

@@ -330,6 +330,18 @@ fn candidates_wait_for_a_roll_back_to_take_effect() {
 }
 
 #[test]
+fn a_rate_that_the_guard_bounded_says_nothing_about_the_one_before() {
+    let safety = Safety::new(100_000, 1_000_000_000);
+    let before = |rate_bps| {
+        let sample = Sample { rate_bps, action_q16: 4 * ONE, ..crate::testing::sample() };
+        outcome(&sample, Some(&safety)).rate_bps
+    };
+    // An action of 4 is 10 per cent more.
+    assert!((before(1_100_000) as f64 - 1e6).abs() < 10.0, "{}", before(1_100_000));
+    assert_eq!([before(100_000), before(1_000_000_000)], [0, 0]);
+}
+
+#[test]
 fn frozen_is_frozen_until_resumed() {
     let mut stage = Stage::new();
     stage.step();

@@ -105,6 +105,7 @@ impl<'a> Stage<'a> {
             base_rtt_s,
             queue_bytes: 2.0 * capacity_bps * base_rtt_s / 8.0,
             loss: 0.0,
+            jitter_s: 0.0,
             flows: 1,
         };
         let mut remembered = Remembered::new(2);
