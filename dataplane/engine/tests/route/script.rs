@@ -76,8 +76,9 @@ fn own(side: Side) -> Station {
     [WEIR_INSIDE, WEIR_OUTSIDE][side as usize]
 }
 
-/// The script, event by event, each brought to its end before the next. Their distance has no common measure with the
-/// seconds at which neighbours are asked, so that by how many milliseconds a worker lags decides nothing.
+/// The script, event by event, each brought to its end before the next. Neighbours are asked whole seconds after an event, by
+/// later workers up to 6 ms later; no event, nor the end, comes within 6 ms after whole seconds after another, so that
+/// lags decide nothing.
 pub(crate) struct Play {
     fleet: Fleet,
     /// When frames were sent to whom, as far as nobody may answer for them.
@@ -90,6 +91,8 @@ pub(crate) struct Play {
 
 impl Play {
     const STEP: Ns = Ns::from_millis(97);
+    /// From the last event to the end. In steps, because half a second is 6 ms short of ten seconds after 98 of them.
+    const STEPS_AFTER: u64 = 5;
     /// Longer than a neighbour is looked for.
     const STEPS_OF_A_SEARCH: usize = 40;
 
@@ -105,7 +108,7 @@ impl Play {
             play.act(at, *event);
             play.fleet.run_for(Play::STEP);
         }
-        play.fleet.run_for(Ns::from_millis(500));
+        play.fleet.run_for(Ns(Play::STEP.0 * Play::STEPS_AFTER));
         play.fleet
     }
 
