@@ -16,6 +16,11 @@
  * No state is kept per flow, so feeding a million costs what feeding a thousand does: a flow's numbers follow from its
  * index and the round, and what a frame is travels in the buffer's field for the receive hash, which no peer touches.
  *
+ * With neighbours=1 the two stations that send also speak ARP, for a router: 192.0.2.2, behind which the hosts are, and the
+ * network's server itself. Each asks for the router (192.0.2.1, 198.51.100.254) before anything else is sent, so that it is
+ * known, and answers when asked. The router's own addresses are those to which all frames go. What a program makes itself
+ * is not counted.
+ *
  * Counters are in a mapped file ("board"), so that all peers are counted in one way, at transmission.
  */
 #include <fcntl.h>
@@ -79,6 +84,8 @@ static struct {
 	struct rte_mempool *pool[2];
 	uint32_t flows, stride, train;
 	bool copy;
+	/* Sides whose station has an ARP frame to send, as bits, and of which kind. */
+	uint8_t to_say, operation;
 	uint64_t rtt_cycles;
 	/* Steady state: the next data frame. */
 	uint32_t flow, round, in_train;
@@ -116,6 +123,8 @@ static union slot {
 	uint8_t bytes[64];
 } wire[2][WIRE] __rte_cache_aligned, wire_out[2][WIRE] __rte_cache_aligned;
 
+static const uint8_t macs[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
+
 static uint16_t ip_checksum(const struct frame *frame)
 {
 	const uint16_t *words = (const uint16_t *)(const void *)&frame->version;
@@ -130,8 +139,6 @@ static uint16_t ip_checksum(const struct frame *frame)
 
 static void make_templates(void)
 {
-	static const uint8_t macs[2][6] = { { 2, 0, 0, 0, 0, 1 }, { 2, 0, 0, 0, 0, 2 } };
-
 	for (int side = 0; side < 2; side++) {
 		for (int payload = 0; payload < 2; payload++) {
 			struct frame *frame = &templates[side][payload];
@@ -158,6 +165,53 @@ static void make_templates(void)
 			}
 			frame->checksum = ip_checksum(frame);
 		}
+	}
+}
+
+struct arp {
+	uint8_t destination[6], source[6], head[9], operation;
+	uint8_t sender_mac[6], sender[4], target_mac[6], target[4], padding[18];
+} __attribute__((packed));
+
+enum arp_operation { REQUEST = 1, REPLY };
+
+static uint16_t say(struct rte_mbuf *mbuf, enum side side)
+{
+	static const uint8_t stations[2][4] = { { 192, 0, 2, 2 }, { 198, 51, 100, 1 } };
+	static const uint8_t routers[2][4] = { { 192, 0, 2, 1 }, { 198, 51, 100, 254 } };
+	/* ARP; Ethernet, IPv4, the lengths of their addresses; the operation's upper byte. */
+	static const uint8_t head[9] = { 8, 6, 0, 1, 8, 0, 6, 4, 0 };
+	struct arp *frame;
+
+	mbuf->data_off = RTE_PKTMBUF_HEADROOM;
+	frame = rte_pktmbuf_mtod(mbuf, struct arp *);
+	memset(frame, 0, sizeof(*frame));
+	memcpy(frame->destination, macs[!side], 6);
+	memcpy(frame->source, macs[side], 6);
+	memcpy(frame->head, head, sizeof(head));
+	frame->operation = gen.operation;
+	memcpy(frame->sender_mac, macs[side], 6);
+	memcpy(frame->sender, stations[side], 4);
+	memcpy(frame->target_mac, macs[!side], 6);
+	memcpy(frame->target, routers[side], 4);
+	mbuf->port = side;
+	mbuf->ol_flags = 0;
+	mbuf->packet_type = RTE_PTYPE_L2_ETHER_ARP;
+	mbuf->pkt_len = sizeof(*frame);
+	mbuf->data_len = sizeof(*frame);
+	mbuf->hash.fdir.lo = 0;
+	gen.to_say &= ~(1u << side);
+	return 1;
+}
+
+/* A frame that the program made: of those only questions want something. */
+static void hear(const struct rte_mbuf *mbuf, enum side side)
+{
+	const struct arp *frame = rte_pktmbuf_mtod(mbuf, const struct arp *);
+
+	if (frame->head[0] == 8 && frame->head[1] == 6 && frame->operation == REQUEST) {
+		gen.operation = REPLY;
+		gen.to_say |= 1u << side;
 	}
 }
 
@@ -299,6 +353,12 @@ static uint16_t receive(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 	if (unlikely(rte_mempool_get_bulk(gen.pool[side], (void **)mbufs, count) != 0))
 		return 0;
 	/* Ports are numbered in the order in which they were made: inside, outside. */
+	if (unlikely(gen.to_say != 0)) {
+		/* Nobody sends before both are known. */
+		made = gen.to_say & 1u << side ? say(mbufs[0], side) : 0;
+		rte_mempool_put_bulk(gen.pool[side], (void **)(mbufs + made), count - made);
+		return made;
+	}
 	if (likely(steady()))
 		made = side == INSIDE ? data(mbufs, INSIDE, count) : acknowledgements(mbufs, OUTSIDE, count);
 	else
@@ -330,12 +390,19 @@ static uint16_t transmit(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	const enum side side = (enum side)(uintptr_t)queue;
 	const uint64_t now = rte_rdtsc();
+	uint16_t own = 0;
 
 	if (count == 0)
 		return 0;
 	for (uint16_t i = 0; i < count; i++) {
 		uint32_t frame = mbufs[i]->hash.fdir.lo;
 
+		/* As every allocation leaves it. */
+		if (unlikely(mbufs[i]->port == RTE_MBUF_PORT_INVALID)) {
+			hear(mbufs[i], side);
+			own++;
+			continue;
+		}
 		if (gen.copy)
 			rte_memcpy(&wire_out[side][gen.next_out[side]++ % WIRE], rte_pktmbuf_mtod(mbufs[i], void *), FRAME_LEN);
 		switch (frame >> KIND_SHIFT) {
@@ -354,7 +421,7 @@ static uint16_t transmit(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 		}
 	}
 	rte_mempool_put_bulk(mbufs[0]->pool, (void **)mbufs, count);
-	gen.board->transmitted[side] += count;
+	gen.board->transmitted[side] += count - own;
 	return count;
 }
 
@@ -498,8 +565,8 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 
 static int prepare(const char *arguments)
 {
-	static const char *const keys[] = { "flows", "rtt_us", "train", "copy", "board", NULL };
-	uint64_t flows = 1000, rtt_us = 10000, train = 1, copy = 0, tokens;
+	static const char *const keys[] = { "flows", "rtt_us", "train", "copy", "neighbours", "board", NULL };
+	uint64_t flows = 1000, rtt_us = 10000, train = 1, copy = 0, neighbours = 0, tokens;
 	struct rte_kvargs *given = rte_kvargs_parse(arguments, keys);
 	int failed = given == NULL;
 
@@ -509,6 +576,7 @@ static int prepare(const char *arguments)
 		failed |= rte_kvargs_process(given, "rtt_us", read_number, &rtt_us) != 0;
 		failed |= rte_kvargs_process(given, "train", read_number, &train) != 0;
 		failed |= rte_kvargs_process(given, "copy", read_number, &copy) != 0;
+		failed |= rte_kvargs_process(given, "neighbours", read_number, &neighbours) != 0;
 		failed |= rte_kvargs_process(given, "board", open_board, NULL) != 0;
 		rte_kvargs_free(given);
 	}
@@ -517,6 +585,8 @@ static int prepare(const char *arguments)
 	gen.flows = (uint32_t)flows;
 	gen.train = (uint32_t)train;
 	gen.copy = copy != 0;
+	gen.to_say = neighbours ? 1u << INSIDE | 1u << OUTSIDE : 0;
+	gen.operation = REQUEST;
 	/* The golden ratio of all flows: neighbours in time are far apart in every table. */
 	gen.stride = RTE_MAX((uint32_t)(flows * 0.6180339887), 1u);
 	while (gcd(gen.stride, gen.flows) != 1)
@@ -569,4 +639,4 @@ static int leave(struct rte_vdev_device *device __rte_unused)
 static struct rte_vdev_driver driver = { .probe = probe, .remove = leave };
 
 RTE_PMD_REGISTER_VDEV(net_weirgen, driver);
-RTE_PMD_REGISTER_PARAM_STRING(net_weirgen, "flows=<n> rtt_us=<n> train=<n> copy=<0|1> board=<file>");
+RTE_PMD_REGISTER_PARAM_STRING(net_weirgen, "flows=<n> rtt_us=<n> train=<n> copy=<0|1> neighbours=<0|1> board=<file>");

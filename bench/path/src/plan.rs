@@ -16,6 +16,8 @@ pub(crate) enum Subject {
     L3fwd,
     /// Weir that tracks nothing to decide about: no pacing.
     Forward,
+    /// The same as a router between the source's two networks.
+    Route,
     /// Weir under the rule `bbr_lite`.
     Rule,
     /// Weir under the model, at its default cadence.
@@ -31,6 +33,7 @@ impl Subject {
             Subject::FiveTupleSwap => "testpmd 5tswap",
             Subject::L3fwd => "l3fwd exact match",
             Subject::Forward => "weir forwarding",
+            Subject::Route => "weir route",
             Subject::Rule => "weir rule bbr_lite",
             Subject::Model => "weir model",
         }
@@ -38,7 +41,12 @@ impl Subject {
 
     /// Whether it is Weir.
     pub(crate) const fn is_weir(self) -> bool {
-        matches!(self, Subject::Forward | Subject::Rule | Subject::Model)
+        self.paces() || matches!(self, Subject::Forward | Subject::Route)
+    }
+
+    /// Whether it is Weir, and decides how fast flows may go.
+    pub(crate) const fn paces(self) -> bool {
+        matches!(self, Subject::Rule | Subject::Model)
     }
 }
 
@@ -80,7 +88,7 @@ const BASE: Traffic = Traffic { flows: 1_000, rtt_us: 10_000, train: 1, copy: tr
 impl Plan {
     /// The plan, or the part of it whose group or program contains `only`.
     pub(crate) fn new(only: &str) -> Plan {
-        use Subject::{FiveTupleSwap, Forward, Io, L3fwd, Macswap, Model, Rule};
+        use Subject::{FiveTupleSwap, Forward, Io, L3fwd, Macswap, Model, Route, Rule};
         let group = |name, traffic, subjects: &[Subject]| Group {
             name,
             slope: false,
@@ -96,7 +104,7 @@ impl Plan {
         let mut groups = vec![
             Group {
                 slope: true,
-                ..group("1 k flows", BASE, &[Io, Macswap, FiveTupleSwap, L3fwd, Forward, Rule, Model])
+                ..group("1 k flows", BASE, &[Io, Macswap, FiveTupleSwap, L3fwd, Forward, Route, Rule, Model])
             },
             group(
                 "1 k flows, ports without copy",

@@ -16,6 +16,23 @@ use std::time::{Duration, Instant};
 /// senders are not held back and their frames are held for moments only. The source sends at full speed whatever the
 /// rate, as no sender does: below its speed, what is held could only grow.
 const FLOOR_BPS: u64 = 20_000_000_000;
+/// The router that the stations of `source/weirgen.c` know, at the Ethernet addresses to which its frames go.
+const ROUTE: &str = r#"
+[route]
+icmp_rate = 100
+[route.inside]
+addresses = ["192.0.2.1/24"]
+mtu = 1500
+mac = "02:00:00:00:00:02"
+[route.outside]
+addresses = ["198.51.100.254/24"]
+mtu = 1500
+mac = "02:00:00:00:00:01"
+[[route.to]]
+prefix = "10.0.0.0/8"
+via = "192.0.2.2"
+side = "inside"
+"#;
 /// How long a program may take to go once asked.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -65,13 +82,15 @@ pub(crate) fn start(
     folder: &Path,
     board: &Path,
 ) -> Result<Running> {
-    let ports = ports(traffic, board);
+    let ports = ports(subject, traffic, board);
     let mut command = match subject {
         Subject::Io => testpmd(args, "io", &ports),
         Subject::Macswap => testpmd(args, "macswap", &ports),
         Subject::FiveTupleSwap => testpmd(args, "5tswap", &ports),
         Subject::L3fwd => l3fwd(args, traffic, folder, &ports)?,
-        Subject::Forward | Subject::Rule | Subject::Model => weir(args, subject, traffic, folder, &ports)?,
+        Subject::Forward | Subject::Route | Subject::Rule | Subject::Model => {
+            weir(args, subject, traffic, folder, &ports)?
+        }
     };
     let log = folder.join("log");
     let out = File::create(&log)?;
@@ -84,12 +103,13 @@ pub(crate) fn start(
     Ok(Running { child, log })
 }
 
-/// The two devices.
-fn ports(traffic: &Traffic, board: &Path) -> [String; 2] {
+/// The two devices. With neighbours for a router.
+fn ports(subject: Subject, traffic: &Traffic, board: &Path) -> [String; 2] {
     let Traffic { flows, rtt_us, train, copy } = traffic;
     let inside = format!(
-        "net_weirgen0,flows={flows},rtt_us={rtt_us},train={train},copy={},board={}",
+        "net_weirgen0,flows={flows},rtt_us={rtt_us},train={train},copy={},neighbours={},board={}",
         u8::from(*copy),
+        u8::from(subject == Subject::Route),
         board.display()
     );
     [inside, "net_weirgen1".to_owned()]
@@ -151,7 +171,7 @@ fn weir(
     fs::write(&config, configuration(args, subject, traffic, ports)?)?;
     let mut command = Command::new(&args.weir);
     command.arg("run").arg(&config);
-    if subject != Subject::Forward {
+    if subject.paces() {
         let floor = FLOOR_BPS / u64::from(traffic.flows);
         for (key, rate) in [("rate_min", floor), ("rate_start", floor), ("rate_max", 10 * FLOOR_BPS)] {
             command.arg("--set").arg(format!("pacing.{key}={rate}bps"));
@@ -174,7 +194,7 @@ memory_mb = 256
 control = {control}
 workers = [{core}]
 [ports]
-mode = "wire"
+mode = "{mode}"
 inside = "{inside}"
 outside = "{outside}"
 [engine]
@@ -189,10 +209,14 @@ listen = "{LISTEN}"
 "#,
         control = usize::from(args.core == 0),
         core = args.core,
+        mode = if subject == Subject::Route { "route" } else { "wire" },
         inside = ports[0],
         outside = ports[1],
     );
-    if subject != Subject::Forward {
+    if subject == Subject::Route {
+        text.push_str(ROUTE);
+    }
+    if subject.paces() {
         text.push_str(&pacing(args, subject)?);
     }
     Ok(text)

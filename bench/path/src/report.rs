@@ -59,7 +59,7 @@ impl Report<'_> {
                 if inside.missing != 0.0 {
                     fault(format!("the books do not balance: {} frames are missing", inside.missing));
                 }
-                if outcome.subject != Subject::Forward && inside.decisions == 0.0 {
+                if outcome.subject.paces() && inside.decisions == 0.0 {
                     fault("nothing was decided".to_owned());
                 }
                 if outcome.subject == Subject::Model && inside.inferences == 0.0 {
