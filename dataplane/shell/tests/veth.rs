@@ -249,3 +249,20 @@ fn jumbo_frames_pass_where_the_slots_hold_them_and_are_refused_at_the_start_wher
     const BYTES: usize = 1 << 20;
     assert_eq!(bed.echo(BYTES, PATIENCE), BYTES);
 }
+
+/// Two queues that work are in the live tests, on a tap.
+#[test]
+fn several_queues_of_af_xdp_are_refused_where_the_interface_has_no_combined_channels() {
+    let Some(mut bed) = Bed::new("xdp") else { return };
+    let ports =
+        ["ports.inside=net_af_xdp0,iface=w-in,queue_count=2", "ports.outside=net_af_xdp1,iface=w-out"];
+    let said = format!("{:#}", bed.try_start(&ports).unwrap_err());
+    assert!(
+        said.contains(
+            "ports.inside: queue_count=2 of net_af_xdp0 needs that many combined channels, and interface w-in has none and \
+             so counts for one (see `ethtool -l w-in`): take net_af_packet with qpairs=2, or fewer workers and \
+             queue_count=1"
+        ),
+        "{said}"
+    );
+}

@@ -38,6 +38,11 @@ impl Device {
 
     /// What to do when the device does not open.
     pub(crate) fn advice(&self) -> String {
+        if self.name.starts_with("net_memif") {
+            return "if its address is in use, another server listens there, or one that was killed has left its socket's \
+                    file: remove that; without socket-abstract=no there is none to leave"
+                .to_owned();
+        }
         if !self.pci {
             return "check the driver's name (net_af_packet, net_af_xdp, net_tap, net_memif, net_ring, net_null, ...), \
                     its arguments, and that the interface or file they name exists"

@@ -208,7 +208,7 @@ pub enum PortError {
         port: String,
     },
     /// A call failed for the driver's own reason.
-    #[error("port `{port}`: {call} failed: {errno}{log}; look for the driver's limits in DPDK's NIC guide")]
+    #[error("port `{port}`: {call} failed: {errno}{log}; {next}", next = after_call(port))]
     Call {
         /// The port.
         port: String,
@@ -219,6 +219,15 @@ pub enum PortError {
         /// What DPDK logged.
         log: LogTail,
     },
+}
+
+/// What to do when a driver refuses a call.
+fn after_call(port: &str) -> &'static str {
+    if port.starts_with("net_memif") {
+        "a memif client connects at its start and never again: its server must listen first, at the same socket"
+    } else {
+        "look for the driver's limits in DPDK's NIC guide"
+    }
 }
 
 /// Why a closure did not start on a worker core.

@@ -38,7 +38,7 @@ pub mod testing;
 pub use device::Device;
 pub use eal::{Eal, EalConfig, LogLevel};
 pub use error::{DeviceError, EalError, Errno, LaunchError, LogTail, PoolError, PortError};
-pub use interface::Interface;
+pub use interface::{CombinedChannels, Interface};
 pub use lcore::{Lcore, Running};
 pub use mbuf::{Mbuf, NoRoom, Transparent};
 pub use pool::Pool;

@@ -276,6 +276,23 @@ fn memif_carries_each_queue_on_its_own() {
 }
 
 #[test]
+fn a_memif_without_its_peer_says_what_to_do() {
+    let pool = pool("alone", 255);
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("memif.sock");
+    let open = |name: &str, role: &str| {
+        let name = format!("{name},role={role},socket={},socket-abstract=no", socket.display());
+        Port::configure(testing::eal(), &device(&name), &PortConfig::default(), &pool)
+    };
+    let refused = open("net_memif2", "client").unwrap().start().unwrap_err().to_string();
+    assert!(refused.contains("its server must listen first"), "{refused}");
+    // As a server that was killed leaves it.
+    std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let refused = open("net_memif3", "server").unwrap_err().to_string();
+    assert!(refused.contains("Address already in use") && refused.contains("remove that"), "{refused}");
+}
+
+#[test]
 fn a_device_can_be_opened_again_once_its_port_and_queues_are_gone() {
     let pool = pool("again", 255);
     for _ in 0..3 {

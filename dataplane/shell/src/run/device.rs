@@ -22,7 +22,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 use weir_cpu::TscClock;
 use weir_dpdk::{
-    Device, Eal, EalConfig, Filter, Interface, Lcore, LogLevel, Offloads, Pool, Port, PortConfig, Running,
+    CombinedChannels, Device, Eal, EalConfig, Filter, Interface, Lcore, LogLevel, Offloads, Pool, Port,
+    PortConfig, Running,
 };
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::Stat;
@@ -168,7 +169,37 @@ fn check_interface(side: Side, device: &DevicePlan) -> anyhow::Result<()> {
     }
     if device.name().starts_with("net_af_packet") {
         check_slot(side, device, interface)?;
+    } else {
+        check_channels(side, device, interface)?;
     }
+    Ok(())
+}
+
+/// DPDK's af_xdp has as many queues as the interface has combined channels, and one where it has none. Its own error
+/// names neither the interface nor a way out.
+fn check_channels(side: Side, device: &DevicePlan, interface: &str) -> anyhow::Result<()> {
+    let Some((argument, Some(wanted))) = device.queues() else { return Ok(()) };
+    let Ok(CombinedChannels { now, max }) =
+        Interface::named(interface).and_then(|mut found| found.combined_channels())
+    else {
+        return Ok(());
+    };
+    let (queues, has) = match max {
+        0 => (1, "has none and so counts for one".to_owned()),
+        _ => (now, format!("has {now} of at most {max}")),
+    };
+    let next = if u64::from(max) >= wanted {
+        format!("`ethtool -L {interface} combined {wanted}`")
+    } else {
+        format!("take net_af_packet with qpairs={wanted}, or fewer workers and {argument}={}", max.max(1))
+    };
+    ensure!(
+        u64::from(queues) >= wanted,
+        "ports.{}: {argument}={wanted} of {} needs that many combined channels, and interface {interface} {has} (see \
+         `ethtool -l {interface}`): {next}",
+        side.name(),
+        device.name()
+    );
     Ok(())
 }
 
