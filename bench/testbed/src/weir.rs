@@ -17,6 +17,8 @@ use crate::process::Process;
 
 /// Where `conf/demo.toml` has the metrics, inside Weir's own namespace.
 const METRICS: &str = "127.0.0.1:9464";
+/// The override that puts them elsewhere.
+const LISTEN: &str = "metrics.listen=";
 /// EAL start-up takes 0.2 s; a machine that is busy with a build may need many times that.
 const START_MAX: Duration = Duration::from_secs(20);
 /// Longer than Weir drains.
@@ -45,6 +47,7 @@ pub struct Weir {
     process: Process,
     binary: PathBuf,
     socket: PathBuf,
+    metrics: String,
 }
 
 /// What became of the frames.
@@ -195,23 +198,55 @@ impl Weir {
         logs: &Path,
         interrupt: &Interrupt,
     ) -> Result<Weir> {
+        let mut weir = Weir::spawn(binary, config, overrides, netns, logs)?;
+        weir.answers("/readyz", netns, interrupt)?;
+        Ok(weir)
+    }
+
+    /// Starts Weir without waiting for anything.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(
+        binary: &Path,
+        config: &Path,
+        overrides: &[&str],
+        netns: &Netns,
+        logs: &Path,
+    ) -> Result<Weir> {
         // A file's place is no namespace's: each Weir has a control socket of its own.
         let socket = logs.join("weir.sock");
         let control = format!("control.socket={}", text(&socket)?);
         let mut words = vec![text(binary)?, "run", text(config)?, "--set", &control];
         overrides.iter().for_each(|assignment| words.extend(["--set", assignment]));
-        // Weir pins its own threads.
-        let mut weir =
-            Weir { process: netns.spawn("weir", logs, None, &words)?, binary: binary.to_owned(), socket };
-        let ready = interrupt.poll(Instant::now() + START_MAX, || {
-            if let Some(status) = weir.process.ended()? {
-                bail!("weir ended with {status}{}", weir.process.last_words());
+        let elsewhere = overrides.iter().rev().find_map(|assignment| assignment.strip_prefix(LISTEN));
+        Ok(Weir {
+            // Weir pins its own threads.
+            process: netns.spawn("weir", logs, None, &words)?,
+            binary: binary.to_owned(),
+            socket,
+            metrics: elsewhere.unwrap_or(METRICS).to_owned(),
+        })
+    }
+
+    /// Waits until it says yes to `/readyz` (its ports are up) or `/healthz` (they are open).
+    ///
+    /// # Errors
+    /// It ends, or does not say so in time: the error carries its last words.
+    pub fn answers(&mut self, question: &str, netns: &Netns, interrupt: &Interrupt) -> Result<()> {
+        let yes = interrupt.poll(Instant::now() + START_MAX, || {
+            if let Some(status) = self.process.ended()? {
+                bail!("weir ended with {status}{}", self.process.last_words());
             }
-            // Nothing listens yet, or it says that it is not ready yet.
-            Ok(get(netns, METRICS, "/readyz").ok())
+            // Nothing listens yet, or it says no.
+            Ok(get(netns, &self.metrics, question).ok())
         })?;
-        ensure!(ready.is_some(), "weir was not ready within {START_MAX:?}{}", weir.process.last_words());
-        Ok(weir)
+        ensure!(
+            yes.is_some(),
+            "weir did not say yes to {question} within {START_MAX:?}{}",
+            self.process.last_words()
+        );
+        Ok(())
     }
 
     /// Scrapes the metrics.
@@ -222,7 +257,7 @@ impl Weir {
         if let Some(status) = self.process.ended()? {
             bail!("weir ended with {status}{}", self.process.last_words());
         }
-        Scrape::parse(&get(netns, METRICS, "/metrics")?)
+        Scrape::parse(&get(netns, &self.metrics, "/metrics")?)
     }
 
     /// Runs `weir ctl` against it.

@@ -2,96 +2,19 @@
 //! (`--test-threads 1`): they share two cores and Weir's hugepages.
 #![allow(clippy::unwrap_used)] // Clippy exempts test functions only; here the helpers are test code too.
 
+mod means;
+mod ports;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use means::{Means, SECOND, counters, two_workers};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use weir_link::Settings;
 use weir_testbed::bed::{Bed, CPU, INSIDE_V4, INSIDE_V6, OUTSIDE_V4, OUTSIDE_V6, SERVER_V4, SERVER_V6};
-use weir_testbed::interrupt::Interrupt;
 use weir_testbed::iperf::{Iperf, Plan};
-use weir_testbed::netns::Netns;
-use weir_testbed::ping::reaches;
-use weir_testbed::weir::{Counters, Weir};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Where `weir` and its configuration are, or why the test cannot run.
-struct Means {
-    weir: PathBuf,
-    config: PathBuf,
-    /// Of a router.
-    routed: PathBuf,
-    logs: TempDir,
-    interrupt: Interrupt,
-}
-
-impl Means {
-    /// Prints why not, or panics where nothing may be skipped.
-    fn find(test: &str) -> Option<Means> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let weir =
-            std::env::var_os("WEIR_BIN").map_or_else(|| root.join("target/release/weir"), PathBuf::from);
-        let missing = if !weir.is_file() {
-            Some(format!("no weir at {}: `make build` makes it", weir.display()))
-        } else {
-            Netns::new("probe").err().map(|error| format!("{error:#}"))
-        };
-        if let Some(why) = missing {
-            assert!(std::env::var_os("WEIR_REQUIRE_ALL").is_none_or(|value| value != "1"), "{test}: {why}");
-            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
-            return None;
-        }
-        let logs = tempfile::tempdir().unwrap();
-        let [config, routed] = ["conf/demo.toml", "conf/route.toml"].map(|file| root.join(file));
-        Some(Means { weir, config, routed, logs, interrupt: Interrupt::default() })
-    }
-
-    fn start(&self, bed: &Bed, overrides: &[&str]) -> Weir {
-        self.start_with(&self.config, bed, overrides)
-    }
-
-    fn start_with(&self, config: &Path, bed: &Bed, overrides: &[&str]) -> Weir {
-        let netns = bed.weir.as_ref().unwrap();
-        Weir::start(&self.weir, config, overrides, netns, self.logs.path(), &self.interrupt).unwrap()
-    }
-
-    fn reaches(&self, bed: &Bed, address: &str) -> bool {
-        reaches(&bed.client, address, self.logs.path(), 3 * SECOND, &self.interrupt).unwrap()
-    }
-
-    /// One IPv4 TCP flow of `seconds`, already sending.
-    fn flow(&self, bed: &Bed, seconds: u32) -> Iperf {
-        self.flow_to(
-            bed,
-            Plan { name: "flow", address: SERVER_V4, port: 5201, flows: 1, seconds, from: None },
-        )
-    }
-
-    fn flow_to(&self, bed: &Bed, plan: Plan<'_>) -> Iperf {
-        let mut iperf = Iperf::serve(plan, &bed.server, self.logs.path(), CPU).unwrap();
-        std::thread::sleep(SECOND / 3);
-        iperf.send(plan, &bed.client, self.logs.path(), CPU).unwrap();
-        iperf
-    }
-
-    /// What `ping` of the client says, and whether it was answered.
-    fn ping(&self, bed: &Bed, words: &str) -> (bool, String) {
-        let words: Vec<&str> = ["ping", "-n"].into_iter().chain(words.split(' ')).collect();
-        let mut ping = bed.client.spawn("ping", self.logs.path(), None, &words).unwrap();
-        let status = ping.wait(15 * SECOND, &self.interrupt).unwrap();
-        (status.success(), ping.output().unwrap())
-    }
-}
-
-fn counters(weir: &mut Weir, bed: &Bed) -> Counters {
-    let scrape = weir.scrape(bed.weir.as_ref().unwrap()).unwrap();
-    let counters = Counters::of(&scrape).unwrap();
-    assert!(counters.balanced(), "{counters:?}");
-    counters
-}
 
 /// Bytes that reached the link towards the server, and when, by the link's own clock.
 fn offered(bed: &Bed) -> (f64, f64) {
@@ -220,22 +143,6 @@ fn reloads_under_traffic_lose_nothing_and_take_no_memory() {
 fn ten_minutes_of_reloads_under_traffic_lose_nothing_and_take_no_memory() {
     let Some(means) = Means::find("ten minutes of reloads") else { return };
     reload_under_traffic(means, &two_workers(), 300, SECOND);
-}
-
-/// Overrides for two workers, one of them on control's core, and two queues a port. The kernel's fanout spreads the
-/// frames over the queues by its own hash: to the wrong worker for half of the flows.
-fn two_workers() -> [String; 4] {
-    let port = |side: &str, number: u32, interface: &str| {
-        format!(
-            "ports.{side}=net_af_packet{number},iface={interface},blocksz=65536,framesz=2048,framecnt=2048,qpairs=2"
-        )
-    };
-    [
-        "cores.workers=[0, 1]".to_owned(),
-        "cores.shared=true".to_owned(),
-        port("inside", 0, "weir-in"),
-        port("outside", 1, "weir-out"),
-    ]
 }
 
 /// In each round a good file and a broken one, with a pause after each.
