@@ -56,6 +56,20 @@ impl Preference {
     /// The middle of MOCC's three bootstrapping objectives that favours throughput: what the shipped models serve.
     pub const DEFAULT: Preference = Preference { throughput: 0.6, latency: 0.3, loss: 0.1 };
 
+    /// From the weights of throughput, latency and loss; `None` unless each is from 0 to 1 and they add up to 1, to within a
+    /// millionth.
+    pub fn from_weights(weights: [f64; 3]) -> Option<Preference> {
+        let [throughput, latency, loss] = weights;
+        let within = weights.iter().all(|weight| (0.0..=1.0).contains(weight));
+        let whole = (throughput + latency + loss - 1.0).abs() <= 1e-6;
+        (within && whole).then_some(Preference { throughput, latency, loss })
+    }
+
+    /// The weights of throughput, latency and loss: what a network is shown of a preference, in that order.
+    pub fn weights(&self) -> [f64; 3] {
+        [self.throughput, self.latency, self.loss]
+    }
+
     /// The interval's reward, in 0 to 1 for every outcome: an estimate of capacity or base RTT that the interval itself
     /// disproves counts as met. A ratio of which nothing is known (capacity or RTT 0) counts as 0.
     pub fn reward(&self, outcome: &Outcome) -> f64 {
@@ -153,6 +167,17 @@ mod tests {
     fn mocc_by_hand() {
         let preference = Preference { throughput: 0.5, latency: 0.3, loss: 0.2 };
         assert!((preference.reward(&outcome()) - (0.25 + 0.075 + 0.18)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn weights_that_are_no_preference_are_none() {
+        let weights = [0.6, 0.3, 0.1];
+        assert_eq!(Preference::from_weights(weights), Some(Preference::DEFAULT));
+        assert_eq!(Preference::DEFAULT.weights(), weights);
+        for wrong in [[0.6, 0.3, 0.2], [1.2, -0.3, 0.1], [f64::NAN, 0.5, 0.5], [0.6, 0.3, 0.100_01]] {
+            assert_eq!(Preference::from_weights(wrong), None, "{wrong:?}");
+        }
+        assert!(Preference::from_weights([1.0, 0.0, 0.0]).is_some());
     }
 
     #[test]

@@ -35,9 +35,18 @@ pub const EVALUATION: (u64, usize) = (20_261_127, 200);
 
 /// One episode.
 pub fn draw(rng: &mut Rng) -> Conditions {
+    draw_of(FLOWS, rng)
+}
+
+/// One episode of one flow that has its link for itself.
+pub fn draw_alone(rng: &mut Rng) -> Conditions {
+    draw_of((1.0, 1.0), rng)
+}
+
+fn draw_of(flows: (f64, f64), rng: &mut Rng) -> Conditions {
     let capacity_bps = rng.log_uniform(CAPACITY_BPS.0, CAPACITY_BPS.1);
     let base_rtt_s = rng.log_uniform(BASE_RTT_S.0, BASE_RTT_S.1);
-    let flows = (rng.log_uniform(FLOWS.0, FLOWS.1).min(capacity_bps / 1e6) as usize).max(1);
+    let flows = (rng.log_uniform(flows.0, flows.1).min(capacity_bps / 1e6) as usize).max(1);
     let mut link = Link::new(capacity_bps, base_rtt_s, 0.0);
     let packets = rng.log_uniform(QUEUE_PACKETS.0, QUEUE_PACKETS.1) * f64::from(PACKET_BYTES);
     link.queue_bytes = (rng.log_uniform(QUEUE_BDP.0, QUEUE_BDP.1) * link.bdp_bytes()).max(packets);

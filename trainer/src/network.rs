@@ -116,6 +116,25 @@ impl Network {
         network
     }
 
+    /// The network whose last inputs are held at `values`, and which takes only those before: what they add to the first
+    /// layer's sums is added to its bias. With more values than inputs it comes back as it is.
+    #[must_use]
+    pub fn with_last_inputs(&self, values: &[f64]) -> Network {
+        let mut network = self.clone();
+        let Some(first) = network.layers.first_mut().filter(|first| first.inputs >= values.len()) else {
+            return network;
+        };
+        let kept = first.inputs - values.len();
+        let mut weights = Vec::with_capacity(kept * first.outputs);
+        for (row, bias) in first.weights.chunks_exact(first.inputs.max(1)).zip(&mut first.bias) {
+            let (varying, held) = row.split_at(kept);
+            weights.extend_from_slice(varying);
+            *bias += held.iter().zip(values).map(|(weight, value)| weight * value).sum::<f64>();
+        }
+        (first.inputs, first.weights) = (kept, weights);
+        network
+    }
+
     /// Widths of all layers, as in "30-32-16-1".
     pub fn shape(&self) -> String {
         let widths = self.layers.iter().map(|layer| layer.outputs);

@@ -3,6 +3,7 @@
 use crate::network::Network;
 use crate::onnx::{self, ImportError};
 use crate::quantise::{InputMap, QuantiseError, QuantiseOptions, quantise};
+use crate::reward::Preference;
 use crate::verify::{self, Errors, VerifyError};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,13 @@ pub struct ModelSpec {
     pub history: usize,
     /// The feature definitions' other parameters (its clips are replaced by those of the inputs).
     pub pacing: PacingSpec,
+    /// For a network that takes the weights of throughput, latency and loss after the features: what they are. They are
+    /// folded into its first layer, so that what is built takes features only.
+    pub preference: Option<Preference>,
 }
+
+/// Weights of a preference, each an input of a network that takes one.
+pub const PREFERENCE_INPUTS: usize = 3;
 
 /// One feature and its way into the network: `scale * clamp(feature, clip) + offset`.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +79,8 @@ pub struct BuildReport {
     pub function: Function,
     /// Width of weights and values.
     pub precision: Precision,
+    /// What it was built for, where it takes a preference.
+    pub preference: Option<Preference>,
     /// Widths of all layers, "30-32-16-1".
     pub shape: String,
     /// Name of each layer's activation.
@@ -94,6 +103,9 @@ impl fmt::Display for BuildReport {
         writeln!(f, "model {name}: {} network from {file}", self.function.name())?;
         let activations = self.activations.join(", ");
         writeln!(f, "  layers {} ({activations}), {} parameters", self.shape, self.parameters)?;
+        if let Some(Preference { throughput, latency, loss }) = self.preference {
+            writeln!(f, "  preference {throughput} throughput, {latency} latency, {loss} loss, folded in")?;
+        }
         writeln!(
             f,
             "  snapshot {}, {} bytes, schema {:016x}, checksum {:08x}",
@@ -148,6 +160,34 @@ pub enum BuildError {
         /// Intervals.
         history: usize,
         /// Their product.
+        expected: usize,
+    },
+    /// The network takes a preference, and there is none.
+    #[error(
+        "{}: the network takes {found} inputs, {PREFERENCE_INPUTS} more than the features of model '{name}'; expected a \
+         preference for them: weights of throughput, latency and loss, such as [0.6, 0.3, 0.1]", file.display()
+    )]
+    NoPreference {
+        /// The model's file.
+        file: PathBuf,
+        /// The model's name.
+        name: String,
+        /// The network's inputs.
+        found: usize,
+    },
+    /// There is a preference, and the network does not take one.
+    #[error(
+        "{}: the network takes {found} inputs; expected {expected} for model '{name}', whose preference is the last \
+         {PREFERENCE_INPUTS} of them", file.display()
+    )]
+    Preference {
+        /// The model's file.
+        file: PathBuf,
+        /// The model's name.
+        name: String,
+        /// The network's inputs.
+        found: usize,
+        /// Inputs of features and preference together.
         expected: usize,
     },
     /// A pacing network gives one number.
@@ -207,8 +247,7 @@ pub fn inputs(spec: &ModelSpec) -> Result<(InputSchema, Vec<InputMap>), BuildErr
 /// [`BuildError`], one line.
 pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
     let (schema, maps) = inputs(spec)?;
-    let network = onnx::import(&spec.file)?;
-    check_interface(spec, &network, maps.len())?;
+    let network = network(spec, maps.len())?;
     let resting = resting_features(&maps, spec.inputs.len());
     let reference: Vec<f64> = (0..spec.history).flat_map(|_| resting.iter().copied()).collect();
     let options = QuantiseOptions {
@@ -232,6 +271,7 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
         file: spec.file.clone(),
         function: spec.function,
         precision: spec.precision,
+        preference: spec.preference,
         shape: network.shape(),
         activations: network.layers.iter().map(|layer| layer.activation.name()).collect(),
         parameters: network.layers.iter().map(|layer| layer.weights.len() + layer.bias.len()).sum(),
@@ -243,20 +283,27 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
     Ok(Built { bytes, snapshot, network, inputs: maps, report })
 }
 
-fn check_interface(spec: &ModelSpec, network: &Network, expected: usize) -> Result<(), BuildError> {
-    if network.inputs() != expected {
-        return Err(BuildError::Inputs {
-            file: spec.file.clone(),
-            name: spec.name.clone(),
-            found: network.inputs(),
-            features: spec.inputs.len(),
-            history: spec.history,
-            expected,
-        });
-    }
+/// The network in a model's file, its preference folded in: it takes `features` values and gives one.
+///
+/// # Errors
+/// [`BuildError`]: the file is refused, or its network takes or gives another number of values.
+pub fn network(spec: &ModelSpec, features: usize) -> Result<Network, BuildError> {
+    let network = onnx::import(&spec.file)?;
+    let (file, name, found) = (spec.file.clone(), spec.name.clone(), network.inputs());
+    let both = features + PREFERENCE_INPUTS;
+    let network = match &spec.preference {
+        Some(preference) if found == both => network.with_last_inputs(&preference.weights()),
+        Some(_) => return Err(BuildError::Preference { file, name, found, expected: both }),
+        None if found == features => network,
+        None if found == both => return Err(BuildError::NoPreference { file, name, found }),
+        None => {
+            let (expected, features, history) = (features, spec.inputs.len(), spec.history);
+            return Err(BuildError::Inputs { file, name, found, features, history, expected });
+        }
+    };
     match network.outputs() {
-        1 => Ok(()),
-        found => Err(BuildError::Outputs { file: spec.file.clone(), found }),
+        1 => Ok(network),
+        found => Err(BuildError::Outputs { file, found }),
     }
 }
 

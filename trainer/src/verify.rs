@@ -130,7 +130,8 @@ pub fn rows(inputs: &[InputMap], features: usize, count: usize, seed: u64) -> Ve
     (0..count).map(&mut row).collect()
 }
 
-/// Compares a snapshot's integers with `network`, and with ONNX Runtime on the bytes of the model file.
+/// Compares a snapshot's integers with `network`, and with ONNX Runtime on the model file: its bytes, and the values of the
+/// last inputs that it takes and `network` has folded in, a preference or none.
 ///
 /// `rows` are feature values in 1/65536, see [`rows`]; `runtime` is what [`Engine::load`] gave.
 ///
@@ -142,14 +143,15 @@ pub fn verify(
     network: &Network,
     inputs: &[InputMap],
     rows: &[Vec<i32>],
-    model: &[u8],
+    (model, held): (&[u8], &[f64]),
     runtime: Result<Engine, EngineError>,
 ) -> Result<VerifyReport, VerifyError> {
     let integers = evaluate_integers(snapshot, network, rows)?;
     let real: Vec<Vec<f64>> = rows.iter().map(|row| network_inputs(inputs, row)).collect();
     let float: Vec<Vec<f64>> = real.iter().map(|row| network.evaluate(row)).collect();
     let compare = |engine: Engine| {
-        let outputs = engine.evaluate(model, &real)?;
+        let whole: Vec<Vec<f64>> = real.iter().map(|row| [row, held].concat()).collect();
+        let outputs = engine.evaluate(model, &whole)?;
         Ok(RuntimeErrors {
             version: engine.version(),
             integers: errors(&integers, &outputs),

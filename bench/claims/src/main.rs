@@ -74,6 +74,7 @@ fn claims(cli: &Cli) -> Result<()> {
         ],
         history: weir_features::HISTORY,
         pacing: spec.clone(),
+        preference: None,
     };
     let base = weir_trainer::build(&model)?;
     let q16 = |value: f64| (value * 65_536.0).round() as u32;

@@ -257,6 +257,7 @@ mod tests {
             ],
             history: weir_features::HISTORY,
             pacing: published::spec(),
+            preference: None,
         };
         Executable::new(weir_trainer::build(&model).unwrap().snapshot, Executor::Scalar).unwrap()
     }

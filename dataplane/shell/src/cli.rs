@@ -66,6 +66,8 @@ enum TrainCommand {
     /// Train a pacing model by reinforcement in the small link world, from nothing, and write its card. Takes minutes on one
     /// core and needs ONNX Runtime; a training that was stopped goes on with --resume.
     Aurora(train_cmd::AuroraArgs),
+    /// The same for a model that is shown a preference between throughput, latency and loss besides: mocc.onnx.
+    Mocc(train_cmd::MoccArgs),
     /// Train the starting model, a network that imitates a classical delay-based controller, and write its card.
     /// Takes a few minutes; what is there stays unless the new model passes its checks.
     Imitate(models::ImitateArgs),
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         },
         Command::Train { command } => match command {
             TrainCommand::Aurora(args) => train_cmd::aurora(&args),
+            TrainCommand::Mocc(args) => train_cmd::mocc(&args),
             TrainCommand::Imitate(args) => models::imitate(&args),
         },
     };

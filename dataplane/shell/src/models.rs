@@ -15,11 +15,15 @@ use weir_trainer::{BuildError, Built, imitate as imitation};
 /// Imports and quantises every model of a plan.
 ///
 /// # Errors
-/// A model's refusal, at the place of its `file` key.
+/// A model's refusal, at the place of its `file` key, or of its `preference` where that is what is wrong.
 pub fn build_all(plan: &Plan, source: &Source) -> Result<Vec<Built>, ConfigError> {
     let build = |(index, model): (usize, &config::ModelPlan)| {
-        weir_trainer::build(&model.spec)
-            .map_err(|error: BuildError| source.error(&Plan::model_key(index, "file"), error))
+        weir_trainer::build(&model.spec).map_err(|error| {
+            let about_preference =
+                matches!(error, BuildError::Preference { .. } | BuildError::NoPreference { .. });
+            let key = if about_preference { "preference" } else { "file" };
+            source.error(&Plan::model_key(index, key), error)
+        })
     };
     plan.models.iter().enumerate().map(build).collect()
 }

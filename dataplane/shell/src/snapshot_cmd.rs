@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use weir_features::{FEATURES, HISTORY, ONE, PacingSpec};
 use weir_snapshot::{FILE_BYTES_MAX, Function, NAME_BYTES_MAX, Precision, Snapshot};
 use weir_trainer::ort_engine::Engine;
+use weir_trainer::reward::Preference;
 use weir_trainer::verify::Errors;
-use weir_trainer::{InputSpec, ModelSpec, onnx, spec, verify};
+use weir_trainer::{InputSpec, ModelSpec, spec, verify};
 
 /// Stated bounds on the mean, the 99th percentile and the largest difference from the float network, as shares of the
 /// standard deviation of its output: how much of what the network says is lost.
@@ -38,6 +39,9 @@ pub(crate) struct BuildArgs {
     /// Bits of weights and values.
     #[arg(long, value_parser = ["8bit", "12bit"], default_value = "8bit", conflicts_with = "config")]
     precision: String,
+    /// For a network that takes a preference: weights of throughput, latency and loss, as in `0.6,0.3,0.1`.
+    #[arg(long, value_name = "WEIGHTS", value_parser = preference, conflicts_with = "config")]
+    preference: Option<Preference>,
     /// Where to write the snapshot.
     #[arg(short, long)]
     out: PathBuf,
@@ -65,6 +69,9 @@ pub(crate) struct VerifyArgs {
     /// The name of the [[model]] in it.
     #[arg(long, requires = "config")]
     model: Option<String>,
+    /// The preference that it was built for, where it has one: weights of throughput, latency and loss.
+    #[arg(long, value_name = "WEIGHTS", value_parser = preference, conflicts_with = "config")]
+    preference: Option<Preference>,
     /// Rows to compare, drawn evenly from the clip box.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rows: u32,
@@ -76,8 +83,21 @@ pub(crate) struct VerifyArgs {
     ort: Option<PathBuf>,
 }
 
+/// A preference of the command line.
+fn preference(text: &str) -> Result<Preference, String> {
+    let weights: Vec<f64> = text.split(',').map_while(|weight| weight.trim().parse().ok()).collect();
+    <[f64; 3]>::try_from(weights).ok().and_then(Preference::from_weights).ok_or_else(|| {
+        "expected weights of throughput, latency and loss from 0 to 1 that add up to 1, such as 0.6,0.3,0.1".to_owned()
+    })
+}
+
 /// Aurora's features as they are, in ten intervals, with these clips in 1/65536.
-fn plain_spec(file: &Path, precision: Precision, clips: &[(i32, i32)]) -> ModelSpec {
+fn plain_spec(
+    file: &Path,
+    precision: Precision,
+    clips: &[(i32, i32)],
+    preference: Option<Preference>,
+) -> ModelSpec {
     let q16 = |value: i32| f64::from(value) / f64::from(ONE);
     let inputs = PacingSpec::FEATURES
         .iter()
@@ -99,6 +119,7 @@ fn plain_spec(file: &Path, precision: Precision, clips: &[(i32, i32)]) -> ModelS
         inputs,
         history: HISTORY,
         pacing: PacingSpec::default(),
+        preference,
     }
 }
 
@@ -113,7 +134,7 @@ pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<()> {
         (_, Some(file), Some(name)) => configured(file, name)?,
         (Some(file), ..) => {
             let precision = if args.precision == "12bit" { Precision::Bits12 } else { Precision::Bits8 };
-            plain_spec(file, precision, &PacingSpec::default().clips)
+            plain_spec(file, precision, &PacingSpec::default().clips, args.preference)
         }
         _ => bail!("name an ONNX file, or --config and --model"),
     };
@@ -193,9 +214,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
         _ => {
             let inputs = snapshot.parts().inputs.iter().take(FEATURES);
             let clips: Vec<(i32, i32)> = inputs.map(|input| (input.clip_lo, input.clip_hi)).collect();
-            plain_spec(&args.onnx, snapshot.precision(), &clips)
+            plain_spec(&args.onnx, snapshot.precision(), &clips, args.preference)
         }
     };
+    // What is named on the command line, whatever file the configuration has.
+    let spec = ModelSpec { file: args.onnx.clone(), ..spec };
     let (schema, inputs) = spec::inputs(&spec)?;
     if schema.hash() != snapshot.schema_hash() {
         bail!(
@@ -205,11 +228,12 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
             snapshot.schema_hash()
         );
     }
-    let network = onnx::import(&args.onnx)?;
+    let network = spec::network(&spec, inputs.len())?;
+    let held = spec.preference.map_or_else(Vec::new, |preference| preference.weights().to_vec());
     let model = std::fs::read(&args.onnx).with_context(|| args.onnx.display().to_string())?;
     let rows = verify::rows(&inputs, FEATURES, args.rows as usize, args.seed);
     let runtime = Engine::load(args.ort.as_deref());
-    let report = verify::verify(&snapshot, &network, &inputs, &rows, &model, runtime)?;
+    let report = verify::verify(&snapshot, &network, &inputs, &rows, (&model, &held), runtime)?;
     println!("{report}");
     let bounds = match snapshot.precision() {
         Precision::Bits8 => BOUNDS_8BIT,

@@ -12,15 +12,32 @@ use weir_trainer::ppo::{self, Options, Progress, Recipe, Task};
 /// Arguments of `weir train aurora`.
 #[derive(Debug, Args)]
 pub(crate) struct AuroraArgs {
-    /// Everything random follows from it.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
     /// Decisions to learn from.
     #[arg(long, default_value_t = 3_940_000)]
     steps: u64,
     /// The links to train on.
     #[arg(long, value_enum, default_value_t = World::Wide)]
     world: World,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Arguments of `weir train mocc`.
+#[derive(Debug, Args)]
+pub(crate) struct MoccArgs {
+    /// Decisions to learn from.
+    #[arg(long, default_value_t = 8_000_000)]
+    steps: u64,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What every training by reinforcement is told.
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// The folder for the model, its card, its learning curve and, on the way, its checkpoint.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -43,18 +60,31 @@ enum World {
 /// # Errors
 /// There is no ONNX Runtime, a step fails, or a file cannot be written.
 pub(crate) fn aurora(args: &AuroraArgs) -> anyhow::Result<()> {
-    let (task, name, world) = match args.world {
-        World::Published => (Task::Published, "aurora-published", "published"),
-        World::Wide => (Task::Wide, "aurora", "wide"),
+    let (task, name, model) = match args.world {
+        World::Published => (Task::Published, "aurora-published", "aurora --world published"),
+        World::Wide => (Task::Wide, "aurora", "aurora --world wide"),
     };
-    let AuroraArgs { seed, steps, out, .. } = args;
+    train(task, name, model, args.steps, &args.run)
+}
+
+/// `weir train mocc`.
+///
+/// # Errors
+/// As [`aurora`].
+pub(crate) fn mocc(args: &MoccArgs) -> anyhow::Result<()> {
+    train(Task::Preferences, "mocc", "mocc", args.steps, &args.run)
+}
+
+/// Trains `name`.onnx; `model` is what the command line calls it.
+fn train(task: Task, name: &str, model: &str, steps: u64, args: &RunArgs) -> anyhow::Result<()> {
+    let RunArgs { seed, out, resume } = args;
     let options = Options {
-        recipe: Recipe::of(task, *steps),
+        recipe: Recipe::of(task, steps),
         seed: *seed,
-        resume: args.resume,
+        resume: *resume,
         folder: out.clone(),
         name: name.to_owned(),
-        command: format!("weir train aurora --world {world} --seed {seed} --steps {steps} --out conf/models"),
+        command: format!("weir train {model} --seed {seed} --steps {steps} --out conf/models"),
         date: calendar::date(calendar::unix_seconds()),
     };
     let engine = Engine::load(None).context("training needs ONNX Runtime")?;

@@ -119,6 +119,7 @@ pub fn model_spec(file: &Path, precision: Precision) -> ModelSpec {
         inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(input).collect(),
         history: HISTORY,
         pacing,
+        preference: None,
     }
 }
 

@@ -1,11 +1,15 @@
 //! The model's card: how it was made, how good it is, what it is not.
 
-use super::{Options, Task, TrainError, Training};
+mod preferences;
+
+use super::{Options, Recipe, Task, TrainError, Training};
 use crate::network::Network;
+use crate::reward::Preference;
 use crate::spec::{self, ModelSpec};
 use std::fmt::Write;
 use std::path::Path;
 use weir_env::baseline::{BbrLike, CubicLike, Hold};
+use preferences::PREFERENCES;
 use weir_env::{Acting, Conditions, Controller, Policy, Reward, Scores, evaluate, published, wide};
 use weir_features::{INPUTS, ONE};
 use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot};
@@ -15,52 +19,35 @@ pub(super) fn text(options: &Options, training: &Training, file: &Path) -> Resul
     let Options { recipe, name, command, date, .. } = options;
     let network = training.network();
     let best = training.best.as_ref().map_or(0, |best| best.steps);
-    let mut quantised = Vec::new();
-    let mut errors =
-        String::from("| precision | snapshot | mean | p99 | max |\n| --- | --- | --- | --- | --- |\n");
-    for precision in Precision::ALL.into_iter().filter(|_| network.inputs() == INPUTS) {
-        let built = spec::build(&model_spec(name, file, precision))?;
-        let e = built.report.quantisation;
-        let share = |error: f64| format!("{error:.4} ({:.2} %)", 100.0 * error / e.output_deviation);
-        let (mean, p99, max) = (share(e.mean), share(e.p99), share(e.max));
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            errors,
-            "| {} | {} B | {mean} | {p99} | {max} |",
-            precision.name(),
-            built.report.snapshot_bytes
-        );
-        quantised.push((precision.name(), built.snapshot));
-    }
-    let results = match recipe.task {
-        Task::Published => published_results(&network, &quantised),
-        Task::Wide => wide_results(&network, &quantised),
-        Task::Preferences => String::new(),
+    let judge = |preference| Judged::build(name, file, &network, preference);
+    let (judged, results) = match recipe.task {
+        Task::Published => {
+            let judged = vec![judge(None)?];
+            let results = judged.iter().map(|model| published_results(recipe, model)).collect();
+            (judged, results)
+        }
+        Task::Wide => {
+            let judged = vec![judge(None)?];
+            let results = judged.iter().map(|model| wide_results(recipe, model)).collect();
+            (judged, results)
+        }
+        Task::Preferences => {
+            let judged = PREFERENCES.into_iter().map(|preference| judge(Some(preference)));
+            let judged = judged.collect::<Result<Vec<_>, _>>()?;
+            let results = preferences::results(recipe, &judged);
+            (judged, results)
+        }
     };
-    let shape = network.shape();
+    let errors: String = judged.iter().map(|model| model.errors.as_str()).collect();
+    let Words { shape, world, reward, use_of_it, not } = words(recipe.task);
+    let widths = network.shape();
     let (steps, epochs, minibatch, batch) = (recipe.steps, recipe.epochs, recipe.minibatch, recipe.batch);
-    let (world, reward) = match recipe.task {
-        Task::Published => (
-            "Aurora's published world (`env/src/published.rs`): one flow, 100 to 500 packets/s, 50 to 500 ms one way on each of \
-             two links, 2 to 2 981 packets of queue, 0 to 5 % random loss",
-            "the published reward over a tenth of the bandwidth, so that all links weigh the same",
-        ),
-        Task::Wide => (
-            "the wide world (`env/src/wide.rs`): 1 Mb/s to 10 Gb/s, 50 us to 1 s, 1 to 16 flows, delayed acknowledgements, \
-             stalls, jitter, random loss, changes of capacity",
-            "the mean over the flows of `Reward::Fair` (`env/src/reward.rs`), discounted by time",
-        ),
-        Task::Preferences => (
-            "the wide world (`env/src/wide.rs`)",
-            "the mean over the flows of MOCC's reward at a preference drawn for each episode",
-        ),
-    };
     Ok(format!(
         "# {name}.onnx
 
-A pacing model in Aurora's shape: {shape}, tanh; one action out (rate x (1 + 0.025 a) for a >= 0, rate / (1 + 0.025 |a|)
+A pacing model in {shape}: {widths}, tanh; one action out (rate x (1 + 0.025 a) for a >= 0, rate / (1 + 0.025 |a|)
 below). Trained by reinforcement (PPO) from random weights; no outside weights or data. Licence: as the repository.
-
+{use_of_it}
 ## How it was made
 
     {command}
@@ -68,7 +55,7 @@ below). Trained by reinforcement (PPO) from random weights; no outside weights o
 on {date}. {steps} decisions in {world}.
 Learned from: {reward}. PPO: batches of {batch} decisions, {epochs} epochs of minibatches of {minibatch}, learning rate falling
 from {lr} to {lr1}, clip {clip}, discount {discount}, lambda {lambda}, first deviation {deviation} of the output before its gain.
-The value network is shown the truth about the link and serves only in training. Best by a fixed set of 100 episodes, which
+The value network is shown the truth about the link and serves only in training. Best by a fixed set of {looked} episodes, which
 are not those below: the network after {best} decisions. The same seed gives the same file on the same kind of machine with
 the same ONNX Runtime. Learning curve: [{name}.svg]({name}.svg).
 
@@ -77,6 +64,8 @@ the same ONNX Runtime. Learning curve: [{name}.svg]({name}.svg).
 Integers against the float network on 4 096 seeded rows within the clips, half of them uniform over the whole box;
 absolute, in units of the action, and as a share of the output's deviation on those rows.
 
+| precision | snapshot | mean | p99 | max |
+| --- | --- | --- | --- | --- |
 {errors}
 {results}
 ## What it is not
@@ -86,18 +75,108 @@ absolute, in units of the action, and as a share of the output's deviation on th
 - A base RTT that rises is not unlearned: after a re-route to a longer path it reads the difference as a queue.
 - Not shown to be better than its world says; the controllers beside it decide per monitor interval as it does, and are
   likenesses of CUBIC and BBR, not these.
-",
+{not}",
         lr = recipe.learning_rate.0,
         lr1 = recipe.learning_rate.1,
         clip = recipe.clip,
         discount = recipe.discount,
         lambda = recipe.lambda,
         deviation = recipe.deviation,
+        looked = recipe.selection.1,
     ))
 }
 
-fn published_results(network: &Network, quantised: &[(&str, Snapshot)]) -> String {
-    let set = published::evaluation();
+/// What a card says of a task.
+struct Words {
+    shape: &'static str,
+    world: &'static str,
+    reward: &'static str,
+    /// How to run it, where that is not as for any pacing model.
+    use_of_it: &'static str,
+    /// What else it is not.
+    not: &'static str,
+}
+
+fn words(task: Task) -> Words {
+    let aurora = Words {
+        shape: "Aurora's shape",
+        world: "Aurora's published world (`env/src/published.rs`): one flow, 100 to 500 packets/s, 50 to 500 ms one way on each of \
+                two links, 2 to 2 981 packets of queue, 0 to 5 % random loss",
+        reward: "the published reward over a tenth of the bandwidth, so that all links weigh the same",
+        use_of_it: "",
+        not: "",
+    };
+    match task {
+        Task::Published => aurora,
+        Task::Wide => Words {
+            world: "the wide world (`env/src/wide.rs`): 1 Mb/s to 10 Gb/s, 50 us to 1 s, 1 to 16 flows, delayed acknowledgements, \
+                    stalls, jitter, random loss, changes of capacity",
+            reward: "the mean over the flows of `Reward::Fair` (`env/src/reward.rs`), discounted by time",
+            ..aurora
+        },
+        Task::Preferences => Words {
+            shape: "MOCC's shape (Ma et al., EuroSys 2022), Aurora's 30 features and three weights of a preference in",
+            world: "the wide world (`env/src/wide.rs`), one flow for each link: 1 Mb/s to 10 Gb/s, 50 us to 1 s, delayed \
+                    acknowledgements, stalls, jitter, random loss, changes of capacity",
+            reward: "MOCC's reward, w1 throughput / capacity + w2 base RTT / RTT + w3 (1 - loss), discounted by time, at a preference \
+                     (w1, w2, w3) that is drawn for each episode: half of the time one of MOCC's 36 landmarks, half of the time \
+                     any. One network from the first step on, where MOCC trains three objectives first and walks from there",
+            use_of_it: "
+A configuration says what it is to serve, `preference = [throughput, latency, loss]` in its `[[model]]`; the weights are
+folded into the first layer, so that what a worker runs takes 30 inputs.
+",
+            not: "- Not made for flows that share. MOCC's reward is one flow's own, and it has been alone on every link: see the last table.
+",
+        },
+    }
+}
+
+/// A model as the card judges it.
+struct Judged {
+    preference: Option<Preference>,
+    /// The float network, its preference folded in.
+    network: Network,
+    quantised: Vec<(&'static str, Snapshot)>,
+    /// Rows of the table of quantisation errors.
+    errors: String,
+}
+
+impl Judged {
+    fn build(
+        name: &str,
+        file: &Path,
+        network: &Network,
+        preference: Option<Preference>,
+    ) -> Result<Self, TrainError> {
+        let (mut quantised, mut errors) = (Vec::new(), String::new());
+        let at = preference.map_or_else(String::new, |preference| format!(" at {}", weights(&preference)));
+        for precision in Precision::ALL {
+            let built = spec::build(&model_spec(name, file, precision, preference))?;
+            let e = built.report.quantisation;
+            let share = |error: f64| format!("{error:.4} ({:.2} %)", 100.0 * error / e.output_deviation);
+            let (mean, p99, max) = (share(e.mean), share(e.p99), share(e.max));
+            let (precision, bytes) = (precision.name(), built.report.snapshot_bytes);
+            // Writing to a String cannot fail.
+            let _ = writeln!(errors, "| {precision}{at} | {bytes} B | {mean} | {p99} | {max} |");
+            quantised.push((precision, built.snapshot));
+        }
+        let network = match &preference {
+            Some(preference) => network.with_last_inputs(&preference.weights()),
+            None => network.clone(),
+        };
+        Ok(Self { preference, network, quantised, errors })
+    }
+}
+
+/// A preference in a table.
+fn weights(preference: &Preference) -> String {
+    let [throughput, latency, loss] = preference.weights();
+    format!("{throughput} / {latency} / {loss}")
+}
+
+fn published_results(recipe: &Recipe, model: &Judged) -> String {
+    let mut set = published::evaluation();
+    set.truncate(recipe.evaluation);
     let decisions = weir_env::DECISIONS as f64;
     let mut text = format!(
         "## Results
@@ -113,7 +192,7 @@ quarter. `above held`: paired difference of the reward.
         set.len()
     );
     let held = evaluate(&mut Hold, &set, Reward::Published);
-    for (name, scores) in all(network, quantised, &set, Reward::Published) {
+    for (name, scores) in all(model, &set, Reward::Published) {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -128,7 +207,7 @@ quarter. `above held`: paired difference of the reward.
     text
 }
 
-fn wide_results(network: &Network, quantised: &[(&str, Snapshot)]) -> String {
+fn wide_results(recipe: &Recipe, model: &Judged) -> String {
     let mut text = String::from(
         "## Results
 
@@ -141,8 +220,8 @@ errors.
 ",
     );
     for flows in [1, 4] {
-        let cells: Vec<Conditions> = wide::grid(flows).into_iter().map(|cell| cell.conditions).collect();
-        for (name, scores) in all(network, quantised, &cells, Reward::Fair) {
+        let cells = cells(recipe, flows);
+        for (name, scores) in all(model, &cells, Reward::Fair) {
             let good = scores
                 .episodes
                 .iter()
@@ -163,20 +242,21 @@ errors.
     text
 }
 
+/// The cells of the grid with this many flows.
+fn cells(recipe: &Recipe, flows: usize) -> Vec<Conditions> {
+    let cells = wide::grid(flows).into_iter().map(|cell| cell.conditions);
+    cells.take(recipe.evaluation).collect()
+}
+
 /// Baselines, the float network and its integers over one set.
-fn all(
-    network: &Network,
-    quantised: &[(&str, Snapshot)],
-    set: &[Conditions],
-    reward: Reward,
-) -> Vec<(String, Scores)> {
+fn all(model: &Judged, set: &[Conditions], reward: Reward) -> Vec<(String, Scores)> {
     let mut controllers: Vec<(String, Box<dyn Controller>)> = vec![
         ("held rate".into(), Box::new(Hold)),
         ("CUBIC-like".into(), Box::new(CubicLike::default())),
         ("BBR-like".into(), Box::new(BbrLike::default())),
-        ("float network".into(), Box::new(Acting(Float(network.clone())))),
+        ("float network".into(), Box::new(Acting(Float(model.network.clone())))),
     ];
-    for (precision, snapshot) in quantised {
+    for (precision, snapshot) in &model.quantised {
         if let Ok(executable) = Executable::new(snapshot.clone(), Executor::Scalar) {
             let integers = Integers { executable, scratch: Scratch::new() };
             controllers.push((format!("{precision} snapshot"), Box::new(Acting(integers))));
@@ -213,8 +293,6 @@ impl Policy for Integers {
 }
 
 /// The model's entry in a configuration, with the features' default clips.
-fn model_spec(name: &str, file: &Path, precision: Precision) -> ModelSpec {
-    let mut spec = crate::imitate::model_spec(file, precision);
-    spec.name = name.to_string();
-    spec
+fn model_spec(name: &str, file: &Path, precision: Precision, preference: Option<Preference>) -> ModelSpec {
+    ModelSpec { name: name.to_string(), preference, ..crate::imitate::model_spec(file, precision) }
 }

@@ -66,6 +66,8 @@ pub struct Recipe {
     pub deviation: f64,
     /// Batches from one look at the selection set to the next, and the set's episodes.
     pub selection: (u64, usize),
+    /// Episodes of each set that the card's results are from, at most.
+    pub evaluation: usize,
 }
 
 impl Recipe {
@@ -86,6 +88,7 @@ impl Recipe {
             lambda: 0.95,
             deviation: if published { 0.25 } else { 0.5 },
             selection: (if published { 20 } else { 8 }, 100),
+            evaluation: 400,
         }
     }
 }

@@ -11,7 +11,7 @@ pub enum Task {
     Published,
     /// The wide world, MOCC's reward at its default preference.
     Wide,
-    /// The wide world, MOCC's reward at any preference, which the network is shown.
+    /// One flow for each link of the wide world, MOCC's reward at any preference, which the network is shown.
     Preferences,
 }
 
@@ -62,7 +62,7 @@ impl Task {
                 Plan { conditions, reward: Reward::Fair, rest: Vec::new(), scale: 1.0, unit_s }
             }
             Task::Preferences => {
-                let (preference, conditions) = (preference(rng), wide::draw(rng));
+                let (preference, conditions) = (preference(rng), wide::draw_alone(rng));
                 let unit_s = Some(conditions.interval_s());
                 let rest = shown(&preference);
                 Plan { conditions, reward: Reward::Preferred(preference), rest, scale: 1.0, unit_s }
@@ -82,7 +82,7 @@ const SELECTION_SEED: u64 = 0x5e1e_c710;
 
 /// The inputs of a preference.
 pub(super) fn shown(preference: &Preference) -> Vec<f32> {
-    [preference.throughput, preference.latency, preference.loss].map(|w| w as f32).to_vec()
+    preference.weights().map(|weight| weight as f32).to_vec()
 }
 
 /// Half of the time one of MOCC's 36 landmarks (multiples of 0.1, none of them 0), half of the time any preference.
@@ -138,9 +138,7 @@ mod tests {
         let mut found = 0;
         for _ in 0..2000 {
             let preference = preference(&mut rng);
-            let parts = [preference.throughput, preference.latency, preference.loss];
-            assert!(parts.iter().all(|part| (0.0..=1.0).contains(part)), "{preference:?}");
-            assert!((parts.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{preference:?}");
+            assert!(Preference::from_weights(preference.weights()).is_some(), "{preference:?}");
             found += u32::from(all.contains(&preference));
         }
         assert!((900..1100).contains(&found), "{found}");

@@ -31,8 +31,7 @@ pub(crate) struct AdaptKeys {
     rows_max: Whole<32, 65_536>,
     #[serde(default = "default_remembered_share")]
     remembered_share: Share,
-    #[serde(default = "default_reward_weights")]
-    reward_weights: [Share; 3],
+    reward_weights: Option<[Share; 3]>,
     #[serde(default)]
     precision: AdaptPrecision,
     #[serde(default)]
@@ -52,10 +51,6 @@ fn default_rows_max() -> Whole<32, 65_536> {
 }
 fn default_remembered_share() -> Share {
     Share(defaults().remembered_share)
-}
-fn default_reward_weights() -> [Share; 3] {
-    let Preference { throughput, latency, loss } = Preference::DEFAULT;
-    [throughput, latency, loss].map(Share)
 }
 
 /// The trainer's own defaults, so that there is one place for them.
@@ -175,11 +170,13 @@ pub enum TunerPlan {
     },
 }
 
-/// Checks the `[model.adapt]` of the model at `index`, which is the one that decides, or is not.
+/// Checks the `[model.adapt]` of the model at `index`, which is the one that decides, or is not; `preference` is what that
+/// model was built for, where it takes one.
 pub(super) fn check(
     keys: &AdaptKeys,
     index: usize,
     decides: bool,
+    preference: Option<Preference>,
     file: &File,
     source: &Source,
 ) -> Result<AdaptPlan, ConfigError> {
@@ -217,13 +214,16 @@ pub(super) fn check(
     if !(learning_rate > 0.0 && learning_rate <= 1.0) {
         return refuse("learning_rate", format!("expected more than 0 and at most 1, found {learning_rate}"));
     }
-    let [throughput, latency, loss] = keys.reward_weights.map(|share| share.0);
-    let sum = throughput + latency + loss;
-    if (sum - 1.0).abs() > 1e-6 {
-        let reason =
-            format!("expected weights of throughput, latency and loss that add up to 1, found {sum}");
-        return refuse("reward_weights", reason);
-    }
+    let preference = match (preference, keys.reward_weights) {
+        (Some(_), Some(_)) => {
+            let reason = "expected none beside the model's preference, which it is adapted for";
+            return refuse("reward_weights", reason.to_owned());
+        }
+        (Some(preference), None) => preference,
+        (None, Some(weights)) => super::plan::preference(weights)
+            .map_err(|reason| source.error(&at("reward_weights"), reason))?,
+        (None, None) => Preference::DEFAULT,
+    };
     let (rows_min, rows_max) = (keys.rows_min.get(), keys.rows_max.get());
     if rows_max < rows_min {
         return refuse("rows_max", format!("expected at least rows_min = {rows_min}, found {rows_max}"));
@@ -242,7 +242,7 @@ pub(super) fn check(
         return refuse("gate.quantisation_mean_max", reason);
     }
     let config = TrainerConfig {
-        preference: Preference { throughput, latency, loss },
+        preference,
         rows_min: rows_min as usize,
         rows_max: rows_max as usize,
         remembered_share: keys.remembered_share.0,

@@ -7,7 +7,7 @@ use super::route;
 use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
 use super::source::Source;
 use super::trainer::{self, TrainerPlan};
-use super::units::{Rate, Size, Span};
+use super::units::{Rate, Share, Size, Span};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{Input, InputSchema, ONE, PacingSpec, RATE_MAX_BPS, SchemaError};
 use weir_snapshot::{Function, Precision};
+use weir_trainer::reward::Preference;
 use weir_trainer::{InputSpec, ModelSpec};
 
 /// A configuration that holds together.
@@ -141,7 +142,7 @@ impl Plan {
         for (index, (keys, model)) in file.model.iter().zip(&mut models).enumerate() {
             if let Some(keys) = &keys.adapt {
                 let decides = pacing_model == Some(index);
-                model.adapt = Some(adapt::check(keys, index, decides, &file, source)?);
+                model.adapt = Some(adapt::check(keys, index, decides, model.spec.preference, &file, source)?);
             }
         }
         let spec = match pacing_model.and_then(|index| models.get(index)) {
@@ -384,6 +385,12 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
                 clip: input.clip,
             })
             .collect();
+        let preference = match model.preference {
+            Some(weights) => {
+                Some(preference(weights).map_err(|reason| source.error(&at("preference"), reason))?)
+            }
+            None => None,
+        };
         let spec = ModelSpec {
             name: model.name.clone(),
             function,
@@ -392,10 +399,20 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             inputs,
             history,
             pacing: PacingSpec::default(),
+            preference,
         };
         models.push(ModelPlan { spec, schema, adapt: None });
     }
     Ok(models)
+}
+
+/// The preference of these weights, or what is wrong with them.
+pub(super) fn preference(weights: [Share; 3]) -> Result<Preference, String> {
+    let weights = weights.map(|share| share.0);
+    Preference::from_weights(weights).ok_or_else(|| {
+        let sum: f64 = weights.iter().sum();
+        format!("expected weights of throughput, latency and loss that add up to 1, found {sum}")
+    })
 }
 
 fn find_model(wanted: &str, models: &[ModelPlan], source: &Source) -> Result<usize, ConfigError> {

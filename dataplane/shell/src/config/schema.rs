@@ -173,6 +173,7 @@ pub(crate) struct ModelKeys {
     pub(crate) precision: ModelPrecision,
     pub(crate) history: Whole<1, 64>,
     pub(crate) inputs: Vec<InputKeys>,
+    pub(crate) preference: Option<[Share; 3]>,
     pub(crate) adapt: Option<AdaptKeys>,
 }
 
