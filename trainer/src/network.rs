@@ -254,6 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn inputs_that_are_held_fold_into_the_bias() {
+        let layer = Layer {
+            inputs: 5,
+            outputs: 2,
+            weights: (0..10).map(|i| f64::from(i) - 4.5).collect(),
+            bias: vec![0.25, -0.5],
+            activation: Activation::Tanh,
+        };
+        let whole = Network { layers: vec![layer], output: Output::Linear };
+        let folded = whole.with_last_inputs(&[0.6, 0.3, 0.1]);
+        assert_eq!(folded.shape(), "2-2");
+        for row in [[0.0, 0.0], [0.1, -0.2], [-1.0, 0.5]] {
+            let expected = whole.evaluate(&[row[0], row[1], 0.6, 0.3, 0.1]);
+            let found = folded.evaluate(&row);
+            assert!(expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-12), "{expected:?} {found:?}");
+        }
+        assert_eq!(whole.with_last_inputs(&[]), whole);
+        assert_eq!(whole.with_last_inputs(&[0.0; 6]), whole);
+    }
+
+    #[test]
     fn softmax_survives_large_values_and_arg_max_takes_the_first() {
         let p = softmax(&[1000.0, 1000.0, 0.0]);
         assert!((p[0] - 0.5).abs() < 1e-12 && p[2] < 1e-12);

@@ -118,3 +118,6 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         .and_then(|()| fs::rename(&beside, path));
     written.map_err(|error| TrainError::File(path.to_path_buf(), error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 use super::*;
 use crate::testing::engine;
 
-fn tiny(task: Task) -> Recipe {
+pub(super) fn tiny(task: Task) -> Recipe {
     Recipe {
         batch: 800,
         minibatch: 256,
         steps: 3200,
         selection: (1, 3),
+        evaluation: 2,
         hidden: vec![8],
         ..Recipe::of(task, 1)
     }

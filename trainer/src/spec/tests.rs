@@ -3,12 +3,20 @@
 use super::*;
 use crate::imitate;
 use crate::network::{Activation, Layer, Output};
+use weir_snapshot::{Executable, Executor, Scratch};
 
 fn shipped(precision: Precision) -> ModelSpec {
     imitate::model_spec(
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx")),
         precision,
     )
+}
+
+/// The shipped model that takes a preference, for this one.
+fn preferring(weights: [f64; 3]) -> ModelSpec {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/mocc.onnx").into();
+    let preference = Some(Preference::from_weights(weights).unwrap());
+    ModelSpec { name: "mocc".to_owned(), file, preference, ..shipped(Precision::Bits8) }
 }
 
 /// A model file of these widths in `folder`.
@@ -56,15 +64,69 @@ fn the_shipped_model_still_holds_its_link() {
 fn a_width_mismatch_names_what_is_expected_and_found() {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = shipped(Precision::Bits8);
-    spec.file = file(folder.path(), &[33, 1]);
+    spec.file = file(folder.path(), &[12, 1]);
     let line = build(&spec).unwrap_err().to_string();
     assert!(
-        line.ends_with("takes 33 inputs, but model 'aurora' gives it 3 features x 10 intervals = 30"),
+        line.ends_with("takes 12 inputs, but model 'aurora' gives it 3 features x 10 intervals = 30"),
         "{line}"
     );
     spec.file = file(folder.path(), &[30, 2]);
     let line = build(&spec).unwrap_err().to_string();
     assert!(line.ends_with("the network gives 2 outputs, but a pacing model gives 1"), "{line}");
+}
+
+#[test]
+fn a_preference_that_is_folded_in_is_the_one_that_the_network_is_shown() {
+    let whole = onnx::import(&preferring([0.6, 0.3, 0.1]).file).unwrap();
+    assert_eq!(whole.shape(), "33-64-32-1");
+    for weights in [[0.6, 0.3, 0.1], [0.1, 0.6, 0.3], [0.0, 0.0, 1.0]] {
+        let built = build(&preferring(weights)).unwrap();
+        assert_eq!(built.report.shape, "30-64-32-1");
+        let [throughput, latency, loss] = weights;
+        let said = format!("preference {throughput} throughput, {latency} latency, {loss} loss, folded in");
+        assert!(built.report.to_string().contains(&said), "{}", built.report);
+        for row in verify::rows(&built.inputs, 3, 200, 5) {
+            let row = verify::network_inputs(&built.inputs, &row);
+            let expected = whole.evaluate(&[&row[..], &weights].concat());
+            let found = built.network.evaluate(&row);
+            assert!((expected[0] - found[0]).abs() < 1e-9, "{expected:?} {found:?}");
+        }
+    }
+}
+
+/// In a queue a network for throughput goes on where one for latency gives way, in the integers that a worker runs.
+#[test]
+fn the_shipped_model_answers_by_its_preference() {
+    let answers = |weights| {
+        let snapshot = build(&preferring(weights)).unwrap().snapshot;
+        let executable = Executable::new(snapshot, Executor::Scalar).unwrap();
+        let mut inputs = [0; weir_features::INPUTS];
+        for interval in inputs.chunks_exact_mut(3) {
+            // No change, an RTT of 1.2 base RTTs, as much sent as acknowledged.
+            interval.copy_from_slice(&[0, 78_643, 65_536]);
+        }
+        let mut action = [0];
+        executable.evaluate(&inputs, &mut action, &mut Scratch::new());
+        action[0]
+    };
+    let (throughput, latency) = (answers([0.8, 0.1, 0.1]), answers([0.1, 0.8, 0.1]));
+    assert!(throughput > latency + weir_features::ONE / 2, "{throughput} {latency}");
+}
+
+#[test]
+fn a_preference_is_for_networks_that_take_one_and_only_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = preferring([0.6, 0.3, 0.1]);
+    spec.preference = None;
+    let error = build(&spec).unwrap_err();
+    assert!(matches!(error, BuildError::NoPreference { found: 33, .. }), "{error}");
+    assert!(error.to_string().contains("mocc.onnx: the network takes 33 inputs, 3 more than"), "{error}");
+    for inputs in [30, 32, 34, 36] {
+        let mut spec = preferring([0.6, 0.3, 0.1]);
+        spec.file = file(folder.path(), &[inputs, 1]);
+        let error = build(&spec).unwrap_err();
+        assert!(matches!(error, BuildError::Preference { expected: 33, .. }), "{error}");
+    }
 }
 
 #[test]
