@@ -20,6 +20,7 @@ help:
 	@echo "make nightly  the long tiers"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
+	@echo "make train    the shipped models from nothing, in out/train (a quarter of an hour of one core, no Python)"
 	@echo "make docker   the image built, run without root, checked"
 	@echo "make build    the weir binary, with DPDK: target/release/weir"
 	@echo "make setup    install what is missing"
@@ -118,6 +119,12 @@ claims-adapt: setup
 .PHONY: adaptation
 adaptation: build hugepages
 	target/release/weir-adaptation
+
+# The shipped models from nothing, each by the command on its card: gradient steps by ONNX Runtime, no Python.
+.PHONY: train
+train: setup
+	cargo build --release --locked -p weir-shell
+	scripts/train.sh target/release/weir out/train
 
 # Under a minute: alerts against their cases, then every panel and alert against a real Prometheus and a real Weir.
 .PHONY: dashboard

@@ -268,7 +268,10 @@ mod tests {
         for row in [[0.0, 0.0], [0.1, -0.2], [-1.0, 0.5]] {
             let expected = whole.evaluate(&[row[0], row[1], 0.6, 0.3, 0.1]);
             let found = folded.evaluate(&row);
-            assert!(expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-12), "{expected:?} {found:?}");
+            assert!(
+                expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-12),
+                "{expected:?} {found:?}"
+            );
         }
         assert_eq!(whole.with_last_inputs(&[]), whole);
         assert_eq!(whole.with_last_inputs(&[0.0; 6]), whole);

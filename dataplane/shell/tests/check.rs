@@ -93,6 +93,71 @@ fn a_bad_model_is_refused_in_one_line_within_a_second() {
     }
 }
 
+/// `mocc.onnx` takes three weights besides the features, which `[[model]]` has to name.
+#[test]
+fn a_preference_is_asked_for_where_the_network_takes_one() {
+    let (configuration, model) = (conf().join("demo.toml"), conf().join("models/mocc.onnx"));
+    let file = format!("model[0].file={}", model.display());
+    let preference = "model[0].preference=[0.1, 0.6, 0.3]";
+    let check = |overrides: &[&str]| {
+        let set = overrides.iter().flat_map(|text| ["--set", *text]);
+        let arguments: Vec<&str> =
+            ["check", configuration.to_str().unwrap()].into_iter().chain(set).collect();
+        let output = weir(&arguments);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (status, said) = check(&[&file, preference]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("layers 30-64-32-1") && said.contains("preference 0.1 throughput"), "{said}");
+
+    let (status, said) = check(&[&file]);
+    assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
+    // The place of the table that lacks the key.
+    let place = said.strip_prefix(&format!("{}:", configuration.display())).unwrap();
+    assert!(place.starts_with(|digit: char| digit.is_ascii_digit()), "{said}");
+    assert!(
+        said.contains(": model[0].preference: ") && said.contains("the network takes 33 inputs"),
+        "{said}"
+    );
+
+    let (status, said) = check(&[preference]);
+    assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with(&format!("--set {preference}: model[0].preference: ")), "{said}");
+    assert!(said.contains("the network takes 30 inputs; expected 33"), "{said}");
+}
+
+#[test]
+fn a_snapshot_is_built_and_verified_for_a_preference() {
+    let folder = tempfile::tempdir().unwrap();
+    let onnx = conf().join("models/mocc.onnx");
+    let onnx = onnx.to_str().unwrap();
+    let preferences = ["0.6,0.3,0.1", "0.1,0.6,0.3"];
+    let snapshots = preferences.map(|preference| {
+        let snapshot = folder.path().join(preference);
+        let out = snapshot.to_str().unwrap();
+        let built = weir(&["snapshot", "build", onnx, "--preference", preference, "-o", out]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        out.to_owned()
+    });
+    let [first, second] = snapshots.each_ref().map(|snapshot| std::fs::read(snapshot).unwrap());
+    assert!(first != second);
+    for (preference, held) in preferences.iter().zip([true, false]) {
+        let arguments = ["snapshot", "verify", &snapshots[0], "--onnx", onnx, "--rows", "2000"];
+        let verified = weir(&[&arguments[..], &["--preference", preference]].concat());
+        let said = String::from_utf8([verified.stdout, verified.stderr].concat()).unwrap();
+        assert_eq!(verified.status.success(), held, "{preference}: {said}");
+    }
+    let out = folder.path().join("none");
+    for arguments in [&[][..], &["--preference", "0.6,0.3"], &["--preference", "0.6,0.3,0.3"]] {
+        let built = [&["snapshot", "build", onnx, "-o", out.to_str().unwrap()], arguments].concat();
+        let said = weir(&built);
+        assert!(!said.status.success() && !out.exists(), "{arguments:?}");
+        let said = String::from_utf8(said.stderr).unwrap();
+        assert!(said.contains("such as [0.6, 0.3, 0.1]") || said.contains("such as 0.6,0.3,0.1"), "{said}");
+    }
+}
+
 #[test]
 fn a_sparse_file_of_10_gb_is_refused_unread() {
     let folder = tempfile::tempdir().unwrap();

@@ -189,6 +189,22 @@ const BROKEN: &[(&str, &str, &str)] = &[
          held_max, drain_max",
     ),
     ("[engine]", "[engines]", "conf/x.toml:15:2: engines: unknown key; did you mean `engine`?"),
+    (
+        "history = 10",
+        "history = 10\npreference = [0.5, 0.5, 0.5]",
+        "conf/x.toml:42:1: model[0].preference: expected weights of throughput, latency and loss that add up to 1, \
+         found 1.5",
+    ),
+    (
+        "history = 10",
+        "history = 10\npreference = [1.5, -0.5, 0.0]",
+        "conf/x.toml:42:15: model[0].preference[0]: expected a share from 0 to 1, found 1.5",
+    ),
+    (
+        "history = 10",
+        "history = 10\npreference = [0.5, 0.5]",
+        "conf/x.toml:42:1: model[0].preference: expected an array of length 3, found length 2",
+    ),
     ("feature = \"latency_ratio\", ", "", "conf/x.toml:44:3: model[0].inputs[1].feature: missing key"),
     ("rate_max = \"10Gbps\"\n", "", "conf/x.toml:23:2: pacing.rate_max: missing key"),
     (

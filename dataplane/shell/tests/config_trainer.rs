@@ -128,6 +128,19 @@ fn what_is_given_is_taken_and_paths_start_at_the_file() {
     assert_eq!(graph.models[0].adapt.as_ref().unwrap().tuner, TunerPlan::Graph("conf/mine.onnx".into()));
 }
 
+/// A model with a preference is adapted for it: live rewards and replay are those of the trainer's configuration.
+#[test]
+fn a_model_is_adapted_for_its_preference() {
+    let preferring = plan(GOOD, &["model[0].preference=[0.1, 0.6, 0.3]"]).unwrap();
+    let expected = Preference { throughput: 0.1, latency: 0.6, loss: 0.3 };
+    let model = &preferring.models[0];
+    assert_eq!(model.spec.preference, Some(expected));
+    assert_eq!(model.adapt.as_ref().unwrap().config.preference, expected);
+    let plain = plan(GOOD, &[]).unwrap();
+    assert_eq!(plain.models[0].spec.preference, None);
+    assert_eq!(plain.models[0].adapt.as_ref().unwrap().config.preference, Preference::DEFAULT);
+}
+
 /// (text in the good file, what it becomes, what Weir says)
 const BROKEN: &[(&str, &str, &str)] = &[
     (
@@ -217,6 +230,12 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "reward_weights = [0.5, 0.5, 0.5]",
         "conf/x.toml:38:1: model[0].adapt.reward_weights: expected weights of throughput, latency and loss that add up \
          to 1, found 1.5",
+    ),
+    (
+        "]\n\n[model.adapt]",
+        "]\npreference = [0.5, 0.25, 0.25]\n[model.adapt]\nreward_weights = [0.5, 0.25, 0.25]",
+        "conf/x.toml:37:1: model[0].adapt.reward_weights: expected none beside the model's preference, which it is \
+         adapted for",
     ),
     (
         "learning_rate = 0.001",

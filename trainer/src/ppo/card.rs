@@ -6,10 +6,10 @@ use super::{Options, Recipe, Task, TrainError, Training};
 use crate::network::Network;
 use crate::reward::Preference;
 use crate::spec::{self, ModelSpec};
+use preferences::PREFERENCES;
 use std::fmt::Write;
 use std::path::Path;
 use weir_env::baseline::{BbrLike, CubicLike, Hold};
-use preferences::PREFERENCES;
 use weir_env::{Acting, Conditions, Controller, Policy, Reward, Scores, evaluate, published, wide};
 use weir_features::{INPUTS, ONE};
 use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot};
@@ -115,17 +115,18 @@ fn words(task: Task) -> Words {
             ..aurora
         },
         Task::Preferences => Words {
-            shape: "MOCC's shape (Ma et al., EuroSys 2022), Aurora's 30 features and three weights of a preference in",
-            world: "the wide world (`env/src/wide.rs`), one flow for each link: 1 Mb/s to 10 Gb/s, 50 us to 1 s, delayed \
-                    acknowledgements, stalls, jitter, random loss, changes of capacity",
-            reward: "MOCC's reward, w1 throughput / capacity + w2 base RTT / RTT + w3 (1 - loss), discounted by time, at a preference \
-                     (w1, w2, w3) that is drawn for each episode: half of the time one of MOCC's 36 landmarks, half of the time \
-                     any. One network from the first step on, where MOCC trains three objectives first and walks from there",
+            shape: "MOCC's shape (Ma et al., EuroSys 2022), Aurora's 30 features and then a preference in",
+            world: "the wide world (`env/src/wide.rs`),\none flow for each link: 1 Mb/s to 10 Gb/s, 50 us to 1 s, delayed \
+                    acknowledgements, stalls, jitter, random loss,\nchanges of capacity",
+            reward: "MOCC's reward, w1 throughput / capacity + w2 base RTT / RTT + w3 (1 - loss), discounted by time, at a\n\
+                     preference (w1, w2, w3) that is drawn for each episode: half of the time one of MOCC's 36 landmarks, \
+                     half of the time any.\nOne network learns all from the first step on; MOCC trains three objectives first \
+                     and walks from there",
             use_of_it: "
 A configuration says what it is to serve, `preference = [throughput, latency, loss]` in its `[[model]]`; the weights are
 folded into the first layer, so that what a worker runs takes 30 inputs.
 ",
-            not: "- Not made for flows that share. MOCC's reward is one flow's own, and it has been alone on every link: see the last table.
+            not: "- Not made for flows that share. MOCC's reward is one flow's own, and it was alone on every link: see the last table.
 ",
         },
     }

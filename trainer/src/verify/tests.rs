@@ -44,7 +44,8 @@ fn the_shipped_model_agrees_with_float_and_with_onnx_runtime() {
         let rows = rows(&built.inputs, 3, 2000, 9);
         let engine = testing::engine("the shipped model's integers with ONNX Runtime")
             .ok_or_else(|| EngineError::Missing("nowhere".into()));
-        let report = verify(&built.snapshot, &built.network, &built.inputs, &rows, (&model, &[]), engine).unwrap();
+        let report =
+            verify(&built.snapshot, &built.network, &built.inputs, &rows, (&model, &[]), engine).unwrap();
         assert!(report.float.mean < share * report.float.output_deviation, "{report}");
         match report.runtime {
             Ok(runtime) => {

@@ -220,8 +220,9 @@ pub(super) fn check(
             return refuse("reward_weights", reason.to_owned());
         }
         (Some(preference), None) => preference,
-        (None, Some(weights)) => super::plan::preference(weights)
-            .map_err(|reason| source.error(&at("reward_weights"), reason))?,
+        (None, Some(weights)) => {
+            super::plan::preference(weights).map_err(|reason| source.error(&at("reward_weights"), reason))?
+        }
         (None, None) => Preference::DEFAULT,
     };
     let (rows_min, rows_max) = (keys.rows_min.get(), keys.rows_max.get());

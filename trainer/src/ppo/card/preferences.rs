@@ -25,8 +25,7 @@ const FLOWS: usize = 4;
 pub(super) fn results(recipe: &Recipe, models: &[Judged]) -> String {
     let (seed, episodes) = wide::EVALUATION;
     let mut rng = Rng::new(seed);
-    let alone: Vec<_> =
-        (0..episodes.min(recipe.evaluation)).map(|_| wide::draw_alone(&mut rng)).collect();
+    let alone: Vec<_> = (0..episodes.min(recipe.evaluation)).map(|_| wide::draw_alone(&mut rng)).collect();
     let shared = cells(recipe, FLOWS);
     let over = |set: &[_]| -> Vec<(Preference, Vec<(String, Scores)>)> {
         let at = |model: &Judged| {
@@ -50,7 +49,8 @@ What a preference changes: utilisation, RTT over base and drops at the queue aft
 The other controllers know no preference.
 
 {conduct}
-Paired differences of the 8-bit snapshot at {latency} from that at {throughput}: {differences}.
+Paired differences of the 8-bit snapshot at {latency} from that at {throughput}:
+{differences}.
 
 {FLOWS} flows that share, each with the model: a grid of 1 Mb/s to 10 Gb/s and 50 us to 1 s with queues of 0.5 and 2 BDP, on an
 ordinary host.
@@ -58,11 +58,11 @@ ordinary host.
 {shared}",
         episodes = alone.first().and_then(|(_, all)| all.first()).map_or(0, |(_, scores)| scores.episodes.len()),
         rewards = rewards(&alone),
-        conduct = conduct(&alone),
+        conduct = conduct(&alone, false),
         latency = weights(&PREFERENCES[1]),
         throughput = weights(&PREFERENCES[0]),
         differences = differences(&alone),
-        shared = conduct(&together),
+        shared = conduct(&together, true),
     )
 }
 
@@ -102,20 +102,16 @@ fn shown(all: &[(String, Scores)]) -> Option<&Scores> {
     all.iter().find(|(name, _)| name == SHOWN).map(|(_, scores)| scores)
 }
 
-/// A row for each baseline, then one for each preference.
-fn conduct(results: &Results) -> String {
-    let mut text = String::from(
-        "| controller | utilisation | RTT/base | dropped, % | Jain |\n| --- | --- | --- | --- | --- |\n",
+/// A row for each baseline, then one for each preference; with Jain's index where flows share.
+fn conduct(results: &Results, shared: bool) -> String {
+    let (head, rule) = if shared { (" Jain |", " --- |") } else { ("", "") };
+    let mut text = format!(
+        "| controller | utilisation | RTT/base | dropped, % |{head}\n| --- | --- | --- | --- |{rule}\n"
     );
     let mut row = |name: &str, scores: &Scores| {
-        let _ = writeln!(
-            text,
-            "| {name} | {:.3} | {:.3} | {:.2} | {:.3} |",
-            scores.utilisation(),
-            scores.rtt_ratio(),
-            scores.loss().times(100.0),
-            scores.fairness()
-        );
+        let (utilisation, rtt, lost) = (scores.utilisation(), scores.rtt_ratio(), scores.loss().times(100.0));
+        let _ = write!(text, "| {name} | {utilisation:.3} | {rtt:.3} | {lost:.2} |");
+        let _ = if shared { writeln!(text, " {:.3} |", scores.fairness()) } else { writeln!(text) };
     };
     for (name, scores) in results.iter().take(1).flat_map(|(_, all)| all.iter().take(BASELINES)) {
         row(name, scores);

@@ -117,7 +117,10 @@ fn a_checkpoint_of_other_options_is_refused_and_stays() {
             "{refused}"
         );
         assert_eq!(refused.to_string().lines().count(), 1, "{refused}");
-        assert_eq!((files(&options.folder), fs::read(&file).unwrap()), (vec!["small.checkpoint".into()], other));
+        assert_eq!(
+            (files(&options.folder), fs::read(&file).unwrap()),
+            (vec!["small.checkpoint".into()], other)
+        );
     }
     fs::write(&file, "{").unwrap();
     let refused = train(&engine, &options, &mut |_| panic!("it trains")).unwrap_err();
