@@ -116,8 +116,8 @@ impl Network {
         network
     }
 
-    /// The network whose last inputs are held at `values`, and which takes only those before: what they add to the first
-    /// layer's sums is added to its bias. With more values than inputs it comes back as it is.
+    /// The network whose last inputs are held at `values`, and which takes only those before: what they add to the
+    /// first layer's sums is added to its bias. With more values than inputs it comes back as it is.
     #[must_use]
     pub fn with_last_inputs(&self, values: &[f64]) -> Network {
         let mut network = self.clone();
