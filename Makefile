@@ -20,7 +20,7 @@ help:
 	@echo "make nightly  the long tiers"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
-	@echo "make train    the shipped models from nothing, in out/train (a quarter of an hour of one core, no Python)"
+	@echo "make train    the shipped models from nothing, in out/train: minutes of one core, no Python"
 	@echo "make docker   the image built, run without root, checked"
 	@echo "make build    the weir binary, with DPDK: target/release/weir"
 	@echo "make setup    install what is missing"

@@ -96,10 +96,10 @@ fn a_bad_model_is_refused_in_one_line_within_a_second() {
 /// `mocc.onnx` takes three weights besides the features, which `[[model]]` has to name.
 #[test]
 fn a_preference_is_asked_for_where_the_network_takes_one() {
-    let (configuration, model) = (conf().join("demo.toml"), conf().join("models/mocc.onnx"));
-    let file = format!("model[0].file={}", model.display());
+    let file = format!("model[0].file={}", conf().join("models/mocc.onnx").display());
     let preference = "model[0].preference=[0.1, 0.6, 0.3]";
-    let check = |overrides: &[&str]| {
+    let configuration = conf().join("demo.toml");
+    let check_in = |configuration: &Path, overrides: &[&str]| {
         let set = overrides.iter().flat_map(|text| ["--set", *text]);
         let arguments: Vec<&str> =
             ["check", configuration.to_str().unwrap()].into_iter().chain(set).collect();
@@ -107,6 +107,7 @@ fn a_preference_is_asked_for_where_the_network_takes_one() {
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
     };
+    let check = |overrides: &[&str]| check_in(&configuration, overrides);
     let (status, said) = check(&[&file, preference]);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("layers 30-64-32-1") && said.contains("preference 0.1 throughput"), "{said}");
@@ -125,6 +126,14 @@ fn a_preference_is_asked_for_where_the_network_takes_one() {
     assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with(&format!("--set {preference}: model[0].preference: ")), "{said}");
     assert!(said.contains("the network takes 30 inputs; expected 33"), "{said}");
+
+    // One that learns, learns for its preference and for nothing else.
+    let adaptive = conf().join("adaptive.toml");
+    let (status, said) = check_in(&adaptive, &[&file, preference]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("adapt.reward_weights: expected none beside the model's preference"), "{said}");
+    let (status, said) = check_in(&adaptive, &[&file, preference, "model[0].adapt.reward_weights="]);
+    assert_eq!(status, Some(0), "{said}");
 }
 
 #[test]

@@ -234,7 +234,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     (
         "]\n\n[model.adapt]",
         "]\npreference = [0.5, 0.25, 0.25]\n[model.adapt]\nreward_weights = [0.5, 0.25, 0.25]",
-        "conf/x.toml:37:1: model[0].adapt.reward_weights: expected none beside the model's preference, which it is \
+        "conf/x.toml:38:1: model[0].adapt.reward_weights: expected none beside the model's preference, which it is \
          adapted for",
     ),
     (

@@ -115,13 +115,13 @@ fn words(task: Task) -> Words {
             ..aurora
         },
         Task::Preferences => Words {
-            shape: "MOCC's shape (Ma et al., EuroSys 2022), Aurora's 30 features and then a preference in",
-            world: "the wide world (`env/src/wide.rs`),\none flow for each link: 1 Mb/s to 10 Gb/s, 50 us to 1 s, delayed \
-                    acknowledgements, stalls, jitter, random loss,\nchanges of capacity",
-            reward: "MOCC's reward, w1 throughput / capacity + w2 base RTT / RTT + w3 (1 - loss), discounted by time, at a\n\
-                     preference (w1, w2, w3) that is drawn for each episode: half of the time one of MOCC's 36 landmarks, \
-                     half of the time any.\nOne network learns all from the first step on; MOCC trains three objectives first \
-                     and walks from there",
+            shape: "MOCC's shape (Ma et al., EuroSys 2022), Aurora's 30 features and then a
+preference in",
+            world: "the wide world (`env/src/wide.rs`), one flow for each link:
+1 Mb/s to 10 Gb/s, 50 us to 1 s, delayed acknowledgements, stalls, jitter, random loss, changes of capacity",
+            reward: "MOCC's reward, w1 throughput / capacity + w2 base RTT / RTT + w3 (1 - loss), discounted by time, at a
+preference (w1, w2, w3) that is drawn for each episode: half of the time one of MOCC's 36 landmarks, half of the time any.
+One network learns all from the first step on; MOCC trains three objectives first and walks from there",
             use_of_it: "
 A configuration says what it is to serve, `preference = [throughput, latency, loss]` in its `[[model]]`; the weights are
 folded into the first layer, so that what a worker runs takes 30 inputs.
