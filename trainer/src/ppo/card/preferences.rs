@@ -43,7 +43,7 @@ weights of throughput, latency and loss; the first three are those that MOCC beg
 time, 0 to 1:
 
 {rewards}
-`above`: paired difference of the 8-bit snapshot's reward from that of the best of the other three columns.
+`above`: paired difference of the 8-bit snapshot's reward from that of the best of the first three.
 
 What a preference changes: utilisation, RTT over base and drops at the queue after the first quarter of the same episodes.
 The other controllers know no preference.
