@@ -109,11 +109,13 @@ bench-path: build
 	cargo build --release --locked -p weir-bench-path
 	target/release/weir-bench-path
 
-# Adaptation in virtual time, one minute: changed environments, the trainer's interval, the fidelity threshold.
+# Adaptation in virtual time, seven minutes: changed environments under two bases, the trainer's interval, the fidelity
+# threshold.
 .PHONY: claims-adapt
 claims-adapt: setup
 	cargo build --release --locked -p weir-claims
-	target/release/weir-claims
+	target/release/weir-claims --rows D
+	target/release/weir-claims --base conf/models/aurora.onnx --out out/claims/aurora
 
 # The same on real TCP, six minutes: the link changes under a Weir that learns and under one that is frozen.
 .PHONY: adaptation

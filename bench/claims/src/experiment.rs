@@ -22,13 +22,16 @@ const POINT: u64 = 2_000;
 #[derive(Clone)]
 pub(crate) struct Stage {
     pub name: &'static str,
-    /// The flow of this index, in the run of this seed.
-    pub conditions: fn(index: u64, seed: u64) -> Conditions,
+    /// Of one flow, by seed.
+    pub conditions: fn(seed: u64) -> Conditions,
     /// Decisions of all flows together.
     pub decisions: u64,
+    /// Whether the base policy was not trained for it.
+    pub is_new: bool,
 }
 
 /// What every run of a claim has in common.
+#[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub engine: &'a Engine,
     /// The base policy.
@@ -100,8 +103,8 @@ pub(crate) fn run(setting: &Setting<'_>, variant: &Variant, clock: &dyn Fn() -> 
     let (mut result, mut offset_ns) = (RunResult::default(), 0);
     for (index, stage) in setting.stages.iter().enumerate() {
         let seed = variant.seed * 1_000 + index as u64;
-        let conditions: Vec<Conditions> =
-            (0..setting.flows).map(|flow| (stage.conditions)(flow, seed)).collect();
+        let of_flow = |flow| (stage.conditions)(seed.wrapping_mul(1_000_003).wrapping_add(flow));
+        let conditions: Vec<Conditions> = (0..setting.flows).map(of_flow).collect();
         let mut pool = Pool::new(&conditions, &setting.shares, Preference::DEFAULT, seed, offset_ns);
         let mut stage_result = StageResult::default();
         let (mut all, mut point, mut points) = (Worth::default(), Worth::default(), Vec::new());

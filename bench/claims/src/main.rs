@@ -5,6 +5,7 @@ mod experiment;
 mod figure;
 mod places;
 mod pool;
+mod reference;
 mod report;
 
 use anyhow::{Context, Result, ensure};
@@ -32,7 +33,7 @@ const FIDELITY: f64 = 0.05;
 #[command(version)]
 struct Cli {
     /// The base policy.
-    #[arg(long, value_name = "FILE", default_value = "conf/models/aurora.onnx")]
+    #[arg(long, value_name = "FILE", default_value = "conf/models/aurora-published.onnx")]
     base: PathBuf,
     /// Folder for results.
     #[arg(long, value_name = "FOLDER", default_value = "out/claims")]
@@ -94,8 +95,8 @@ fn claims(cli: &Cli) -> Result<()> {
         rate_bps: (480_000, 12_000_000),
     };
     fs::create_dir_all(&cli.out).with_context(|| format!("cannot make {}", cli.out.display()))?;
-    let run = |name: &str, variant: Variant| -> Result<RunResult> {
-        let result = experiment::run(&setting, &variant, &|| begun.elapsed().as_secs_f64())?;
+    let run_in = |setting: &Setting<'_>, name: &str, variant: Variant| -> Result<RunResult> {
+        let result = experiment::run(setting, &variant, &|| begun.elapsed().as_secs_f64())?;
         let settled: Vec<String> =
             result.stages.iter().map(|stage| format!("{:.3}", stage.settled)).collect();
         println!(
@@ -106,6 +107,7 @@ fn claims(cli: &Cli) -> Result<()> {
         );
         Ok(result)
     };
+    let run = |name: &str, variant| run_in(&setting, name, variant);
     let plain = |seed| Variant { adapts: true, interval_ns: INTERVAL_NS, fidelity: FIDELITY, seed };
     let mut written = serde_json::Map::new();
     let mut keep = |name: &str, runs: &[RunResult]| -> Result<()> {
@@ -122,7 +124,32 @@ fn claims(cli: &Cli) -> Result<()> {
             Row { name: "frozen".to_owned(), runs: &frozen },
             Row { name: "adapted".to_owned(), runs: &adapted },
         ];
+        let mut trained = Vec::new();
+        for (index, stage) in stages.iter().enumerate().filter(|(_, stage)| stage.is_new) {
+            println!("training {} policies for {} from nothing", reference::SEEDS, stage.name);
+            let mut best: Option<Vec<RunResult>> = None;
+            for seed in 1..=reference::SEEDS {
+                let network = reference::train(&engine, stage, seed)?;
+                let file = cli.out.join(format!("trained-{index}-{seed}.onnx"));
+                fs::write(&file, weir_trainer::onnx::export(&network, "aurora"))
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+                let base = weir_trainer::build(&ModelSpec { file, ..model.clone() })?;
+                let there = Setting { base: &base, stages: std::slice::from_ref(stage), ..setting };
+                let name = format!("trained there with seed {seed}");
+                let frozen = |seed| run_in(&there, &name, Variant { adapts: false, ..plain(seed) });
+                let runs = (1..=cli.seeds).map(frozen).collect::<Result<Vec<_>>>()?;
+                if best.as_ref().is_none_or(|best| report::settled(&runs) > report::settled(best)) {
+                    best = Some(runs);
+                }
+            }
+            let runs = best.context("no policy was trained")?;
+            trained.push((index, runs));
+        }
         println!("\n{}", report::stages(&stages, &rows));
+        println!("{}", report::promise(&stages, &adapted, &trained));
+        for (index, runs) in &trained {
+            keep(&format!("trained there, {}", stages[*index].name), runs)?;
+        }
         figure::draw(&cli.out.join("row-d.svg"), &stages, &frozen, &adapted)?;
         keep("frozen", &frozen)?;
         keep("adapted", &adapted)?;

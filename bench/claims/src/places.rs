@@ -6,23 +6,19 @@ use weir_env::{Conditions, Host, Rng, published};
 /// First rates, in parts of the bandwidth: Aurora's range.
 const RATE: (f64, f64) = (0.3, 1.5);
 
-fn drawn(index: u64, seed: u64) -> Rng {
-    Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(index))
-}
-
 /// As the datapath meets it. The published simulator acknowledges each packet and knows each one's RTT.
 fn met(conditions: Conditions) -> Conditions {
     Conditions { host: Host::ORDINARY, ..conditions }
 }
 
 /// Any path of the published ranges.
-fn home(index: u64, seed: u64) -> Conditions {
-    met(published::draw(&mut drawn(index, seed)))
+fn home(seed: u64) -> Conditions {
+    met(published::draw(&mut Rng::new(seed)))
 }
 
 /// 60 ms, 2.4 Mb/s and a queue of so many packets: an RTT below the shortest of the published ranges.
-fn short(queue: f64, index: u64, seed: u64) -> Conditions {
-    let mut rng = drawn(index, seed);
+fn short(queue: f64, seed: u64) -> Conditions {
+    let mut rng = Rng::new(seed);
     let path = published::Path { bandwidth: 200.0, one_way_s: 0.03, queue, loss: 0.0 };
     met(path.conditions(rng.uniform(RATE.0, RATE.1), rng.bits()))
 }
@@ -30,9 +26,9 @@ fn short(queue: f64, index: u64, seed: u64) -> Conditions {
 /// The run of row D: home, away twice, and home again.
 pub(crate) fn stages(decisions: u64) -> [Stage; 4] {
     [
-        Stage { name: "published ranges", conditions: home, decisions: decisions / 2 },
-        Stage { name: "60 ms, queue 100", conditions: |index, seed| short(100.0, index, seed), decisions },
-        Stage { name: "60 ms, queue 5", conditions: |index, seed| short(5.0, index, seed), decisions },
-        Stage { name: "published again", conditions: home, decisions: decisions / 2 },
+        Stage { name: "published ranges", conditions: home, decisions: decisions / 2, is_new: false },
+        Stage { name: "60 ms, queue 100", conditions: |seed| short(100.0, seed), decisions, is_new: true },
+        Stage { name: "60 ms, queue 5", conditions: |seed| short(5.0, seed), decisions, is_new: true },
+        Stage { name: "published again", conditions: home, decisions: decisions / 2, is_new: false },
     ]
 }

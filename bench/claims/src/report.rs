@@ -16,11 +16,61 @@ pub(crate) struct Row<'a> {
     pub runs: &'a [RunResult],
 }
 
+/// Share of what a policy trained in a place reaches there that adaptation is to reach, and what returning may cost.
+const REACHED: f64 = 0.8;
+const COST_MAX: f64 = 0.05;
+
 /// Median, least and greatest.
 pub(crate) fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
     (at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
+}
+
+/// Median reward of the last fifth of the first stage.
+pub(crate) fn settled(runs: &[RunResult]) -> f64 {
+    spread(runs.iter().map(|run| in_stage(run, 0)).collect()).0
+}
+
+fn in_stage(run: &RunResult, stage: usize) -> f64 {
+    run.stages.get(stage).map_or(f64::NAN, |stage| stage.settled)
+}
+
+/// What the adapted runs reach of what policies that were trained in a place reach there, by seed, and what coming back cost.
+pub(crate) fn promise(
+    stages: &[Stage],
+    adapted: &[RunResult],
+    trained: &[(usize, Vec<RunResult>)],
+) -> String {
+    let mut text = String::new();
+    for (stage, runs) in trained {
+        let pairs = adapted.iter().zip(runs);
+        let shares: Vec<f64> =
+            pairs.map(|(adapted, there)| in_stage(adapted, *stage) / in_stage(there, 0)).collect();
+        let enough = shares.iter().filter(|share| **share >= REACHED).count();
+        let (share, least, most) = spread(shares);
+        put!(
+            text,
+            "{}: trained there {:.3}; adapted over that {share:.2} ({least:.2} to {most:.2}), at least {REACHED} in {enough} of {}",
+            stages[*stage].name,
+            settled(runs),
+            runs.len()
+        );
+    }
+    let last = stages.len().saturating_sub(1);
+    let costs: Vec<f64> = adapted.iter().map(|run| 1.0 - in_stage(run, last) / in_stage(run, 0)).collect();
+    let cheap = costs.iter().filter(|cost| **cost < COST_MAX).count();
+    let (cost, least, most) = spread(costs);
+    put!(
+        text,
+        "coming back: {:.1} % less than at first ({:.1} to {:.1}), below {:.0} % in {cheap} of {}",
+        100.0 * cost,
+        100.0 * least,
+        100.0 * most,
+        100.0 * COST_MAX,
+        adapted.len()
+    );
+    text
 }
 
 /// Settled reward by stage, then what the trainer did.

@@ -31,6 +31,8 @@ pub(super) fn text(options: &Options, training: &Training, file: &Path) -> Resul
             let results = judged.iter().map(|model| wide_results(recipe, model)).collect();
             (judged, results)
         }
+        // Whoever gives the conditions judges by them.
+        Task::Given(_) => (vec![judge(None)?], String::new()),
         Task::Preferences => {
             let judged = PREFERENCES.into_iter().map(|preference| judge(Some(preference)));
             let judged = judged.collect::<Result<Vec<_>, _>>()?;
@@ -112,6 +114,11 @@ fn words(task: Task) -> Words {
             world: "the wide world (`env/src/wide.rs`): 1 Mb/s to 10 Gb/s, 50 us to 1 s, 1 to 16 flows, delayed acknowledgements, \
                     stalls, jitter, random loss, changes of capacity",
             reward: "the mean over the flows of `Reward::Fair` (`env/src/reward.rs`), discounted by time",
+            ..aurora
+        },
+        Task::Given(_) => Words {
+            world: "conditions that were given",
+            reward: "MOCC's reward at its default preference",
             ..aurora
         },
         Task::Preferences => Words {

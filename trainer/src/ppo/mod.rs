@@ -38,7 +38,7 @@ use weir_env::{Acting, Estimate, Policy, evaluate};
 use weir_features::INPUTS;
 
 /// How a policy is trained.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Recipe {
     /// For what.
     pub task: Task,
@@ -73,10 +73,10 @@ pub struct Recipe {
 impl Recipe {
     /// How the shipped models were trained.
     pub fn of(task: Task, steps: u64) -> Self {
-        let published = task == Task::Published;
+        let published = matches!(task, Task::Published);
         Self {
             task,
-            hidden: if task == Task::Preferences { vec![64, 32] } else { vec![32, 16] },
+            hidden: if matches!(task, Task::Preferences) { vec![64, 32] } else { vec![32, 16] },
             steps,
             batch: if published { 8192 } else { 32_768 },
             minibatch: 2048,

@@ -5,7 +5,7 @@ use crate::rng::Rng;
 use weir_env::{Conditions, Ended, Preference, Reward, published, wide};
 
 /// What a policy is trained for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Task {
     /// Aurora's published world and reward.
     Published,
@@ -13,6 +13,8 @@ pub enum Task {
     Wide,
     /// One flow for each link of the wide world, MOCC's reward at any preference, which the network is shown.
     Preferences,
+    /// One flow under conditions of the caller's, by seed, and MOCC's reward at its default preference.
+    Given(fn(u64) -> Conditions),
 }
 
 /// One episode to come.
@@ -37,7 +39,7 @@ impl Task {
     /// What the policy's inputs are normalised by.
     pub fn normal(self) -> Normal {
         match self {
-            Task::Published | Task::Wide => Normal::features(),
+            Task::Published | Task::Wide | Task::Given(_) => Normal::features(),
             Task::Preferences => Normal::preference(),
         }
     }
@@ -67,6 +69,13 @@ impl Task {
                 let rest = shown(&preference);
                 Plan { conditions, reward: Reward::Preferred(preference), rest, scale: 1.0, unit_s }
             }
+            Task::Given(conditions) => Plan {
+                conditions: conditions(rng.bits()),
+                reward: Reward::Preferred(Preference::DEFAULT),
+                rest: Vec::new(),
+                scale: 1.0,
+                unit_s: None,
+            },
         }
     }
 
