@@ -20,9 +20,11 @@ pub enum Reward {
     Published,
     /// MOCC's. A flow's capacity is its fair share, so that nobody gains by taking more.
     Preferred(Preference),
-    /// For flows that share: `min(s, 1) - min(q, 4) / 2 - 2 loss`, with s the throughput over a fair share of the capacity and
-    /// q the queueing delay in base RTTs, less one packet of each other flow. Nobody gains by more than a fair share, and, unlike MOCC's, a queue or a loss that
-    /// is twice as large is twice as bad, so that flooding a link never pays.
+    /// For flows that share: `sqrt(min(s, 1)) - min(max(q - 0.1, 0), 4) / 2 - 2 loss`, with s the throughput over a fair share
+    /// of the capacity and q the queueing delay in base RTTs, less one packet of each other flow. Nobody gains by more than
+    /// a fair share, and who has little gains more by a little. A tenth of a base RTT is free: who is to have no queue at
+    /// all leaves the link idle now and then. Unlike in MOCC's, a queue or a loss that is twice as large is twice as bad, so
+    /// that flooding a link never pays.
     Fair,
 }
 
@@ -118,6 +120,9 @@ pub fn delivery_rate_bps(sample: &Sample) -> f64 {
     sample.acked_bytes as f64 * 8e9 / sample.duration_ns.max(1) as f64
 }
 
+/// Queueing delay in base RTTs that [`Reward::Fair`] does not count.
+const QUEUE_FREE: f64 = 0.1;
+
 impl Reward {
     /// How much the interval counts in a mean: the published reward is one per interval; elsewhere time counts, or a flow
     /// would do well to be slow seldom but for long.
@@ -147,8 +152,8 @@ impl Reward {
                 // A packet of every other flow may be ahead whatever they all do.
                 let unavoidable_s = truth.packet_s * truth.flows.saturating_sub(1) as f64;
                 let queue = (truth.queue_s - unavoidable_s) / truth.empty_rtt_s.max(truth.rtt_floor_s);
-                share(outcome.throughput_bps, outcome.capacity_bps)
-                    - queue.clamp(0.0, 4.0) / 2.0
+                share(outcome.throughput_bps, outcome.capacity_bps).sqrt()
+                    - (queue - QUEUE_FREE).clamp(0.0, 4.0) / 2.0
                     - 2.0 * outcome.loss
             }
         }

@@ -7,6 +7,7 @@
 use crate::conditions::{Change, Conditions, DECISIONS, Estimates, Length, Start, rate_bounds};
 use crate::link::{Host, Link, PACKET_BYTES, Stalls};
 use crate::rng::Rng;
+use crate::world::Measured;
 use weir_features::PacingSpec;
 
 /// Capacity in bits per second, logarithmic.
@@ -21,8 +22,10 @@ pub const QUEUE_PACKETS: (f64, f64) = (16.0, 128.0);
 pub const LOSS: (f64, f64) = (1e-4, 1e-2);
 /// Jitter in base RTTs, logarithmic.
 pub const JITTER: (f64, f64) = (1e-4, 0.5);
-/// Flows, logarithmic; no more than could each have 1 Mb/s.
+/// Flows, logarithmic; no more than could each have [`SHARE_BPS_MIN`].
 pub const FLOWS: (f64, f64) = (1.0, 17.0);
+/// Least fair share in bits per second: that of four flows in the slowest cells of the [`grid`].
+pub const SHARE_BPS_MIN: f64 = 2.5e5;
 /// A flow's first rate over its fair share, logarithmic.
 pub const START: (f64, f64) = (0.05, 2.0);
 /// A change of capacity, logarithmic.
@@ -46,7 +49,7 @@ pub fn draw_alone(rng: &mut Rng) -> Conditions {
 fn draw_of(flows: (f64, f64), rng: &mut Rng) -> Conditions {
     let capacity_bps = rng.log_uniform(CAPACITY_BPS.0, CAPACITY_BPS.1);
     let base_rtt_s = rng.log_uniform(BASE_RTT_S.0, BASE_RTT_S.1);
-    let flows = (rng.log_uniform(flows.0, flows.1).min(capacity_bps / 1e6) as usize).max(1);
+    let flows = (rng.log_uniform(flows.0, flows.1).min(capacity_bps / SHARE_BPS_MIN) as usize).max(1);
     let mut link = Link::new(capacity_bps, base_rtt_s, 0.0);
     let packets = rng.log_uniform(QUEUE_PACKETS.0, QUEUE_PACKETS.1) * f64::from(PACKET_BYTES);
     link.queue_bytes = (rng.log_uniform(QUEUE_BDP.0, QUEUE_BDP.1) * link.bdp_bytes()).max(packets);
@@ -104,6 +107,14 @@ pub const GRID_BASE_RTT_S: [f64; 7] = [50e-6, 250e-6, 1e-3, 5e-3, 25e-3, 150e-3,
 /// Queues of the grid, in multiples of capacity times base RTT.
 pub const GRID_QUEUE_BDP: [f64; 2] = [0.5, 2.0];
 
+/// What a full link and a short queue are: least utilisation, and largest RTT over the RTT on an empty queue.
+pub const GOOD: (f64, f64) = (0.9, 1.3);
+
+/// Whether an episode's link was full and its queue short: [`GOOD`].
+pub fn good(measured: &Measured) -> bool {
+    measured.utilisation >= GOOD.0 && measured.rtt_ratio <= GOOD.1
+}
+
 /// A cell of the grid on which a model is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
@@ -119,10 +130,21 @@ pub struct Cell {
 
 /// Every capacity with every RTT and every queue, shared by `flows` flows on an ordinary host.
 pub fn grid(flows: usize) -> Vec<Cell> {
+    cells(flows, &GRID_CAPACITY_BPS, &GRID_BASE_RTT_S, &GRID_QUEUE_BDP)
+}
+
+/// Cells between those of the [`grid`], by which the networks of one training are compared: what is chosen by a set is
+/// lucky on it, and the grid is to tell how good the choice is.
+pub fn between(flows: usize) -> Vec<Cell> {
+    let capacities_bps = [3e6, 3e7, 3e8, 3e9];
+    cells(flows, &capacities_bps, &[1e-4, 5e-4, 2e-3, 1e-2, 6e-2, 4e-1], &[1.0])
+}
+
+fn cells(flows: usize, capacities_bps: &[f64], base_rtts_s: &[f64], queues_bdp: &[f64]) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for capacity_bps in GRID_CAPACITY_BPS {
-        for base_rtt_s in GRID_BASE_RTT_S {
-            for queue_bdp in GRID_QUEUE_BDP {
+    for &capacity_bps in capacities_bps {
+        for &base_rtt_s in base_rtts_s {
+            for &queue_bdp in queues_bdp {
                 let bdp_bytes = Link::new(capacity_bps, base_rtt_s, 0.0).bdp_bytes();
                 let queue_bytes = (queue_bdp * bdp_bytes).max(QUEUE_PACKETS.0 * f64::from(PACKET_BYTES));
                 let estimates =

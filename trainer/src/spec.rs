@@ -7,7 +7,7 @@ use crate::reward::Preference;
 use crate::verify::{self, Errors, VerifyError};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use weir_features::{Input, InputSchema, PacingSpec, SchemaError};
+use weir_features::{HISTORY, Input, InputSchema, ONE, PacingSpec, SchemaError};
 use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 
 /// Rows on which a build states its quantisation error; a millisecond each thousand.
@@ -35,6 +35,29 @@ pub struct ModelSpec {
     /// For a network that takes the weights of throughput, latency and loss after the features: what they are. They are
     /// folded into its first layer, so that what is built takes features only.
     pub preference: Option<Preference>,
+}
+
+impl ModelSpec {
+    /// A pacing model with the features' default clips, as the shipped configurations name theirs.
+    pub fn pacing(name: &str, file: &Path, precision: Precision) -> Self {
+        let pacing = PacingSpec::default();
+        let input = |(feature, clip): (&&str, &(i32, i32))| InputSpec {
+            feature: (*feature).to_string(),
+            scale: 1.0,
+            offset: 0.0,
+            clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
+        };
+        Self {
+            name: name.to_string(),
+            function: Function::Pacing,
+            file: file.to_path_buf(),
+            precision,
+            inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(input).collect(),
+            history: HISTORY,
+            pacing,
+            preference: None,
+        }
+    }
 }
 
 /// Weights of a preference, each an input of a network that takes one.

@@ -111,8 +111,11 @@ impl Pace {
         let left_s = progress.steps_max.saturating_sub(progress.steps) as f64 / per_s.max(1.0);
         let (best, at) = progress.best.unwrap_or_default();
         info!(
-            "{} of {} decisions: reward {selected:.3} (best {best:.3} at {at}), {per_s:.0} decisions/s, {left_s:.0} s left",
-            progress.steps, progress.steps_max
+            "{} of {} decisions: reward {:.3}, score {:.3} (best {best:.3} at {at}), {per_s:.0} decisions/s, {left_s:.0} s left",
+            progress.steps,
+            progress.steps_max,
+            selected.reward,
+            selected.score()
         );
     }
 }

@@ -10,9 +10,12 @@ use preferences::PREFERENCES;
 use std::fmt::Write;
 use std::path::Path;
 use weir_env::baseline::{BbrLike, CubicLike, Hold};
-use weir_env::{Acting, Conditions, Controller, Policy, Reward, Scores, evaluate, published, wide};
+use weir_env::{Acting, Conditions, Controller, Measured, Policy, Reward, Scores, evaluate, published, wide};
 use weir_features::{INPUTS, ONE};
-use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot};
+use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot, Unavailable};
+
+/// The controller that is looked at closely: what runs unless a configuration says otherwise.
+const SHOWN: &str = "8bit snapshot";
 
 /// The whole card, of the model in `file`.
 pub(super) fn text(options: &Options, training: &Training, file: &Path) -> Result<String, TrainError> {
@@ -57,8 +60,8 @@ below). Trained by reinforcement (PPO) from random weights; no outside weights o
 on {date}. {steps} decisions in {world}.
 Learned from: {reward}. PPO: batches of {batch} decisions, {epochs} epochs of minibatches of {minibatch}, learning rate falling
 from {lr} to {lr1}, clip {clip}, discount {discount}, lambda {lambda}, first deviation {deviation} of the output before its gain.
-The value network is shown the truth about the link and serves only in training. Best by a fixed set of {looked} episodes, which
-are not those below: the network after {best} decisions. The same seed gives the same file on the same kind of machine with
+The value network is shown the truth about the link and serves only in training. Best by {chosen}, which are not
+those below: the network after {best} decisions. The same seed gives the same file on the same kind of machine with
 the same ONNX Runtime. Learning curve: [{name}.svg]({name}.svg).
 
 ## Quantisation error
@@ -84,8 +87,17 @@ absolute, in units of the action, and as a share of the output's deviation on th
         discount = recipe.discount,
         lambda = recipe.lambda,
         deviation = recipe.deviation,
-        looked = recipe.selection.1,
+        chosen = chosen(recipe, training.cells.len()),
     ))
+}
+
+/// By what the network was chosen.
+fn chosen(recipe: &Recipe, cells: usize) -> String {
+    let episodes = recipe.selection.1;
+    if cells == 0 {
+        return format!("a fixed set of {episodes} episodes");
+    }
+    format!("the reward on a fixed set of {episodes} episodes plus the share of {cells} links that are good as below")
 }
 
 /// What a card says of a task.
@@ -216,25 +228,29 @@ quarter. `above held`: paired difference of the reward.
 }
 
 fn wide_results(recipe: &Recipe, model: &Judged) -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "## Results
 
 A grid of 1 Mb/s to 10 Gb/s and 50 us to 1 s with queues of 0.5 and 2 BDP, on an ordinary host. `good`: cells with a
-utilisation of at least 0.9 and an RTT of at most 1.3 base RTTs, both no less than 100 us. Means over the cells with their standard
-errors.
+utilisation of at least {} and an RTT of at most {} base RTTs, both no less than 100 us. Means over the cells with their
+standard errors. `equal shares` is no controller but a bound: every flow sends at 0.95 of its fair share all the time, which
+none can know. Where a packet takes long beside the RTT, packets of several flows meet even so, and the RTT is longer with
+nobody at fault.
 
 | controller | flows | good | utilisation | RTT/base | dropped, % | Jain |
 | --- | --- | --- | --- | --- | --- | --- |
 ",
+        wide::GOOD.0,
+        wide::GOOD.1
     );
+    let mut missed = String::new();
     for flows in [1, 4] {
         let cells = cells(recipe, flows);
-        for (name, scores) in all(model, &cells, Reward::Fair) {
-            let good = scores
-                .episodes
-                .iter()
-                .filter(|e| e.measured.utilisation >= 0.9 && e.measured.rtt_ratio <= 1.3)
-                .count();
+        let shares: Vec<Conditions> = cells.iter().map(equal_shares).collect();
+        let mut rows = vec![("equal shares".to_owned(), evaluate(&mut Hold, &shares, Reward::Fair))];
+        rows.extend(all(model, &cells, Reward::Fair));
+        for (name, scores) in &rows {
+            let good = scores.episodes.iter().filter(|episode| wide::good(&episode.measured)).count();
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
@@ -246,8 +262,45 @@ errors.
                 scores.fairness()
             );
         }
+        if let Some((_, scores)) = rows.iter().find(|(name, _)| name == SHOWN) {
+            for (cell, episode) in cells.iter().zip(&scores.episodes) {
+                missed.push_str(&miss(cell, flows, &episode.measured));
+            }
+        }
     }
-    text
+    format!(
+        "{text}
+Where the {SHOWN} is not good:
+
+| flows | capacity, Mb/s | base RTT, ms | queue, BDP | utilisation | RTT/base | Jain |
+| --- | --- | --- | --- | --- | --- | --- |
+{missed}"
+    )
+}
+
+/// A row about a cell that is not good; nothing of one that is.
+fn miss(cell: &Conditions, flows: usize, measured: &Measured) -> String {
+    if wide::good(measured) {
+        return String::new();
+    }
+    let link = &cell.link;
+    format!(
+        "| {flows} | {} | {} | {:.1} | {:.2} | {:.2} | {:.2} |\n",
+        link.capacity_bps / 1e6,
+        link.base_rtt_s * 1e3,
+        link.queue_bytes / link.bdp_bytes(),
+        measured.utilisation,
+        measured.rtt_ratio,
+        measured.fairness
+    )
+}
+
+/// The same link with every flow at 0.95 of its fair share from the beginning.
+fn equal_shares(cell: &Conditions) -> Conditions {
+    let mut cell = cell.clone();
+    let rate_bps = 0.95 * cell.link.capacity_bps / cell.flows.len() as f64;
+    cell.flows.iter_mut().for_each(|flow| flow.rate_bps = rate_bps);
+    cell
 }
 
 /// The cells of the grid with this many flows.
@@ -265,8 +318,8 @@ fn all(model: &Judged, set: &[Conditions], reward: Reward) -> Vec<(String, Score
         ("float network".into(), Box::new(Acting(Float(model.network.clone())))),
     ];
     for (precision, snapshot) in &model.quantised {
-        if let Ok(executable) = Executable::new(snapshot.clone(), Executor::Scalar) {
-            let integers = Integers { executable, scratch: Scratch::new() };
+        // The scalar executor is always there.
+        if let Ok(integers) = Integers::new(snapshot.clone()) {
             controllers.push((format!("{precision} snapshot"), Box::new(Acting(integers))));
         }
     }
@@ -287,9 +340,15 @@ impl Policy for Float {
 }
 
 /// The very integers that a worker runs.
-struct Integers {
+pub(crate) struct Integers {
     executable: Executable,
     scratch: Scratch,
+}
+
+impl Integers {
+    pub(crate) fn new(snapshot: Snapshot) -> Result<Self, Unavailable> {
+        Ok(Self { executable: Executable::new(snapshot, Executor::Scalar)?, scratch: Scratch::new() })
+    }
 }
 
 impl Policy for Integers {
@@ -302,5 +361,5 @@ impl Policy for Integers {
 
 /// The model's entry in a configuration, with the features' default clips.
 fn model_spec(name: &str, file: &Path, precision: Precision, preference: Option<Preference>) -> ModelSpec {
-    ModelSpec { name: name.to_string(), preference, ..crate::imitate::model_spec(file, precision) }
+    ModelSpec { preference, ..ModelSpec::pacing(name, file, precision) }
 }

@@ -8,7 +8,7 @@ use crate::rng::Rng;
 use serde::{Deserialize, Serialize};
 
 /// Rises with every change of meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
@@ -37,7 +37,7 @@ struct Bits {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     onnx: Vec<u8>,
-    reward: u64,
+    score: u64,
     steps: u64,
 }
 
@@ -76,7 +76,7 @@ impl Training {
             value: Bits::of(self.value.state()),
             best: self.best.as_ref().map(|best| Kept {
                 onnx: onnx::export(&best.network, "best"),
-                reward: best.reward.to_bits(),
+                score: best.score.to_bits(),
                 steps: best.steps,
             }),
             curve: self.curve.iter().map(|p| (p.steps, p.reward.to_bits(), p.error.to_bits())).collect(),
@@ -105,7 +105,7 @@ impl Training {
         if let Some(kept) = found.best {
             training.best = Some(Best {
                 network: onnx::import_bytes(&kept.onnx, "checkpoint".as_ref())?,
-                reward: f64::from_bits(kept.reward),
+                score: f64::from_bits(kept.score),
                 steps: kept.steps,
             });
         }

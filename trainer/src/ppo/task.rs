@@ -9,7 +9,7 @@ use weir_env::{Conditions, Ended, Preference, Reward, published, wide};
 pub enum Task {
     /// Aurora's published world and reward.
     Published,
-    /// The wide world, MOCC's reward at its default preference.
+    /// The wide world, [`Reward::Fair`].
     Wide,
     /// One flow for each link of the wide world, MOCC's reward at any preference, which the network is shown.
     Preferences,
@@ -84,6 +84,15 @@ impl Task {
     pub(super) fn selection(self, episodes: usize) -> Vec<Plan> {
         let mut rng = Rng::new(SELECTION_SEED);
         (0..episodes).map(|_| self.draw(&mut rng)).collect()
+    }
+
+    /// Links that a network is to keep full with a short queue, alone and with three others; by them, too, checkpoints
+    /// are compared. Not those of the card.
+    pub(super) fn cells(self) -> Vec<Conditions> {
+        match self {
+            Task::Published | Task::Given(_) | Task::Preferences => Vec::new(),
+            Task::Wide => [1, 4].into_iter().flat_map(wide::between).map(|cell| cell.conditions).collect(),
+        }
     }
 }
 

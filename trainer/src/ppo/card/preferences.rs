@@ -1,6 +1,6 @@
 //! The results of a model that is shown a preference: what it earns at several, and how it behaves by them.
 
-use super::{Judged, all, cells, weights};
+use super::{Judged, SHOWN, all, cells, weights};
 use crate::ppo::Recipe;
 use crate::reward::Preference;
 use crate::rng::Rng;
@@ -17,8 +17,6 @@ pub(super) const PREFERENCES: [Preference; 6] = [
     Preference { throughput: 0.1, latency: 0.1, loss: 0.8 },
 ];
 
-/// The controller whose behaviour is shown at each preference: what runs unless a configuration says otherwise.
-const SHOWN: &str = "8bit snapshot";
 const FLOWS: usize = 4;
 
 /// The section of the card, of the models for [`PREFERENCES`].

@@ -35,6 +35,7 @@ fn a_training_leaves_a_model_its_card_and_its_curve() {
     let Some(engine) = engine("a whole training") else { return };
     let cases = [
         (Task::Published, "30-8-1", "2 paired episodes of 400 decisions"),
+        (Task::Wide, "30-8-1", "| equal shares | 4 |"),
         (Task::Preferences, "33-8-1", "| 0.1 / 0.6 / 0.3 |"),
     ];
     for (task, shape, said) in cases {
