@@ -163,6 +163,8 @@ impl Reward {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::Truth;
+    use weir_features::{FEATURES, INPUTS, IntervalReport};
 
     fn outcome() -> Outcome {
         Outcome { throughput_bps: 5e6, capacity_bps: 1e7, rtt_s: 0.04, base_rtt_s: 0.01, loss: 0.1 }
@@ -172,6 +174,42 @@ mod tests {
     fn mocc_by_hand() {
         let preference = Preference { throughput: 0.5, latency: 0.3, loss: 0.2 };
         assert!((preference.reward(&outcome()) - (0.25 + 0.075 + 0.18)).abs() < 1e-12);
+    }
+
+    /// Of a flow's second on a link of 10 Mb/s that two share: a packet takes 1 ms, an RTT 10.
+    fn fair(acked_bytes: u64, lost_bytes: u64, queue_s: f64) -> f64 {
+        let report = IntervalReport {
+            features: [0; FEATURES],
+            duration_ns: 1_000_000_000,
+            mean_rtt_ns: Some(10_000_000),
+            sent_bytes: acked_bytes + lost_bytes,
+            acked_bytes,
+            lost_bytes,
+            rtt_samples: 7,
+        };
+        let truth = Truth {
+            capacity_bps: 1e7,
+            empty_rtt_s: 0.01,
+            queue_s,
+            packet_s: 0.001,
+            rtt_floor_s: 1e-4,
+            flows: 2,
+        };
+        let (inputs, report) = (&[0; INPUTS], Some(&report));
+        Reward::Fair.of(&Ended { flow: 0, at_s: 1.0, rate_bps: 0, inputs, report, decided: true, truth })
+    }
+
+    #[test]
+    fn a_fair_share_with_a_short_queue_is_worth_one() {
+        let share = 625_000;
+        // One packet of the other flow and a tenth of an RTT are free; more than the share brings nothing.
+        for (acked_bytes, queue_s) in [(share, 0.0), (share, 0.002), (2 * share, 0.002)] {
+            assert!((fair(acked_bytes, 0, queue_s) - 1.0).abs() < 1e-9, "{acked_bytes} {queue_s}");
+        }
+        assert!((fair(share / 4, 0, 0.0) - 0.5).abs() < 1e-9);
+        assert!((fair(share, 0, 0.006) - 0.8).abs() < 1e-9);
+        assert!((fair(share, share, 0.0) - 0.0).abs() < 1e-9);
+        assert!((fair(share, 0, 1.0) + 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -181,6 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn no_link_both_chooses_a_network_and_judges_it() {
+        let link = |cell: &Cell| (cell.capacity_bps.to_bits(), cell.base_rtt_s.to_bits());
+        let judging: Vec<_> = grid(1).iter().map(link).collect();
+        let choosing = between(1);
+        assert_eq!(choosing.len(), 24);
+        assert!(choosing.iter().all(|cell| !judging.contains(&link(cell))));
+        let shares = |cell: &Cell| cell.conditions.flows.len() == 4;
+        assert!(between(4).iter().all(shares));
+    }
+
+    #[test]
     fn every_cell_of_the_grid_can_be_filled_without_a_queue() {
         let cells = grid(1);
         assert_eq!(cells.len(), 70);

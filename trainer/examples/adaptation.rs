@@ -15,7 +15,7 @@ use weir_trainer::online::{PolicyTuner, PolicyTuning, Start, Trainer, TrainerCon
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::rng::Rng;
 use weir_trainer::store::Reason;
-use weir_trainer::{Built, build, imitate};
+use weir_trainer::{Built, ModelSpec, build};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
 const RATES_BPS: (u64, u64) = (500_000, 10_000_000_000);
@@ -29,7 +29,7 @@ const LINKS: [(f64, f64); 3] = [(1e8, 0.02), (1e8, 0.005), (1e8, 0.02)];
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds: f64 = std::env::args().nth(1).map_or(Ok(60.0), |argument| argument.parse())?;
     let engine = Engine::load(None)?;
-    let built = build(&imitate::model_spec(Path::new(MODEL), Precision::Bits12))?;
+    let built = build(&ModelSpec::pacing("aurora", Path::new(MODEL), Precision::Bits12))?;
     println!("{FLOWS} flows, one in {EXPLORING} explores; {seconds} s per link; reward as the link knows it");
     println!(
         "{:<9} {:>16} {:>8} {:>6} {:>6} {:>6} {:>11}",

@@ -6,7 +6,7 @@ use std::path::Path;
 use weir_features::PacingSpec;
 use weir_snapshot::{Executable, Executor, Precision, Snapshot};
 use weir_trainer::network::Network;
-use weir_trainer::{imitate, verify};
+use weir_trainer::{ModelSpec, verify};
 
 /// Rows in the pool: far more than any cache or predictor learns in one pass.
 pub(crate) const ROWS: usize = 1 << 15;
@@ -56,7 +56,7 @@ impl Pool {
     /// The model cannot be read or built.
     pub(crate) fn new(file: &Path) -> Result<Pool> {
         let onnx = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let build = |precision| weir_trainer::build(&imitate::model_spec(file, precision));
+        let build = |precision| weir_trainer::build(&ModelSpec::pacing("aurora", file, precision));
         let [narrow, wide] = [build(Precision::Bits8)?, build(Precision::Bits12)?];
         let (network, maps) = (narrow.network, narrow.inputs);
         let drawn = verify::rows(&maps, PacingSpec::FEATURES.len(), ROWS, SEED);

@@ -51,7 +51,7 @@ struct RunArgs {
 enum World {
     /// Those of Aurora's published simulator, with its reward: aurora-published.onnx.
     Published,
-    /// 1 Mb/s to 10 Gb/s and 50 us to 1 s, as a host sees them: aurora.onnx.
+    /// 1 Mb/s to 10 Gb/s and 50 us to 1 s, as a host sees them: aurora-wide.onnx.
     Wide,
 }
 
@@ -62,7 +62,7 @@ enum World {
 pub(crate) fn aurora(args: &AuroraArgs) -> anyhow::Result<()> {
     let (task, name, model) = match args.world {
         World::Published => (Task::Published, "aurora-published", "aurora --world published"),
-        World::Wide => (Task::Wide, "aurora", "aurora --world wide"),
+        World::Wide => (Task::Wide, "aurora-wide", "aurora --world wide"),
     };
     train(task, name, model, args.steps, &args.run)
 }

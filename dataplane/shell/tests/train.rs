@@ -37,7 +37,7 @@ fn a_training_is_resumed_with_the_options_that_it_began_with() {
     let Some(engine) = engine() else { return };
     let models = [
         ("mocc", &["mocc"][..], Task::Preferences),
-        ("aurora", &["aurora", "--world", "wide"], Task::Wide),
+        ("aurora-wide", &["aurora", "--world", "wide"], Task::Wide),
         ("aurora-published", &["aurora", "--world", "published"], Task::Published),
     ];
     for (name, model, task) in models {

@@ -32,6 +32,7 @@ pub(super) fn text(
     student: &Student,
     drives: &[(&str, Vec<Row>)],
     errors: &[(Precision, usize, Errors)],
+    grid: &str,
 ) -> String {
     let Options { seed, date, .. } = options;
     let (shape, states) = (student.network.shape(), student.states);
@@ -99,6 +100,9 @@ one at a fifth of its share. Utilisation / mean RTT in base RTTs / loss / Jain's
 seen meanwhile. The command refuses to write a model with {bounds}.
 
 {drives}
+## The grid
+
+{grid}
 ## What it is not
 
 - Not trained by reinforcement, not tuned on real traffic. In its world a flow always has data and paces exactly; TCP

@@ -13,13 +13,13 @@ pub mod train;
 pub mod world;
 
 use crate::onnx::{self, ImportError};
-use crate::spec::{self, BuildError, Built, InputSpec, ModelSpec};
+use crate::ppo::card::{Judged, grid_results};
+use crate::spec::{self, BuildError, Built, ModelSpec};
 use crate::verify::VerifyError;
 use check::Row;
 use std::io;
 use std::path::{Path, PathBuf};
-use weir_features::{HISTORY, ONE, PacingSpec};
-use weir_snapshot::{Function, Precision};
+use weir_snapshot::Precision;
 
 /// Name of the model and of its files.
 pub const NAME: &str = "aurora";
@@ -102,27 +102,6 @@ pub fn make(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Made, I
     Ok(Made { model, card })
 }
 
-/// The model's entry in a configuration, with the features' default clips.
-pub fn model_spec(file: &Path, precision: Precision) -> ModelSpec {
-    let pacing = PacingSpec::default();
-    let input = |(feature, clip): (&&str, &(i32, i32))| InputSpec {
-        feature: (*feature).to_string(),
-        scale: 1.0,
-        offset: 0.0,
-        clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
-    };
-    ModelSpec {
-        name: NAME.to_string(),
-        function: Function::Pacing,
-        file: file.to_path_buf(),
-        precision,
-        inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(input).collect(),
-        history: HISTORY,
-        pacing,
-        preference: None,
-    }
-}
-
 /// Reads the file back, drives the link with it at every precision, and writes the card's text.
 fn judge(
     options: &Options,
@@ -137,7 +116,7 @@ fn judge(
     ];
     let mut errors = Vec::new();
     for precision in Precision::ALL {
-        let Built { snapshot, report, .. } = spec::build(&model_spec(file, precision))?;
+        let Built { snapshot, report, .. } = spec::build(&ModelSpec::pacing(NAME, file, precision))?;
         errors.push((report.precision, report.snapshot_bytes, report.quantisation));
         let mut driver = check::Integers::new(snapshot).map_err(|_| VerifyError::Executor)?;
         let name = match precision {
@@ -155,7 +134,8 @@ fn judge(
     if let Some((driver, host, flows)) = drives.iter().find_map(failed) {
         return Err(ImitateError::ClosedLoop { seed: options.seed, driver, host, flows });
     }
-    Ok(card::text(options, student, &drives, &errors))
+    let grid = grid_results(usize::MAX, &Judged::build(NAME, file, &network, None)?);
+    Ok(card::text(options, student, &drives, &errors, &grid))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ImitateError> {

@@ -5,7 +5,7 @@ mod preferences;
 use super::{Options, Recipe, Task, TrainError, Training};
 use crate::network::Network;
 use crate::reward::Preference;
-use crate::spec::{self, ModelSpec};
+use crate::spec::{self, BuildError, ModelSpec};
 use preferences::PREFERENCES;
 use std::fmt::Write;
 use std::path::Path;
@@ -60,9 +60,9 @@ below). Trained by reinforcement (PPO) from random weights; no outside weights o
 on {date}. {steps} decisions in {world}.
 Learned from: {reward}. PPO: batches of {batch} decisions, {epochs} epochs of minibatches of {minibatch}, learning rate falling
 from {lr} to {lr1}, clip {clip}, discount {discount}, lambda {lambda}, first deviation {deviation} of the output before its gain.
-The value network is shown the truth about the link and serves only in training. Best by {chosen}, which are not
-those below: the network after {best} decisions. The same seed gives the same file on the same kind of machine with
-the same ONNX Runtime. Learning curve: [{name}.svg]({name}.svg).
+The value network is shown the truth about the link and serves only in training.
+Best by {chosen}, which are not those below: the network after {best} decisions.
+The same seed gives the same file on the same kind of machine with the same ONNX Runtime. Learning curve: [{name}.svg]({name}.svg).
 
 ## Quantisation error
 
@@ -97,7 +97,7 @@ fn chosen(recipe: &Recipe, cells: usize) -> String {
     if cells == 0 {
         return format!("a fixed set of {episodes} episodes");
     }
-    format!("the reward on a fixed set of {episodes} episodes plus the share of {cells} links that are good as below")
+    format!("a fixed set of {episodes} episodes and {cells} links (reward plus the share of good links)")
 }
 
 /// What a card says of a task.
@@ -126,6 +126,9 @@ fn words(task: Task) -> Words {
             world: "the wide world (`env/src/wide.rs`): 1 Mb/s to 10 Gb/s, 50 us to 1 s, 1 to 16 flows, delayed acknowledgements, \
                     stalls, jitter, random loss, changes of capacity",
             reward: "the mean over the flows of `Reward::Fair` (`env/src/reward.rs`), discounted by time",
+            not: "- Not what the shipped configurations run: on a host that takes the core away it gives way further than `aurora.onnx` does
+  (`docs/decisions/0010-wide-model.md`).
+",
             ..aurora
         },
         Task::Given(_) => Words {
@@ -152,7 +155,7 @@ folded into the first layer, so that what a worker runs takes 30 inputs.
 }
 
 /// A model as the card judges it.
-struct Judged {
+pub(crate) struct Judged {
     preference: Option<Preference>,
     /// The float network, its preference folded in.
     network: Network,
@@ -162,12 +165,13 @@ struct Judged {
 }
 
 impl Judged {
-    fn build(
+    /// Of the network in `file`, at both precisions.
+    pub(crate) fn build(
         name: &str,
         file: &Path,
         network: &Network,
         preference: Option<Preference>,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Self, BuildError> {
         let (mut quantised, mut errors) = (Vec::new(), String::new());
         let at = preference.map_or_else(String::new, |preference| format!(" at {}", weights(&preference)));
         for precision in Precision::ALL {
@@ -228,10 +232,13 @@ quarter. `above held`: paired difference of the reward.
 }
 
 fn wide_results(recipe: &Recipe, model: &Judged) -> String {
-    let mut text = format!(
-        "## Results
+    format!("## Results\n\n{}", grid_results(recipe.evaluation, model))
+}
 
-A grid of 1 Mb/s to 10 Gb/s and 50 us to 1 s with queues of 0.5 and 2 BDP, on an ordinary host. `good`: cells with a
+/// How a model does in at most so many cells of the wide world's grid.
+pub(crate) fn grid_results(evaluation: usize, model: &Judged) -> String {
+    let mut text = format!(
+        "A grid of 1 Mb/s to 10 Gb/s and 50 us to 1 s with queues of 0.5 and 2 BDP, on an ordinary host. `good`: cells with a
 utilisation of at least {} and an RTT of at most {} base RTTs, both no less than 100 us. Means over the cells with their
 standard errors. `equal shares` is no controller but a bound: every flow sends at 0.95 of its fair share all the time, which
 none can know. Where a packet takes long beside the RTT, packets of several flows meet even so, and the RTT is longer with
@@ -245,7 +252,7 @@ nobody at fault.
     );
     let mut missed = String::new();
     for flows in [1, 4] {
-        let cells = cells(recipe, flows);
+        let cells = cells(evaluation, flows);
         let shares: Vec<Conditions> = cells.iter().map(equal_shares).collect();
         let mut rows = vec![("equal shares".to_owned(), evaluate(&mut Hold, &shares, Reward::Fair))];
         rows.extend(all(model, &cells, Reward::Fair));
@@ -304,9 +311,9 @@ fn equal_shares(cell: &Conditions) -> Conditions {
 }
 
 /// The cells of the grid with this many flows.
-fn cells(recipe: &Recipe, flows: usize) -> Vec<Conditions> {
+fn cells(evaluation: usize, flows: usize) -> Vec<Conditions> {
     let cells = wide::grid(flows).into_iter().map(|cell| cell.conditions);
-    cells.take(recipe.evaluation).collect()
+    cells.take(evaluation).collect()
 }
 
 /// Baselines, the float network and its integers over one set.

@@ -1,6 +1,5 @@
 use super::*;
-use crate::imitate;
-use crate::spec::build;
+use crate::spec::{ModelSpec, build};
 use crate::testing;
 use std::path::Path;
 use weir_snapshot::Precision;
@@ -9,7 +8,7 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.o
 
 #[test]
 fn rows_are_seeded_and_stay_within_the_clips() {
-    let built = build(&imitate::model_spec(Path::new(FILE), Precision::Bits8)).unwrap();
+    let built = build(&ModelSpec::pacing("aurora", Path::new(FILE), Precision::Bits8)).unwrap();
     let found = rows(&built.inputs, 3, 1000, 3);
     assert_eq!(found, rows(&built.inputs, 3, 1000, 3));
     assert_ne!(found, rows(&built.inputs, 3, 1000, 4));
@@ -40,7 +39,7 @@ fn mean_percentile_and_maximum() {
 fn the_shipped_model_agrees_with_float_and_with_onnx_runtime() {
     let model = std::fs::read(FILE).unwrap();
     for (precision, share) in [(Precision::Bits8, 0.02), (Precision::Bits12, 0.002)] {
-        let built = build(&imitate::model_spec(Path::new(FILE), precision)).unwrap();
+        let built = build(&ModelSpec::pacing("aurora", Path::new(FILE), precision)).unwrap();
         let rows = rows(&built.inputs, 3, 2000, 9);
         let engine = testing::engine("the shipped model's integers with ONNX Runtime")
             .ok_or_else(|| EngineError::Missing("nowhere".into()));
@@ -65,7 +64,7 @@ fn the_shipped_model_agrees_with_float_and_with_onnx_runtime() {
 
 #[test]
 fn a_snapshot_of_another_network_is_refused() {
-    let built = build(&imitate::model_spec(Path::new(FILE), Precision::Bits8)).unwrap();
+    let built = build(&ModelSpec::pacing("aurora", Path::new(FILE), Precision::Bits8)).unwrap();
     let mut other = built.network.clone();
     other.layers.remove(0);
     let line = quantisation_error(&built.snapshot, &other, &built.inputs, &[]).unwrap_err().to_string();

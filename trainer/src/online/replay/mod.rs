@@ -233,10 +233,9 @@ impl Policy for Integers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imitate;
     use crate::online::gate::calibrated;
     use crate::online::gate::tests::{examples, network, terms};
-    use crate::spec::build;
+    use crate::spec::{ModelSpec, build};
     use std::path::Path;
     use weir_snapshot::{Executor, Precision, Snapshot};
 
@@ -257,7 +256,7 @@ mod tests {
 
     fn shipped() -> Executable {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
-        let built = build(&imitate::model_spec(Path::new(file), Precision::Bits8)).unwrap();
+        let built = build(&ModelSpec::pacing("aurora", Path::new(file), Precision::Bits8)).unwrap();
         Executable::new(built.snapshot, Executor::best()).unwrap()
     }
 

@@ -218,10 +218,9 @@ fn tricked(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imitate;
     use crate::online::gate::Safety;
     use crate::online::replay::LinkReplay;
-    use crate::spec::build;
+    use crate::spec::{ModelSpec, build};
     use std::path::Path;
     use weir_env::Preference;
     use weir_features::{FEATURES, PacingSpec};
@@ -229,7 +228,7 @@ mod tests {
     #[test]
     fn a_thousand_wrong_candidates_are_refused_each_by_the_right_stage() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
-        let spec = imitate::model_spec(Path::new(file), Precision::Bits8);
+        let spec = ModelSpec::pacing("aurora", Path::new(file), Precision::Bits8);
         let built = build(&spec).unwrap();
         let terms = Terms {
             name: spec.name.clone(),

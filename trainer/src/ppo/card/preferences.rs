@@ -24,7 +24,7 @@ pub(super) fn results(recipe: &Recipe, models: &[Judged]) -> String {
     let (seed, episodes) = wide::EVALUATION;
     let mut rng = Rng::new(seed);
     let alone: Vec<_> = (0..episodes.min(recipe.evaluation)).map(|_| wide::draw_alone(&mut rng)).collect();
-    let shared = cells(recipe, FLOWS);
+    let shared = cells(recipe.evaluation, FLOWS);
     let over = |set: &[_]| -> Vec<(Preference, Vec<(String, Scores)>)> {
         let at = |model: &Judged| {
             let preference = model.preference?;
