@@ -3,10 +3,13 @@
 use super::*;
 use crate::imitate;
 use crate::network::{Activation, Layer, Output};
+use crate::ppo::card::Integers;
+use weir_env::{Acting, Conditions, Reward, evaluate, wide};
 use weir_snapshot::{Executable, Executor, Scratch};
 
 fn shipped(precision: Precision) -> ModelSpec {
-    imitate::model_spec(
+    ModelSpec::pacing(
+        "aurora",
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx")),
         precision,
     )
@@ -57,6 +60,20 @@ fn the_shipped_model_still_holds_its_link() {
         for row in imitate::check::closed_loop(&mut driver) {
             assert!(row.passes(), "{precision:?}: {row:?}");
         }
+    }
+}
+
+/// Nine of ten cells of the grid: what issue 4 asks of a model for data-centre links.
+#[test]
+fn the_wide_model_keeps_links_full_with_short_queues() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora-wide.onnx");
+    let cells: Vec<Conditions> = wide::grid(1).into_iter().map(|cell| cell.conditions).collect();
+    for precision in Precision::ALL {
+        let built = build(&ModelSpec::pacing("aurora-wide", Path::new(file), precision)).unwrap();
+        let mut driver = Acting(Integers::new(built.snapshot).unwrap());
+        let scores = evaluate(&mut driver, &cells, Reward::Fair);
+        let good = scores.episodes.iter().filter(|episode| wide::good(&episode.measured)).count();
+        assert!(10 * good >= 9 * cells.len(), "{precision:?}: {good} of {}", cells.len());
     }
 }
 
