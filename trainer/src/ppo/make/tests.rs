@@ -70,7 +70,7 @@ fn a_training_leaves_a_model_its_card_and_its_curve() {
             .filter_map(|node| node.attribute("points"))
             .collect();
         let [line] = lines[..] else { panic!("{} learning curves in {svg}", lines.len()) };
-        assert!(looks >= 4);
+        assert!(looks >= 2);
         assert_eq!(line.split_whitespace().count(), looks, "{line}");
     }
 }
