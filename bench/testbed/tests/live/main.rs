@@ -2,16 +2,17 @@
 //! (`--test-threads 1`): they share two cores and Weir's hugepages.
 #![allow(clippy::unwrap_used)] // Clippy exempts test functions only; here the helpers are test code too.
 
+mod deployment;
 mod means;
 mod ports;
+mod swaps;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use deployment::Deployment;
 use means::{Means, SECOND, counters, two_workers};
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
 use weir_link::Settings;
 use weir_testbed::bed::{Bed, CPU, INSIDE_V4, INSIDE_V6, OUTSIDE_V4, OUTSIDE_V6, SERVER_V4, SERVER_V6};
 use weir_testbed::iperf::{Iperf, Plan};
@@ -100,36 +101,6 @@ fn every_frame_is_accounted_for_and_strangers_pass() {
         assert!(counters.account.verdicts[verdict] > 0, "{verdict}: {counters:?}");
     }
     assert!(weir.stop(&means.interrupt).unwrap().success());
-}
-
-/// A deployment's folder of its own, whose file can be rewritten.
-struct Deployment {
-    folder: TempDir,
-    good: String,
-}
-
-impl Deployment {
-    fn new(conf: &Path) -> Deployment {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("models")).unwrap();
-        let model = "models/aurora.onnx";
-        std::fs::copy(conf.with_file_name(model), folder.path().join(model)).unwrap();
-        let deployment = Deployment { folder, good: std::fs::read_to_string(conf).unwrap() };
-        deployment.rewrite("", "");
-        deployment
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("weir.toml")
-    }
-
-    /// The good text with one passage replaced, in place at once, as an editor or a deployment tool does it.
-    fn rewrite(&self, from: &str, to: &str) {
-        assert!(self.good.contains(from), "{from:?}");
-        let draft = self.folder.path().join("draft");
-        std::fs::write(&draft, self.good.replacen(from, to, 1)).unwrap();
-        std::fs::rename(draft, self.file()).unwrap();
-    }
 }
 
 #[test]
