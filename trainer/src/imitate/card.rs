@@ -111,6 +111,9 @@ seen meanwhile. The command refuses to write a model with {bounds}.
 - A base RTT that rises is not unlearned: after a re-route to a longer path it reads the difference as a queue and gives
   way. A flow that starts into a standing queue takes that for its base and holds a tenth more on top.
 - It gives way to senders that fill queues until they lose (CUBIC in the same queue starves it).
+- Not for a queue shorter than what the path holds in an RTT: no RTT shows such a queue, and loss reads as room. With half of that or
+  less it raises its rate to eight times what the link takes, in the link world, and loses nine packets of ten; on the wire
+  TCP's own window bounds it (12 % lost with a queue of five frames).
 "
     )
 }
