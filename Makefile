@@ -98,7 +98,9 @@ bench: bench-path
 
 .PHONY: bench-inference
 bench-inference: setup
+	scripts/need.sh clang
 	cargo build --release --locked -p weir-inference
+	target/release/weir-inference --model conf/models/aurora-published.onnx --out out/bench/aurora-published
 	target/release/weir-inference
 
 # Against testpmd and l3fwd; see bench/path/README.md.

@@ -16,7 +16,8 @@ pub(super) fn tiny(task: Task) -> Recipe {
 #[test]
 fn a_training_that_was_stopped_ends_as_one_that_was_not() {
     let Some(engine) = engine("a resumed training") else { return };
-    for task in [Task::Published, Task::Wide, Task::Preferences] {
+    let given = Task::Given(|seed| weir_env::published::draw(&mut Rng::new(seed)));
+    for task in [Task::Published, Task::Wide, Task::Preferences, given] {
         let mut whole = Training::new(&engine, tiny(task), 7).unwrap();
         let mut stopped = Training::new(&engine, tiny(task), 7).unwrap();
         stopped.iterate().unwrap();
