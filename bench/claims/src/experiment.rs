@@ -154,22 +154,27 @@ pub(crate) fn run(setting: &Setting<'_>, variant: &Variant, clock: &dyn Fn() -> 
 }
 
 fn trainer(setting: &Setting<'_>, variant: &Variant) -> Result<Trainer> {
-    let Built { network, inputs, snapshot, report, .. } = setting.base;
+    let Built { network, inputs, .. } = setting.base;
     let mut gate = GateConfig::new(Some(Safety::new(setting.rate_bps.0, setting.rate_bps.1)));
     gate.fidelity.threshold = variant.fidelity;
     let mut config = TrainerConfig::new(gate);
     (config.interval_ns, config.seed) = (variant.interval_ns, variant.seed);
-    let terms = Terms {
-        name: report.name.clone(),
-        function: snapshot.function(),
-        schema_hash: report.schema_hash,
-        inputs: inputs.clone(),
-        outputs: network.outputs(),
-        output: network.output,
-    };
+    let terms = terms(setting.base);
     let sigma = f64::from(setting.shares.sigma_q16) / 65_536.0;
     let tuning = PolicyTuning { seed: variant.seed, sigma, ..PolicyTuning::default() };
     let tuner = PolicyTuner::new(setting.engine, network, inputs, tuning).context("no tuner")?;
     let replay = LinkReplay::new(setting.spec.clone(), Preference::DEFAULT, setting.rate_bps);
     Ok(Trainer::new(config, terms, Box::new(tuner), Some(Box::new(replay)), Vec::new(), 0)?)
+}
+
+/// What snapshots of this model must be made for.
+pub(crate) fn terms(base: &Built) -> Terms {
+    Terms {
+        name: base.report.name.clone(),
+        function: base.snapshot.function(),
+        schema_hash: base.report.schema_hash,
+        inputs: base.inputs.clone(),
+        outputs: base.network.outputs(),
+        output: base.network.output,
+    }
 }

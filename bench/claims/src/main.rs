@@ -7,6 +7,7 @@ mod places;
 mod pool;
 mod reference;
 mod report;
+mod wrong;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -28,7 +29,8 @@ const INTERVAL_NS: u64 = 500_000_000;
 const FIDELITY: f64 = 0.05;
 
 /// Adaptation in virtual time: environments change under a base policy that was trained elsewhere (row D), trainer intervals
-/// (row E), fidelity thresholds (row F). Prints tables; writes claims.json and a figure. Needs ONNX Runtime.
+/// (row E), fidelity thresholds (row F), and wrong candidates at the gate (row W). Prints tables; writes claims.json and a
+/// figure. Needs ONNX Runtime.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -53,8 +55,8 @@ struct Cli {
     /// Standard deviation of their noise, in actions.
     #[arg(long, default_value_t = 1.0)]
     explore_sigma: f64,
-    /// Only these rows: D, E, F.
-    #[arg(long, value_delimiter = ',', default_value = "D,E,F")]
+    /// Only these rows: D, E, F, W.
+    #[arg(long, value_delimiter = ',', default_value = "D,E,F,W")]
     rows: Vec<char>,
 }
 
@@ -175,7 +177,11 @@ fn claims(cli: &Cli) -> Result<()> {
             keep(&name, &runs)?;
         }
     }
-    ensure!(!written.is_empty(), "no row: expected D, E or F");
+    if cli.rows.contains(&'W') {
+        println!("wrong candidates\n{}", wrong::table(&cli.base)?);
+    } else {
+        ensure!(!written.is_empty(), "no row: expected D, E, F or W");
+    }
     let json = cli.out.join("claims.json");
     fs::write(&json, serde_json::to_vec_pretty(&written)?)
         .with_context(|| format!("cannot write {}", json.display()))?;

@@ -141,8 +141,9 @@ impl Kind {
             Kind::OtherFunction | Kind::OtherSchema => &[R::Foreign],
             Kind::OtherNetwork => &[R::Imprecise],
             Kind::BeyondTheGuard => &[R::Unsafe],
-            // Steps too steep for the format's multipliers, or for 12 bits; what both hold leans on the guard.
-            Kind::Saturated => &[R::Unquantisable, R::Imprecise, R::Unsafe],
+            // Steps too steep for the format's multipliers, or for 12 bits; what both hold leans on the guard, or, where the
+            // network's answers are small enough, jumps between two rates.
+            Kind::Saturated => &[R::Unquantisable, R::Imprecise, R::Unsafe, R::Floods, R::WorseThanRunning],
             Kind::AlwaysFaster => &[R::Floods],
             Kind::SignFlipped => &[R::Unsafe, R::Floods, R::WorseThanRunning],
             Kind::AlwaysHolds => &[R::Floods, R::WorseThanRunning, R::Forgets],
