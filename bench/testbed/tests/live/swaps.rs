@@ -22,7 +22,7 @@ fn swaps_under_traffic_raise_no_verdict_and_take_no_memory() {
 }
 
 #[test]
-#[ignore = "takes about fifteen minutes: make nightly runs it"]
+#[ignore = "takes about twenty-five minutes: make nightly runs it"]
 fn ten_thousand_swaps_under_traffic_raise_no_verdict_and_take_no_memory() {
     let Some(means) = Means::find("ten thousand swaps") else { return };
     swap_under_traffic(means, 40, 250);
