@@ -58,14 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn trainer(engine: &Engine, built: &Built) -> Result<Trainer, Box<dyn Error>> {
-    let terms = Terms {
-        name: built.report.name.clone(),
-        function: built.report.function,
-        schema_hash: built.report.schema_hash,
-        inputs: built.inputs.clone(),
-        outputs: built.network.outputs(),
-        output: built.network.output,
-    };
+    let terms = Terms::of(built);
     let tuning = PolicyTuning { learning_rate: 1e-3, sigma: SIGMA, ..PolicyTuning::default() };
     let tuner = PolicyTuner::new(engine, &built.network, &built.inputs, tuning)?;
     let replay = LinkReplay::new(PacingSpec::default(), Preference::DEFAULT, RATES_BPS);

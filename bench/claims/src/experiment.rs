@@ -159,22 +159,10 @@ fn trainer(setting: &Setting<'_>, variant: &Variant) -> Result<Trainer> {
     gate.fidelity.threshold = variant.fidelity;
     let mut config = TrainerConfig::new(gate);
     (config.interval_ns, config.seed) = (variant.interval_ns, variant.seed);
-    let terms = terms(setting.base);
+    let terms = Terms::of(setting.base);
     let sigma = f64::from(setting.shares.sigma_q16) / 65_536.0;
     let tuning = PolicyTuning { seed: variant.seed, sigma, ..PolicyTuning::default() };
     let tuner = PolicyTuner::new(setting.engine, network, inputs, tuning).context("no tuner")?;
     let replay = LinkReplay::new(setting.spec.clone(), Preference::DEFAULT, setting.rate_bps);
     Ok(Trainer::new(config, terms, Box::new(tuner), Some(Box::new(replay)), Vec::new(), 0)?)
-}
-
-/// What snapshots of this model must be made for.
-pub(crate) fn terms(base: &Built) -> Terms {
-    Terms {
-        name: base.report.name.clone(),
-        function: base.snapshot.function(),
-        schema_hash: base.report.schema_hash,
-        inputs: base.inputs.clone(),
-        outputs: base.network.outputs(),
-        output: base.network.output,
-    }
 }

@@ -1,6 +1,5 @@
 //! Wrong candidates where the trainer's own would be judged, under the configuration that ships: which stage refuses which.
 
-use crate::experiment::terms;
 use anyhow::{Context, Result, anyhow, ensure};
 use std::fmt::Write;
 use std::path::Path;
@@ -8,7 +7,7 @@ use weir_env::Preference;
 use weir_features::{FEATURES, PacingSpec};
 use weir_snapshot::Precision;
 use weir_trainer::ModelSpec;
-use weir_trainer::online::gate::{GateConfig, Safety};
+use weir_trainer::online::gate::{GateConfig, Safety, Terms};
 use weir_trainer::online::replay::LinkReplay;
 use weir_trainer::online::wrong::{Line, inject};
 
@@ -25,7 +24,7 @@ pub(crate) fn table(base: &Path) -> Result<String> {
     let built = weir_trainer::build(&ModelSpec::pacing("aurora", base, Precision::Bits12))?;
     let config = GateConfig::new(Some(Safety::new(RATE_BPS.0, RATE_BPS.1)));
     let mut world = LinkReplay::new(PacingSpec::default(), Preference::DEFAULT, RATE_BPS);
-    let lines = inject(&built.network, FEATURES, &terms(&built), &config, &mut world, (EACH, 1))
+    let lines = inject(&built.network, FEATURES, &Terms::of(&built), &config, &mut world, (EACH, 1))
         .map_err(|error| anyhow!(error))
         .context("no candidates")?;
     let text = written(&lines);

@@ -16,7 +16,7 @@ pub struct TrainerConfig {
     pub rows_min: usize,
     /// Most decisions in a batch, those shown again not counted; what comes beyond is counted and left out.
     pub rows_max: usize,
-    /// Decisions from earlier in a batch, as a share of all of it.
+    /// Decisions in a batch that are rehearsed (or, where there is no link world, from earlier), as a share of all of it.
     pub remembered_share: f64,
     /// What must hold of a candidate.
     pub gate: GateConfig,

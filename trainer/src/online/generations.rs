@@ -70,10 +70,7 @@ impl Generations {
 
     /// Takes in one that an earlier process published, with its number.
     pub(super) fn remember(&mut self, number: u32, refused: bool, content: Content) {
-        let content_of = match content.reason {
-            Reason::RolledBack { to } | Reason::Recalled { to } | Reason::Returned { to } => to,
-            Reason::Configured | Reason::Adapted => number,
-        };
+        let content_of = content.reason.repeats().unwrap_or(number);
         self.highest = self.highest.max(number);
         self.insert(number, content_of, refused, Standing::Earlier, content);
         self.kept.sort_by_key(|generation| generation.number);
@@ -82,10 +79,7 @@ impl Generations {
     /// Gives the next number to `content`.
     pub(super) fn issue(&mut self, content: Content) -> &Generation {
         self.highest = self.highest.saturating_add(1);
-        let content_of = match content.reason {
-            Reason::RolledBack { to } | Reason::Recalled { to } | Reason::Returned { to } => to,
-            Reason::Configured | Reason::Adapted => self.highest,
-        };
+        let content_of = content.reason.repeats().unwrap_or(self.highest);
         self.insert(self.highest, content_of, false, Standing::Issued, content)
     }
 

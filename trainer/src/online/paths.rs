@@ -64,20 +64,19 @@ impl Remembered {
     }
 
     /// Takes note of a path that is in use at `now_ns`: of a new one, or that a known one still is. When there are too many,
-    /// of the two that are most alike the one goes that was met longer ago: extremes stay. Gives the seed that names it.
-    pub fn note(&mut self, path: Estimates, now_ns: u64) -> u64 {
+    /// of the two that are most alike the one goes that was met longer ago: extremes stay.
+    pub fn note(&mut self, path: Estimates, now_ns: u64) {
         let known = self.met.iter_mut().filter(|met| alike(&met.path, &path));
         let nearest = known.min_by(|a, b| distance(&a.path, &path).total_cmp(&distance(&b.path, &path)));
         if let Some(met) = nearest {
             met.at_ns = now_ns;
-            return met.seed;
+            return;
         }
         let seed = self.met.iter().map(|met| met.seed).max().unwrap_or(0) + 1;
         self.met.push(Met { path, seed, best: None, at_ns: now_ns });
         if self.met.len() > self.max {
             self.forget_one();
         }
-        seed
     }
 
     /// All, in no order that matters.

@@ -35,6 +35,16 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// The earlier generation that is published again, if it is one.
+    pub(crate) fn repeats(self) -> Option<u32> {
+        match self {
+            Reason::RolledBack { to } | Reason::Recalled { to } | Reason::Returned { to } => Some(to),
+            Reason::Configured | Reason::Adapted => None,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -35,6 +35,7 @@ use super::paths::Met;
 use super::replay::Replay;
 use crate::network::{Network, Output};
 use crate::quantise::InputMap;
+use crate::spec::Built;
 use weir_env::Estimates;
 use weir_snapshot::{Executable, Function, Precision};
 
@@ -53,6 +54,20 @@ pub struct Terms {
     pub outputs: usize,
     /// What they mean.
     pub output: Output,
+}
+
+impl Terms {
+    /// Those of a model that was built from a file.
+    pub fn of(built: &Built) -> Terms {
+        Terms {
+            name: built.report.name.clone(),
+            function: built.report.function,
+            schema_hash: built.report.schema_hash,
+            inputs: built.inputs.clone(),
+            outputs: built.network.outputs(),
+            output: built.network.output,
+        }
+    }
 }
 
 /// What must hold.

@@ -104,6 +104,7 @@ impl Trainer {
     /// The window's transitions, and some from earlier: paths are driven again where there is a world for it, else decisions
     /// are shown again.
     fn batch(&mut self) -> Batch {
+        let mut rng = self.rng();
         let generations = &self.generations;
         let mut batch = self.window.take(&self.terms.inputs, |number| generations.live(number));
         let share = self.config.remembered_share.clamp(0.0, 0.9);
@@ -113,7 +114,6 @@ impl Trainer {
             self.memory.remind(rows, &mut batch);
             return batch;
         };
-        let mut rng = Rng::new(self.config.seed ^ self.stats.steps);
         let (all, in_use): (&[Met], Vec<&Met>) = (self.paths.all(), self.paths.in_use().collect());
         if !in_use.is_empty() && rows > 0 {
             for nth in 0..REHEARSED {
@@ -229,17 +229,22 @@ impl Trainer {
         report.refused = Some(refusal);
     }
 
+    /// What a step draws.
+    fn rng(&self) -> Rng {
+        Rng::new(self.config.seed ^ self.stats.steps)
+    }
+
     /// Paths that flows used within the last `span_ns`.
     fn present(&self, span_ns: u64) -> Vec<Estimates> {
         // Twice the interval: a flow of long intervals has none that ended in each step.
         let since_ns = self.flows.newest_ns().saturating_sub(2 * span_ns.max(self.config.interval_ns));
-        estimates(&self.flows.seen(since_ns), PRESENT, &mut Rng::new(self.config.seed ^ self.stats.steps))
+        estimates(&self.flows.seen(since_ns), PRESENT, &mut self.rng())
     }
 
     /// Some of the remembered paths, other ones each time, each with the best reward so far: what runs sets the first.
     fn remembered(&mut self) -> Vec<Met> {
         let mut all = self.paths.all().to_vec();
-        let mut rng = Rng::new(self.config.seed ^ self.stats.steps);
+        let mut rng = self.rng();
         while all.len() > REMEMBERED {
             all.swap_remove(rng.below(all.len()));
         }

@@ -143,7 +143,7 @@ impl Kind {
             Kind::BeyondTheGuard => &[R::Unsafe],
             // Steps too steep for the format's multipliers, or for 12 bits; what both hold leans on the guard, or, where the
             // network's answers are small enough, jumps between two rates.
-            Kind::Saturated => &[R::Unquantisable, R::Imprecise, R::Unsafe, R::Floods, R::WorseThanRunning],
+            Kind::Saturated => &[R::Unquantisable, R::Imprecise, R::Unsafe, R::WorseThanRunning],
             Kind::AlwaysFaster => &[R::Floods],
             Kind::SignFlipped => &[R::Unsafe, R::Floods, R::WorseThanRunning],
             Kind::AlwaysHolds => &[R::Floods, R::WorseThanRunning, R::Forgets],

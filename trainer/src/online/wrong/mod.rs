@@ -230,14 +230,7 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
         let spec = ModelSpec::pacing("aurora", Path::new(file), Precision::Bits8);
         let built = build(&spec).unwrap();
-        let terms = Terms {
-            name: spec.name.clone(),
-            function: spec.function,
-            schema_hash: built.report.schema_hash,
-            inputs: built.inputs.clone(),
-            outputs: 1,
-            output: built.network.output,
-        };
+        let terms = Terms::of(&built);
         let rates = (500_000, 10_000_000_000);
         let config = GateConfig::new(Some(Safety::new(rates.0, rates.1)));
         let mut world = LinkReplay::new(PacingSpec::default(), Preference::DEFAULT, rates);
