@@ -61,6 +61,13 @@ pub(crate) fn events() -> Vec<Event> {
     }));
     anything(&mut out, &mut rng, 200);
     actions(&mut out, &mut rng);
+    // More of the same, so that other implementations meet ten thousand events.
+    out.push(Event::Spec(PacingSpec::default()));
+    for rtt_ns in [200 * US, 3 * MS, 60 * MS] {
+        ordinary_flow(&mut out, &mut rng, rtt_ns, 200_000_000);
+    }
+    anything(&mut out, &mut rng, 3_000);
+    actions(&mut out, &mut rng);
     out
 }
 

@@ -1,0 +1,57 @@
+//! The C compiler, and programs that read standard input and write standard output.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use weir_kernel_emit::HEADERS;
+
+/// A folder with the headers, in which programs are compiled.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        let folder = tempfile::tempdir().expect("a folder");
+        let trace = ("weir_trace.h", include_str!("../../../test/module/weir_trace.h"));
+        for (name, text) in HEADERS.into_iter().chain([trace]) {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        }
+        Folder(folder)
+    }
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+    /// Compiles the program `name` of tests/c with `sources`, as a kernel would: general registers, every warning an error.
+    pub(crate) fn compile(&self, name: &str, sources: &[(&str, &str)]) -> PathBuf {
+        let program = self.path().join(name);
+        let mut command = Command::new("gcc");
+        command.args(
+            "-std=gnu11 -O2 -Wall -Wextra -Werror -mgeneral-regs-only -Wframe-larger-than=512".split(' '),
+        );
+        command.arg("-I").arg(self.path()).arg("-o").arg(&program);
+        command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(format!("{name}.c")));
+        for (file, text) in sources {
+            let path = self.path().join(file);
+            std::fs::write(&path, text).expect("written");
+            command.arg(path);
+        }
+        let output = command.output().expect("gcc: apt-get install gcc");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        program
+    }
+}
+
+/// Runs `program` on `input`.
+pub(crate) fn run(program: &Path, input: &[u8]) -> Vec<u8> {
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the compiled program starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).expect("it reads all"));
+        child.wait_with_output().expect("it ends")
+    });
+    assert!(output.status.success(), "{}: {}", program.display(), output.status);
+    output.stdout
+}
