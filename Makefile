@@ -17,6 +17,7 @@ HUGEPAGES := 256
 help:
 	@echo "make demo     real TCP through Weir on DPDK, paced by a network: one table, one figure (2 minutes)"
 	@echo "make test     everything that CI runs"
+	@echo "make test-nic weir on a NIC bound to vfio-pci, in a machine that it boots (1 minute; in make test)"
 	@echo "make nightly  the long tiers"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
@@ -43,7 +44,7 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit python loom fuzz dpdk build hugepages live dashboard
+test: setup lint unit python loom fuzz dpdk build hugepages live dashboard test-nic
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
@@ -90,6 +91,11 @@ dpdk:
 .PHONY: live
 live:
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1
+
+# A machine of its own, emulated: README.md's chapter typed into it, TCP through a card on vfio-pci, books against captures.
+.PHONY: test-nic
+test-nic: build
+	bench/nic/run.sh
 
 # Measures; asserts nothing about time. Best on a machine that does nothing else.
 .PHONY: bench
@@ -153,5 +159,6 @@ nightly: test docker
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny --all-features check licenses bans sources
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1 --ignored
+	bench/nic/run.sh igb
 	target/release/weir-demo
 	@echo "make nightly: all tiers passed"

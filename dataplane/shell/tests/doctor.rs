@@ -52,7 +52,7 @@ const GOOD: &str = r"
 /proc/cpuinfo processor : 0\nflags : fpu constant_tsc nonstop_tsc avx2
 /proc/cmdline quiet intel_iommu=on iommu=pt isolcpus=2-3 nohz_full=2-3
 /proc/sys/kernel/osrelease 6.1.0-30-amd64
-/proc/self/status Name: weir\nCapEff: 000001ffffffffff\nCpus_allowed_list: 0-7
+/proc/self/status Name: weir\nCapEff: 000001ffffffffff\nCpus_allowed_list: 0-1,4-7
 /proc/self/limits Max open files 1024 524288 files\nMax locked memory unlimited unlimited bytes
 /proc/self/mounts proc /proc proc rw 0 0\nhugetlbfs /dev/hugepages hugetlbfs rw 0 0
 /sys/devices/system/clocksource/clocksource0/current_clocksource tsc

@@ -15,15 +15,13 @@ pub enum CpuError {
         cpu: usize,
     },
     /// The kernel refused, most often because the core is offline or outside this process's cpuset.
-    #[error(
-        "cannot run on core {cpu}: {errno}; this process may use {allowed:?} (see `taskset -p`, cgroup cpuset.cpus)"
-    )]
+    #[error("cannot run on core {cpu}: {errno}; this process may use {allowed:?} (see cgroup cpuset.cpus)")]
     Refused {
         /// The core asked for.
         cpu: usize,
         /// The kernel's reason.
         errno: Errno,
-        /// The cores that the calling thread may use.
+        /// The cores that a thread of this process may be bound to.
         allowed: Vec<usize>,
     },
     /// The affinity mask could not be read.
@@ -41,7 +39,7 @@ pub fn pin_current_thread(cpu: usize) -> Result<(), CpuError> {
     sched_setaffinity(Pid::from_raw(0), &only).map_err(|errno| CpuError::Refused {
         cpu,
         errno,
-        allowed: allowed_cpus().unwrap_or_default(),
+        allowed: permitted_cpus().unwrap_or_default(),
     })
 }
 
@@ -52,6 +50,27 @@ pub fn pin_current_thread(cpu: usize) -> Result<(), CpuError> {
 pub fn allowed_cpus() -> Result<Vec<usize>, CpuError> {
     let mask = sched_getaffinity(Pid::from_raw(0)).map_err(CpuError::Unreadable)?;
     Ok((0..CpuSet::count()).filter(|&cpu| mask.is_set(cpu).unwrap_or(false)).collect())
+}
+
+/// The cores that a thread of this process may be bound to, ascending: those of its cpuset. More than [`allowed_cpus`]
+/// where the thread has been bound already (`taskset`), or where cores are kept free for threads that ask for them by
+/// number (the boot option `isolcpus`, which takes them out of every thread's first mask).
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn permitted_cpus() -> Result<Vec<usize>, CpuError> {
+    let widest = || {
+        let mut all = CpuSet::new();
+        (0..CpuSet::count()).try_for_each(|cpu| all.set(cpu)).map_err(CpuError::Unreadable)?;
+        // The kernel takes what of it lies in the cpuset.
+        sched_setaffinity(Pid::from_raw(0), &all).map_err(CpuError::Unreadable)?;
+        allowed_cpus()
+    };
+    // A thread of its own: the caller's binding stays as it is.
+    match std::thread::Builder::new().spawn(widest).map(std::thread::JoinHandle::join) {
+        Ok(Ok(cpus)) => cpus,
+        Ok(Err(_)) | Err(_) => allowed_cpus(),
+    }
 }
 
 /// The core that runs the calling thread at this moment.
@@ -78,6 +97,17 @@ mod tests {
             assert_eq!(seen.join().unwrap(), (cpu, vec![cpu]));
         }
         assert_eq!(allowed_cpus().unwrap(), allowed, "only the other threads were bound");
+    }
+
+    #[test]
+    fn a_bound_thread_may_still_be_bound_elsewhere() {
+        let permitted = permitted_cpus().unwrap();
+        let seen = std::thread::spawn(move || {
+            pin_current_thread(allowed_cpus().unwrap()[0]).unwrap();
+            (permitted_cpus().unwrap(), allowed_cpus().unwrap().len())
+        });
+        assert_eq!(seen.join().unwrap(), (permitted.clone(), 1));
+        assert!(allowed_cpus().unwrap().iter().all(|cpu| permitted.contains(cpu)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod prefetch;
 mod siphash;
 mod tsc;
 
-pub use affinity::{CpuError, allowed_cpus, current_cpu, pin_current_thread};
+pub use affinity::{CpuError, allowed_cpus, current_cpu, permitted_cpus, pin_current_thread};
 pub use lanes::equal_lanes;
 pub use model::cpu_model;
 pub use prefetch::{

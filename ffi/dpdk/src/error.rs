@@ -71,9 +71,7 @@ pub enum EalError {
         free_mb: u64,
     },
     /// A core is not one that this process may run on.
-    #[error(
-        "core {cpu} cannot be used: this process may run on {allowed:?} (see `taskset -p`, cgroup cpuset.cpus)"
-    )]
+    #[error("core {cpu} cannot be used: this process may run on {allowed:?} (see cgroup cpuset.cpus)")]
     NoSuchCpu {
         /// Asked for.
         cpu: usize,

@@ -8,7 +8,7 @@ use std::path::Path;
 const HUGEPAGE_POOLS: &str = "/sys/kernel/mm/hugepages";
 
 pub(crate) fn check(config: &EalConfig) -> Result<(), EalError> {
-    check_cores(config, weir_cpu::allowed_cpus()?)?;
+    check_cores(config, weir_cpu::permitted_cpus()?)?;
     if config.hugepages {
         check_hugepages(Path::new(HUGEPAGE_POOLS), config.memory_mb.into())
     } else {

@@ -126,7 +126,7 @@ impl Plan {
             PortsPlan::Devices(_) => {
                 let allowed = match started {
                     Some(plan) => plan.cores.allowed.clone(),
-                    None => weir_cpu::allowed_cpus().map_err(|error| source.error("cores", error))?,
+                    None => weir_cpu::permitted_cpus().map_err(|error| source.error("cores", error))?,
                 };
                 check_cores(&file, allowed, source)?
             }

@@ -82,7 +82,12 @@ fn clock_source(files: &Sysfs) -> Finding {
 
 fn allowed(files: &Sysfs, needs: &Needs) -> Finding {
     let check = "cores";
-    let allowed = cores(&files.field("/proc/self/status", "Cpus_allowed_list").unwrap_or_default());
+    let mut allowed = cores(&files.field("/proc/self/status", "Cpus_allowed_list").unwrap_or_default());
+    // No thread begins on an isolated core; a worker asks for it by number. One that the cpuset closes is refused when
+    // the configuration is read.
+    allowed.extend(files.cores("/sys/devices/system/cpu/isolated"));
+    allowed.sort_unstable();
+    allowed.dedup();
     let wanted = || needs.workers.iter().chain([&needs.control]);
     let closed: Vec<&usize> = wanted().filter(|core| !allowed.contains(core)).collect();
     let uses = format!("control {}, workers {}", needs.control, ranges(&needs.workers));
