@@ -65,6 +65,7 @@ impl<F: Frame> Pacing<F> {
             && let Some(index) = self.intervals.pop(now)
         {
             weir_cpu::prefetch_element_write(&self.flows, index as usize);
+            weir_cpu::prefetch_element_write(&self.asides, index as usize);
             ended.push(index);
         }
         for index in ended {
@@ -127,8 +128,8 @@ impl<F: Frame> Pacing<F> {
         stats.intervals_app_limited += u64::from(ended.app_limited);
         outcome::count(stats, flow, &ended);
         if unchanged
-            && let Some(hash) = flows.hash(flow.id)
-            && let Some(sample) = outcome::sample(flow, *aside, hash, &ended, settings, models)
+            && let Some(sample) =
+                outcome::sample(flow, *aside, || flows.hash(flow.id), &ended, settings, models)
         {
             outcome::tell(sample, &mut self.samples, stats);
         }
@@ -193,7 +194,7 @@ impl<F: Frame> Pacing<F> {
             let (Some(Some(flow)), Some(aside)) = place else { continue };
             aside.explored = aside.explored.wrapping_add(u32::from(flow.flags.share() == Share::Exploring));
             flow.output_q16 = output_q16;
-            let noise = flows.hash(flow.id).and_then(|hash| noise(&self.settings, flow, *aside, hash));
+            let noise = noise(&self.settings, flow, *aside, || flows.hash(flow.id));
             let (action_q16, limit) = action(&self.settings, output_q16, noise.as_ref());
             count_limit(stats, limit);
             let rate = BitsPerSec(apply_action(flow.pacer.rate().0, action_q16));
@@ -206,10 +207,15 @@ impl<F: Frame> Pacing<F> {
     }
 }
 
-/// The noise of the flow's last decision, where it explores.
-pub(super) fn noise(settings: &Settings, flow: &PacedFlow, aside: Aside, hash: u64) -> Option<Noise> {
+/// The noise of the flow's last decision, where it explores. Its `hash` is not asked for where it does not.
+pub(super) fn noise(
+    settings: &Settings,
+    flow: &PacedFlow,
+    aside: Aside,
+    hash: impl Fn() -> Option<u64>,
+) -> Option<Noise> {
     let explorer = settings.explorer.filter(|_| flow.flags.share() == Share::Exploring)?;
-    Some(explorer.noise(Draw::Noise.nth(hash, aside.explored)))
+    Some(explorer.noise(Draw::Noise.nth(hash()?, aside.explored)))
 }
 
 /// What is done where a network says `output_q16`.

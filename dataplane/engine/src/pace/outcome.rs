@@ -52,20 +52,22 @@ pub(super) fn count(stats: &mut WorkerStats, flow: &PacedFlow, ended: &Ended) {
 }
 
 /// The record of an interval and of the decision that governed it, where there was one and the flow is sampled. To be called
-/// while the flow's history and settings are still what that decision was made from.
+/// while the flow's history and settings are still what that decision was made from. `hash` is the flow's, asked for only
+/// then: it lies in the flow's entry, which nothing else at an interval's end needs, so with many flows far away.
 ///
 /// Rule and network are told of by the same conditions, so that their outcomes compare. A flow that nobody paces has
 /// none: its sender limits it at all times.
 pub(super) fn sample(
     flow: &PacedFlow,
     aside: Aside,
-    hash: u64,
+    hash: impl Fn() -> Option<u64>,
     ended: &Ended,
     settings: &Settings,
     models: &ModelSet,
 ) -> Option<Sample> {
     let sampled = flow.flags.share() != Share::None && flow.governor.has_decided() && !ended.app_limited;
     let decider = sampled.then(|| flow.decider())?;
+    let hash = hash()?;
     let told = Sample {
         source: Source::Control,
         schema_hash: 0,
@@ -87,7 +89,7 @@ pub(super) fn sample(
         return (decider == Decider::Control).then_some(told);
     };
     let generation = models.live(flow.generation)?;
-    let noise = noise(settings, flow, aside, hash);
+    let noise = noise(settings, flow, aside, || Some(hash));
     let mut features = [0; INPUTS];
     history.write_inputs(&mut features);
     Some(Sample {
