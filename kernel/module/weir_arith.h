@@ -9,6 +9,7 @@
 #ifndef WEIR_ARITH_H
 #define WEIR_ARITH_H
 
+#include "weir_curves.h"
 #include "weir_types.h"
 
 #define WEIR_WIDTH_MAX 256
@@ -26,13 +27,15 @@ struct weir_input {
 };
 
 /*
- * What follows an accumulator. `bias` is the snapshot's, plus the rounding term of `shift`, minus half a lane (see
- * WEIR_LANES_*): all three in one addition.
+ * What follows a sum. The sum stands in a lane of a word, moved up by half a lane: `shift` brings it down from there, and by
+ * the snapshot's own shift in the same step; `mask` cuts off what lies above; `base` is half a lane after the shift. The
+ * snapshot's bias and the rounding term of its shift are in the word from the start; a shift to the left is in the weights.
  */
 struct weir_unit {
-	u32 bias;
+	u32 mask;
+	u32 base;
 	s16 multiplier;
-	s8 shift;
+	u8 shift;
 };
 
 /* How a value of the last layer becomes a result in Q16. */
@@ -45,43 +48,63 @@ struct weir_output {
 };
 
 /*
- * Working memory of one inference: the values before and after a layer, and the last layer's in Q16. 3,104 bytes, too
- * many for a kernel's stack: the caller has one for each CPU.
+ * Working memory of one inference: the values before and after a layer, and the last layer's in Q16. Two thousand bytes are
+ * too many for a kernel's stack: the caller has one for each CPU.
  */
 struct weir_scratch {
 	s16 row[WEIR_WIDTH_MAX + WEIR_LANES_MAX];
 	s16 next[WEIR_WIDTH_MAX + WEIR_LANES_MAX];
 	s32 values[WEIR_WIDTH_MAX + WEIR_LANES_MAX];
-	s32 features[WEIR_WIDTH_MAX];
 };
 
 /*
  * Several sums in one 64-bit word. Weights w0, w1, ... of as many outputs stand in a word 2^b apart, so that one multiply by
- * an input x adds w0 x, w1 x, ... to as many sums. A sum of magnitude below 2^(b-1) starts at 2^(b-1), half a lane, so
- * it ends between 1 and 2^b - 1 and borrows nothing from its neighbour; what happens on the way does not matter, modulo 2^64.
- * Who packs weights proves the bound from the weights: bound = sum |w| * 128 (8-bit) or 2048 (12-bit).
+ * an input x adds w0 x, w1 x, ... to as many sums. A sum whose magnitude stays below 2^(b-1) starts at 2^(b-1), half a lane,
+ * so it ends between 1 and 2^b - 1 and borrows nothing from its neighbour; what happens on the way does not matter, modulo
+ * 2^64. Who packs weights proves the bound: |bias| + sum |w| * 128 (8-bit) or 2048 (12-bit), and the rounding term.
  */
-#define WEIR_LANES_32 0x8000000080000000ULL
-#define WEIR_LANES_21 ((1ULL << 62) | (1ULL << 41) | (1ULL << 20))
-#define WEIR_LANES_16 0x8000800080008000ULL
-
-#define WEIR_LANE_32(sums, lane) ((u32)((sums) >> (32 * (lane))))
-#define WEIR_LANE_21(sums, lane) ((u32)((sums) >> (21 * (lane))) & 0x1fffff)
-#define WEIR_LANE_16(sums, lane) ((u32)((sums) >> (16 * (lane))) & 0xffff)
-
-/* A word of weights. */
 #define WEIR_W2(a, b) ((a) + (b) * (1LL << 32))
 #define WEIR_W3(a, b, c) ((a) + (b) * (1LL << 21) + (c) * (1LL << 42))
 #define WEIR_W4(a, b, c, d) ((a) + (b) * (1LL << 16) + (c) * (1LL << 32) + (d) * (1LL << 48))
 
+/* Where the sums of a word start: half a lane and the bias each. */
+#define WEIR_S2(a, b) (0x8000000080000000ULL + WEIR_W2(a, b))
+#define WEIR_S3(a, b, c) (((1ULL << 62) | (1ULL << 41) | (1ULL << 20)) + WEIR_W3(a, b, c))
+#define WEIR_S4(a, b, c, d) (0x8000800080008000ULL + WEIR_W4(a, b, c, d))
+
+/* Multiplies to a turn of the loop: all of a usual layer. Four cost a quarter more, as the end of a loop is hard to foresee. */
+#if defined(__clang__)
+#define WEIR_UNROLL _Pragma("clang loop unroll_count(32)")
+#else
+#define WEIR_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 /* The sums of one word over n inputs. */
-static inline u64 weir_sums(const s64 *words, const s16 *x, u32 n, u64 sums)
+static inline __attribute__((__always_inline__)) u64 weir_sums(const s64 *words, const s16 *x, u32 n, u64 sums)
 {
 	u32 i;
 
+	WEIR_UNROLL
 	for (i = 0; i < n; i++)
 		sums += (u64)words[i] * (u64)(s64)x[i];
 	return sums;
+}
+
+/* The sums of two words, whose weights follow one another: each input is loaded once. */
+static inline __attribute__((__always_inline__)) void weir_sums_two(const s64 *words, const s16 *x, u32 n, u64 *sums)
+{
+	u64 first = sums[0], second = sums[1];
+	u32 i;
+
+	WEIR_UNROLL
+	for (i = 0; i < n; i++) {
+		u64 value = (u64)(s64)x[i];
+
+		first += (u64)words[i] * value;
+		second += (u64)words[i + n] * value;
+	}
+	sums[0] = first;
+	sums[1] = second;
 }
 
 static inline s32 weir_clamp(s32 x, s32 lo, s32 hi)
@@ -117,18 +140,25 @@ static inline s16 weir_quantise(const struct weir_input *in, s32 x, s32 value_lo
 	return (s16)weir_clamp_wide(weir_round_shift_wide(centred * in->multiplier, in->shift), value_lo, value_hi);
 }
 
-/* An accumulator (less unit->bias) to t, the argument of the activation; unit->shift is not negative. */
-static inline s32 weir_rescale_right(u32 acc, const struct weir_unit *unit)
+/* A sum, shifted and rounded; of a last layer without an activation, the accumulator itself. */
+static inline s32 weir_sum(u64 word, const struct weir_unit *unit)
 {
-	return weir_mul_q15(weir_sat16((s32)(acc + unit->bias) >> unit->shift), unit->multiplier);
+	return (s32)(((u32)(word >> unit->shift) & unit->mask) - unit->base);
 }
 
-/* The same for any shift. */
-static inline s32 weir_rescale(u32 acc, const struct weir_unit *unit)
+/* t, the argument of the activation */
+static inline s32 weir_scaled(u64 word, const struct weir_unit *unit)
 {
-	if (unit->shift >= 0)
-		return weir_rescale_right(acc, unit);
-	return weir_mul_q15(weir_sat16((s32)((acc + unit->bias) << -unit->shift)), unit->multiplier);
+	return weir_mul_q15(weir_sat16(weir_sum(word, unit)), unit->multiplier);
+}
+
+/*
+ * t * 2^15 and what is below, without the saturation of the sum. Right before a curve if the multiplier is at least 2^14: a
+ * sum that would have saturated then leads to a t of at least 16383 in magnitude either way, where the curves are flat.
+ */
+static inline s64 weir_scaled_wide(u64 word, const struct weir_unit *unit)
+{
+	return (s64)weir_sum(word, unit) * unit->multiplier + (1 << 14);
 }
 
 static inline s32 weir_relu(s32 t, s32 zero)
@@ -143,64 +173,34 @@ static inline s32 weir_leaky_relu(s32 t, s32 zero, s32 slope)
 	return weir_sat16(zero + (d > 0 ? d : weir_mul_q15(d, slope)));
 }
 
-/* tanh by 64 lines over +-8, the argument in Q3.12: intercept and rise of each; 127 = 1.0. */
-struct weir_line_segment {
-	s16 intercept;
-	s16 rise;
-};
-
-static const struct weir_line_segment weir_lines[64] __maybe_unused = {
-	{ -4064, 0 }, { -4064, 0 }, { -4064, 0 }, { -4064, 0 }, { -4064, 0 }, { -4064, 0 },
-	{ -4064, 0 }, { -4063, 1 }, { -4063, 1 }, { -4063, 2 }, { -4062, 3 }, { -4061, 5 },
-	{ -4059, 8 }, { -4056, 13 }, { -4051, 21 }, { -4044, 34 }, { -4033, 57 }, { -4016, 93 },
-	{ -3990, 153 }, { -3949, 253 }, { -3888, 416 }, { -3797, 682 }, { -3662, 1117 }, { -3464, 1820 },
-	{ -3184, 2946 }, { -2799, 4711 }, { -2298, 7395 }, { -1695, 11274 }, { -1051, 16444 }, { -484, 22502 },
-	{ -123, 28246 }, { -4, 31851 }, { 4, 31851 }, { 123, 28246 }, { 484, 22502 }, { 1051, 16444 },
-	{ 1695, 11274 }, { 2298, 7395 }, { 2799, 4711 }, { 3184, 2946 }, { 3464, 1820 }, { 3662, 1117 },
-	{ 3797, 682 }, { 3888, 416 }, { 3949, 253 }, { 3990, 153 }, { 4016, 93 }, { 4033, 57 },
-	{ 4044, 34 }, { 4051, 21 }, { 4056, 13 }, { 4059, 8 }, { 4061, 5 }, { 4062, 3 },
-	{ 4063, 2 }, { 4063, 1 }, { 4063, 1 }, { 4064, 0 }, { 4064, 0 }, { 4064, 0 },
-	{ 4064, 0 }, { 4064, 0 }, { 4064, 0 }, { 4064, 0 },
-};
-
-static inline s32 weir_line(s32 t)
+/* The hidden curve of an 8-bit network, from t * 2^15; 127 = 1.0. */
+static inline s32 weir_line(s64 t)
 {
-	const struct weir_line_segment *line = &weir_lines[((t >> 10) + 32) & 63];
+	s64 step = weir_clamp_wide(t >> 20, -512, 511);
 
-	return (line->intercept + weir_mul_q15(t, line->rise) + 16) >> 5;
+	return ((s32)(t & 0xfffff) + weir_steps[step + 512]) >> 20;
 }
 
-/* tanh by 32 parabolas over +-4, the argument in Q3.12: value, slope and curvature of each; 32512 = 1.0. */
-struct weir_parabola_segment {
-	s16 value;
-	s16 slope;
-	s16 curvature;
-};
-
-static const struct weir_parabola_segment weir_parabolas[32] __maybe_unused = {
-	{ -32484, 7, 1 }, { -32466, 12, 1 }, { -32436, 19, 2 }, { -32387, 32, 4 },
-	{ -32306, 52, 6 }, { -32173, 85, 10 }, { -31954, 139, 17 }, { -31598, 227, 27 },
-	{ -31018, 367, 44 }, { -30085, 588, 68 }, { -28605, 923, 101 }, { -26312, 1407, 142 },
-	{ -22885, 2054, 180 }, { -18031, 2813, 194 }, { -11651, 3534, 158 }, { -4043, 3986, 62 },
-	{ 4043, 3986, -62 }, { 11651, 3534, -158 }, { 18031, 2813, -194 }, { 22885, 2054, -180 },
-	{ 26312, 1407, -142 }, { 28605, 923, -101 }, { 30085, 588, -68 }, { 31018, 367, -44 },
-	{ 31598, 227, -27 }, { 31954, 139, -17 }, { 32173, 85, -10 }, { 32306, 52, -6 },
-	{ 32387, 32, -4 }, { 32436, 19, -2 }, { 32466, 12, -1 }, { 32484, 7, -1 },
-};
-
-static inline s32 weir_parabola(s32 t)
+/* 1024 times the parabola at t, from t * 2^15; 32512 * 1024 = 1.0. */
+static inline s32 weir_parabola_wide(s64 t)
 {
-	s32 u = weir_sat16(2 * t);
-	s32 g = ((u & 2047) - 1024) * 32;
-	const struct weir_parabola_segment *p = &weir_parabolas[((u >> 11) + 16) & 31];
+	s32 u = (s32)weir_clamp_wide((t >> 15) * 2, -32768, 32767);
+	s32 g = (u & 2047) - 1024;
+	const struct weir_parabola *p = &weir_parabolas[((u >> 11) + 16) & 31];
 
-	return p->value + weir_mul_q15(g, p->slope + weir_mul_q15(g, p->curvature));
+	return p->value + g * (p->slope + ((g * p->curvature + 512) >> 10));
 }
 
-/* The hidden curve of a 12-bit network; 2032 = 1.0. */
-static inline s32 weir_parabola_hidden(s32 t)
+/* The curve of a last layer, from t * 2^15; 32512 = 1.0. */
+static inline s32 weir_parabola(s64 t)
 {
-	return (weir_parabola(t) + 8) >> 4;
+	return weir_parabola_wide(t) >> 10;
+}
+
+/* The hidden curve of a 12-bit network, from t * 2^15; 2032 = 1.0. */
+static inline s32 weir_parabola_hidden(s64 t)
+{
+	return (weir_parabola_wide(t) + (8 << 10)) >> 14;
 }
 
 /* A value of the last layer to Q16. */

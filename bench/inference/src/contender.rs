@@ -1,7 +1,7 @@
 //! Everything that is measured, behind one trait.
 
 use crate::pool::{PASS, Pool, index};
-use crate::{float, liteflow};
+use crate::{float, kernel, liteflow};
 use anyhow::Result;
 use serde::Serialize;
 use std::hint::black_box;
@@ -83,10 +83,7 @@ pub(crate) fn executors(pool: &Pool) -> Result<(Vec<Contender>, Vec<String>)> {
             {
                 contenders.push(Contender {
                     label: Label { name: executor.name().into(), numbers: precision.name(), rows, start },
-                    error_max: match precision {
-                        Precision::Bits8 => 0.03,
-                        Precision::Bits12 => 0.003,
-                    },
+                    error_max: error_max(precision),
                     run: Box::new(Weir {
                         executable: executable.clone(),
                         scratch: Scratch::new(),
@@ -101,6 +98,14 @@ pub(crate) fn executors(pool: &Pool) -> Result<(Vec<Contender>, Vec<String>)> {
         }
     }
     Ok((contenders, missing))
+}
+
+/// How far Weir's integers may be from the float network.
+fn error_max(precision: Precision) -> f64 {
+    match precision {
+        Precision::Bits8 => 0.03,
+        Precision::Bits12 => 0.003,
+    }
 }
 
 struct Weir {
@@ -184,6 +189,71 @@ impl Run for Generated {
         for (row, out) in self.input.chunks_exact(self.width).zip(self.out.chunks_exact_mut(1)) {
             self.entry.call(row, out);
             black_box(out);
+        }
+        Ok(())
+    }
+
+    fn results(&self) -> Vec<f64> {
+        from_q16(&self.out)
+    }
+}
+
+/// Weir's C for the kernel, from rows and from features.
+pub(crate) fn kernel(compiled: &kernel::Compiled, compiler: &str, precision: Precision) -> Vec<Contender> {
+    [Start::Row, Start::Features]
+        .map(|start| Contender {
+            label: Label {
+                name: format!("kernel C, {compiler} {}", kernel::FLAGS),
+                numbers: precision.name(),
+                rows: 1,
+                start,
+            },
+            error_max: error_max(precision),
+            run: Box::new(KernelC {
+                compiled: compiled.clone(),
+                precision,
+                start,
+                width: 0,
+                rows: Vec::new(),
+                features: Vec::new(),
+                out: vec![0; PASS],
+            }),
+        })
+        .into()
+}
+
+struct KernelC {
+    compiled: kernel::Compiled,
+    precision: Precision,
+    start: Start,
+    width: usize,
+    rows: Vec<i16>,
+    features: Vec<i32>,
+    out: Vec<i32>,
+}
+
+impl Run for KernelC {
+    fn load(&mut self, pool: &Pool, first: usize) {
+        self.width = pool.width();
+        take(&mut self.rows, &pool.rows[index(self.precision)], self.width, first);
+        take(&mut self.features, &pool.features, self.width, first);
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        let out = self.out.chunks_exact_mut(1);
+        match self.start {
+            Start::Row => {
+                for (row, out) in self.rows.chunks_exact(self.width).zip(out) {
+                    self.compiled.infer_row(row, out);
+                    black_box(out);
+                }
+            }
+            Start::Features => {
+                for (features, out) in self.features.chunks_exact(self.width).zip(out) {
+                    self.compiled.infer_features(features, out);
+                    black_box(out);
+                }
+            }
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Time per inference on the shipped network (30-32-16-1): Weir's executors beside the same network as LiteFlow-shaped
-//! generated C, as plain f32 code and in ONNX Runtime.
+//! generated C, as Weir's own C for the kernel, as plain f32 code and in ONNX Runtime.
 //!
 //! A program of its own and not a criterion bench, because criterion measures one thing after the other and judges each
 //! alone. Here all contenders take turns in every round on one pinned core, on fresh rows, and a ratio is the median of
@@ -9,6 +9,7 @@
 mod contender;
 mod figure;
 mod float;
+mod kernel;
 mod liteflow;
 mod machine;
 mod measure;
@@ -24,6 +25,7 @@ use pool::{Pool, ROWS};
 use report::{Entry, Kind, Report};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot};
 use weir_trainer::ort_engine::Engine;
 
 /// Rounds: some twenty seconds.
@@ -72,6 +74,11 @@ fn main() -> Result<()> {
             contender::generated(&generated(&pool, compiler, &arguments.out, objects.path())?),
             Kind::Generated,
         );
+        for precision in Precision::ALL {
+            let snapshot = &pool.snapshots[pool::index(precision)];
+            let compiled = kernel_c(&pool, snapshot, compiler, objects.path())?;
+            add(contender::kernel(&compiled, &compiler.command, precision), Kind::KernelC);
+        }
     }
     add(vec![contender::naive(&pool)], Kind::Naive);
     match Engine::load(None) {
@@ -106,6 +113,7 @@ fn main() -> Result<()> {
         compilers: compilers.into_iter().map(|compiler| compiler.version).collect(),
         entries: entries.collect(),
         ratios: Vec::new(),
+        kernel_ratios: Vec::new(),
         missing,
     };
     report.compare();
@@ -122,6 +130,29 @@ fn main() -> Result<()> {
         "competitors are missing, see above; WEIR_REQUIRE_ALL=0 lets that pass"
     );
     Ok(())
+}
+
+/// Emits Weir's C for the kernel, compiles it, and holds it to the scalar executor.
+fn kernel_c(
+    pool: &Pool,
+    snapshot: &Snapshot,
+    compiler: &liteflow::Compiler,
+    objects: &Path,
+) -> Result<kernel::Compiled> {
+    let compiled = kernel::Compiled::new(snapshot, &compiler.command, objects)?;
+    let scalar = Executable::new(snapshot.clone(), Executor::Scalar)?;
+    let mut scratch = Scratch::new();
+    for features in pool.features.chunks_exact(pool.width()).take(CHECKED) {
+        let (mut found, mut meant) = ([0], [0]);
+        compiled.infer_features(features, &mut found);
+        scalar.evaluate(features, &mut meant, &mut scratch);
+        ensure!(
+            found == meant,
+            "{}: the kernel C gives {found:?}, the definition {meant:?}",
+            compiler.command
+        );
+    }
+    Ok(compiled)
 }
 
 /// Writes the C, compiles it with every set of flags, and holds both of its functions to the model's integers.

@@ -11,6 +11,10 @@ use weir_snapshot::{Executor, Precision};
 const GOALS: [(Precision, usize, f64); 3] =
     [(Precision::Bits8, 32, 40.0), (Precision::Bits12, 32, 20.0), (Precision::Bits8, 1, 10.0)];
 
+/// What the C for the kernel must reach over the generated C at its best flags without SIMD, both by one compiler: numbers,
+/// factor.
+const KERNEL_GOALS: [(Precision, f64); 2] = [(Precision::Bits8, 2.0), (Precision::Bits12, 1.6)];
+
 /// One contender's figures.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Entry {
@@ -31,6 +35,7 @@ pub(crate) struct Entry {
 pub(crate) enum Kind {
     Executor,
     Generated,
+    KernelC,
     Naive,
     OnnxRuntime,
 }
@@ -58,6 +63,8 @@ pub(crate) struct Report {
     pub compilers: Vec<String>,
     pub entries: Vec<Entry>,
     pub ratios: Vec<Ratio>,
+    /// Of the C for the kernel.
+    pub kernel_ratios: Vec<Ratio>,
     /// What could not be measured, and what to do about it.
     pub missing: Vec<String>,
 }
@@ -85,13 +92,40 @@ impl Report {
                 })
             })
             .collect();
+        let kernel = self.entries.iter().filter(|entry| entry.kind == Kind::KernelC);
+        self.kernel_ratios = kernel
+            .filter_map(|entry| {
+                let over = self.without_simd(entry)?;
+                let goal = KERNEL_GOALS.iter().find(|(precision, _)| {
+                    (precision.name(), Start::Row) == (entry.label.numbers, entry.label.start)
+                });
+                Some(Ratio {
+                    of: entry.label.clone(),
+                    over: over.label.clone(),
+                    times: ratio(&over.rounds, &entry.rounds),
+                    goal: goal.map(|&(_, factor)| factor),
+                })
+            })
+            .collect();
+    }
+
+    /// The generated C at its best flags without SIMD, by the same compiler and with the same start.
+    fn without_simd(&self, entry: &Entry) -> Option<&Entry> {
+        let compiler = entry.label.name.split_whitespace().nth(2)?;
+        let peers = self.entries.iter().filter(|peer| {
+            peer.kind == Kind::Generated
+                && peer.label.start == entry.label.start
+                && peer.label.name.starts_with(compiler)
+                && peer.label.name.contains("-mgeneral-regs-only")
+        });
+        peers.min_by(|a, b| a.ns.p50.total_cmp(&b.ns.p50))
     }
 
     /// What executors with this start are compared with: the generated C at its best flags, then the others.
     pub(crate) fn competitors(&self, start: Start) -> Vec<&Entry> {
         let with_start = self.entries.iter().filter(|entry| entry.label.start == start);
         let (generated, others): (Vec<&Entry>, Vec<&Entry>) = with_start
-            .filter(|entry| entry.kind != Kind::Executor)
+            .filter(|entry| !matches!(entry.kind, Kind::Executor | Kind::KernelC))
             .partition(|entry| entry.kind == Kind::Generated);
         let best = generated.into_iter().min_by(|a, b| a.ns.p50.total_cmp(&b.ns.p50));
         best.into_iter().chain(others).collect()
@@ -132,6 +166,22 @@ impl Display for Report {
         for start in [Start::Row, Start::Features] {
             self.ratios_from(start, f)?;
         }
+        writeln!(
+            f,
+            "times faster without SIMD: Weir's C for the kernel over the generated C at its best flags, one compiler"
+        )?;
+        for ratio in &self.kernel_ratios {
+            let Label { name, numbers, start, .. } = &ratio.of;
+            let start = if *start == Start::Row { "row" } else { "features" };
+            writeln!(
+                f,
+                "{name:<42} {numbers:>5}  {start:<8}  {:<18} over {}{}",
+                ratio.times.to_string(),
+                ratio.over.name,
+                ratio.verdict().unwrap_or_default()
+            )?;
+        }
+        writeln!(f)?;
         for missing in &self.missing {
             writeln!(f, "MISSING {missing}")?;
         }
@@ -198,6 +248,7 @@ mod tests {
             compilers: Vec::new(),
             entries,
             ratios: Vec::new(),
+            kernel_ratios: Vec::new(),
             missing: vec!["gcc: install it".into()],
         };
         report.compare();
@@ -210,6 +261,20 @@ mod tests {
         let text = report.to_string();
         assert!(report.ratios.is_empty() && text.contains("no ratio"), "{text}");
         assert!(text.contains("MISSING gcc: install it"), "{text}");
+    }
+
+    #[test]
+    fn kernel_c_is_held_against_its_own_compilers_c_without_simd() {
+        let report = report(vec![
+            entry("kernel C, gcc -O2 -mgeneral-regs-only", 1, Kind::KernelC, &[100.0, 100.0, 100.0]),
+            entry("gcc -O3", 1, Kind::Generated, &[110.0, 110.0, 110.0]),
+            entry("clang -O2 -mgeneral-regs-only", 1, Kind::Generated, &[120.0, 120.0, 120.0]),
+            entry("gcc -O2 -mgeneral-regs-only", 1, Kind::Generated, &[190.0, 190.0, 190.0]),
+        ]);
+        assert_eq!(report.kernel_ratios.len(), 1);
+        let ratio = &report.kernel_ratios[0];
+        assert_eq!((ratio.times.p50, ratio.goal), (1.9, Some(2.0)));
+        assert!(report.to_string().contains("goal 2 over gcc -O2 -mgeneral-regs-only: MISSED"), "{report}");
     }
 
     #[test]

@@ -17,8 +17,9 @@ mod text;
 pub use source::{module_name, source, spec_initialiser};
 
 /// The headers that [`source`]'s C includes: name and text.
-pub const HEADERS: [(&str, &str); 4] = [
+pub const HEADERS: [(&str, &str); 5] = [
     ("weir_types.h", include_str!("../../module/weir_types.h")),
+    ("weir_curves.h", include_str!("../../module/weir_curves.h")),
     ("weir_arith.h", include_str!("../../module/weir_arith.h")),
     ("weir_features.h", include_str!("../../module/weir_features.h")),
     ("weir_snapshot.h", include_str!("../../module/weir_snapshot.h")),

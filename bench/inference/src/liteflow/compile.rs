@@ -9,10 +9,12 @@ use std::process::Command;
 use std::rc::Rc;
 
 /// Sets of flags, from what a kernel module gets to all that the compiler can do for this very machine.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 9] = [
     "-O2",
     "-O3",
     "-O2 -mgeneral-regs-only",
+    "-O3 -mgeneral-regs-only",
+    "-O2 -march=native -mgeneral-regs-only",
     "-Os",
     "-O2 -march=native",
     "-O3 -march=native",
@@ -22,7 +24,8 @@ const FLAGS: [&str; 7] = [
 /// A compiler that was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiler {
-    command: String,
+    /// Its name.
+    pub command: String,
     /// Its first line about itself.
     pub version: String,
 }

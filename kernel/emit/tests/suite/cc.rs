@@ -11,8 +11,11 @@ pub(crate) struct Folder(tempfile::TempDir);
 impl Folder {
     pub(crate) fn new() -> Folder {
         let folder = tempfile::tempdir().expect("a folder");
-        let trace = ("weir_trace.h", include_str!("../../../test/module/weir_trace.h"));
-        for (name, text) in HEADERS.into_iter().chain([trace]) {
+        let others = [
+            ("weir_trace.h", include_str!("../../../test/module/weir_trace.h")),
+            ("weir_table.h", include_str!("../../../module/weir_table.h")),
+        ];
+        for (name, text) in HEADERS.into_iter().chain(others) {
             std::fs::write(folder.path().join(name), text).expect("written");
         }
         Folder(folder)
@@ -22,11 +25,16 @@ impl Folder {
     }
     /// Compiles the program `name` of tests/c with `sources`, as a kernel would: general registers, every warning an error.
     pub(crate) fn compile(&self, name: &str, sources: &[(&str, &str)]) -> PathBuf {
+        self.compile_with("-O2 -mgeneral-regs-only -Wframe-larger-than=1024", name, sources)
+    }
+    /// The same under the compiler's own checks of memory and of undefined behaviour.
+    pub(crate) fn compile_checked(&self, name: &str, sources: &[(&str, &str)]) -> PathBuf {
+        self.compile_with("-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all", name, sources)
+    }
+    fn compile_with(&self, flags: &str, name: &str, sources: &[(&str, &str)]) -> PathBuf {
         let program = self.path().join(name);
         let mut command = Command::new("gcc");
-        command.args(
-            "-std=gnu11 -O2 -Wall -Wextra -Werror -mgeneral-regs-only -Wframe-larger-than=512".split(' '),
-        );
+        command.args("-std=gnu11 -Wall -Wextra -Werror".split(' ')).args(flags.split(' '));
         command.arg("-I").arg(self.path()).arg("-o").arg(&program);
         command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(format!("{name}.c")));
         for (file, text) in sources {
@@ -41,8 +49,9 @@ impl Folder {
 }
 
 /// Runs `program` on `input`.
-pub(crate) fn run(program: &Path, input: &[u8]) -> Vec<u8> {
+pub(crate) fn run(program: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

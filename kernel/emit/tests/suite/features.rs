@@ -11,7 +11,7 @@ fn the_trace_gives_its_integers_in_c() {
     assert!(events >= 10_000, "{events} events");
     let folder = Folder::new();
     let program = folder.compile("trace", &[]);
-    let found = String::from_utf8(run(&program, text.as_bytes())).expect("text");
+    let found = String::from_utf8(run(&program, &[], text.as_bytes())).expect("text");
     for (number, (meant, found)) in text.lines().zip(found.lines()).enumerate() {
         assert_eq!(found, meant, "line {}", number + 1);
     }

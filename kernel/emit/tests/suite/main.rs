@@ -4,6 +4,7 @@
 mod cc;
 mod features;
 mod snapshots;
+mod table;
 
 /// Random models of any shape: the executors' own suite draws from the same.
 #[path = "../../../../snapshot/tests/suite/models.rs"]

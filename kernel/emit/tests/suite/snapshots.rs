@@ -6,7 +6,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::path::PathBuf;
 use weir_kernel_emit::{module_name, source};
-use weir_snapshot::{Activation, Executable, Executor, Output, Precision, Scratch, Snapshot, encode};
+use weir_snapshot::{Activation, Executable, Executor, Output, Parts, Precision, Scratch, Snapshot, encode};
 
 const ROWS: usize = 10_000;
 
@@ -59,8 +59,24 @@ pub(crate) fn twenty(precision: Precision) -> Vec<Snapshot> {
     picked
         .chain(drawn.map(|shape| Shape { precision, ..shape }))
         .take(20)
-        .map(|shape| Snapshot::decode(&encode(&shape.parts()).expect("valid parts")).expect("decodes"))
+        .enumerate()
+        .map(|(at, shape)| {
+            let mut parts = shape.parts();
+            if at == 3 {
+                shrink(&mut parts);
+            }
+            Snapshot::decode(&encode(&parts).expect("valid parts")).expect("decodes")
+        })
         .collect()
+}
+
+/// Makes the numbers so small that four sums share a word.
+fn shrink(parts: &mut Parts) {
+    for layer in &mut parts.layers {
+        layer.weights.iter_mut().for_each(|weight| *weight %= 2);
+        layer.bias.iter_mut().for_each(|bias| *bias %= 100);
+        layer.shift.iter_mut().for_each(|shift| *shift = (*shift).clamp(0, 1));
+    }
 }
 
 fn emitted_c_is_the_scalar_executor(precision: Precision) {
@@ -70,12 +86,10 @@ fn emitted_c_is_the_scalar_executor(precision: Precision) {
     for (at, snapshot) in twenty(precision).iter().enumerate() {
         let text = source(snapshot, None).expect("the scalar executor");
         activations.extend(snapshot.layers().iter().map(|layer| std::mem::discriminant(&layer.activation)));
-        lanes.extend(
-            ["WEIR_LANES_16", "WEIR_LANES_21", "WEIR_LANES_32"].into_iter().filter(|l| text.contains(l)),
-        );
+        lanes.extend(["WEIR_W4(", "WEIR_W3(", "WEIR_W2("].into_iter().filter(|l| text.contains(l)));
         let program = folder.compile("evaluate", &[("snapshot.c", &text)]);
         let features = features(snapshot, ROWS, &mut Rng(at as u64));
-        let found = numbers(&run(&program, &bytes(&features)));
+        let found = numbers(&run(&program, &[], &bytes(&features)));
         let meant = meant(snapshot, &features);
         assert_eq!(found.len(), meant.len(), "shape {at}");
         let differs = found.iter().zip(&meant).position(|(found, meant)| found != meant);
@@ -87,12 +101,12 @@ fn emitted_c_is_the_scalar_executor(precision: Precision) {
         "{} activations came up",
         activations.len()
     );
-    let expected: &[&str] = match precision {
-        Precision::Bits8 => &["WEIR_LANES_16", "WEIR_LANES_21", "WEIR_LANES_32"],
-        // Four 12-bit weights to a word need a layer of one or two inputs with small weights.
-        Precision::Bits12 => &["WEIR_LANES_32"],
+    // Of 12-bit layers hardly any holds between 2^15 and 2^20.
+    let expected = match precision {
+        Precision::Bits8 => 3,
+        Precision::Bits12 => 2,
     };
-    assert!(expected.iter().all(|count| lanes.contains(count)), "only {lanes:?} came up");
+    assert!(lanes.len() >= expected, "{lanes:?} came up");
 }
 
 #[test]
@@ -128,7 +142,7 @@ fn emitted_c_gives_the_golden_results() {
             };
             let results = rest.split('|').nth(1).expect("results");
             assert_eq!(
-                numbers(&run(&program, &bytes(&parse(features)))),
+                numbers(&run(&program, &[], &bytes(&parse(features)))),
                 parse(results),
                 "{}",
                 path.display()
@@ -148,7 +162,7 @@ fn a_changed_weight_fails_the_golden_vectors() {
     let text = source(&snapshot, None).expect("the scalar executor");
     assert_eq!(module_name(&snapshot), "weir_snap_random");
     let folder = Folder::new();
-    assert!(run(&folder.compile("evaluate", &[("snapshot.c", &text)]), &[]).is_empty());
+    assert!(run(&folder.compile("evaluate", &[("snapshot.c", &text)]), &[], &[]).is_empty());
     let at = text.find("golden_results[").expect("the results");
     let at = at + text[at..].find('\t').expect("the first") + 1;
     let mut broken = text.clone();
