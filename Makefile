@@ -36,7 +36,7 @@ hugepages:
 
 .PHONY: build
 build: setup
-	cargo build --release --locked -p weir-shell --features dpdk
+	cargo build --release --locked -p weir-shell --features dpdk,bpf
 	cargo build --release --locked -p weir-link -p weir-testbed
 
 .PHONY: demo
@@ -44,14 +44,14 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit python loom fuzz dpdk build hugepages live dashboard test-nic
+test: setup lint unit python loom fuzz dpdk bpf build hugepages live dashboard test-nic
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --all-targets $(DPDK_PACKAGES) -p weir-shell --features weir-shell/dpdk -- -D warnings
+	cargo clippy --locked --all-targets $(DPDK_PACKAGES) -p weir-bpf -p weir-shell --features weir-shell/dpdk,weir-shell/bpf -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 
 .PHONY: unit
@@ -86,6 +86,11 @@ fuzz-long:
 dpdk:
 	cargo test --locked $(DPDK_PACKAGES)
 	cargo test --locked -p weir-shell --features dpdk
+
+# Networks and features as BPF against their definitions, and the congestion controls, in this host's kernel: as root.
+.PHONY: bpf
+bpf:
+	cargo test --locked -p weir-bpf
 
 # Real TCP in namespaces that the tests make themselves. One at a time: they share two cores.
 .PHONY: live

@@ -14,6 +14,10 @@ packages=(
     dpdk                # DPDK drivers (plugins)
     dpdk-dev            # dpdk-testpmd, which the path bench compares with
     libclang-dev        # bindgen reads the DPDK headers
+    clang               # compiles the BPF programs
+    libbpf-dev          # headers for them
+    libelf-dev          # libbpf reads objects by it
+    zlib1g-dev          # and by this
     iproute2            # namespaces, veth, taps
     ethtool             # turns segmentation offload off on test links
     iputils-ping        # RTT beside the flows

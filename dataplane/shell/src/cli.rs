@@ -29,6 +29,13 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Speak to a running weir over its control socket.
     Ctl(client::CtlArgs),
+    /// Congestion controls for this host's own kernel, as BPF programs: one that leaves the rate to a Weir on the way, and
+    /// one that runs a pacing network itself. Needs root, and a kernel with BTF.
+    #[cfg(feature = "bpf")]
+    Bpf {
+        #[command(subcommand)]
+        command: crate::bpf_cmd::BpfCommand,
+    },
     /// Make, read and verify quantised models.
     Snapshot {
         #[command(subcommand)]
@@ -82,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Ctl(args) => return ended(client::ctl(&args)),
         Command::Run(args) => run::run(&args.config, &args.overrides),
         Command::Check(args) => models::check(&args.config, &args.overrides),
+        #[cfg(feature = "bpf")]
+        Command::Bpf { command } => crate::bpf_cmd::bpf(&command),
         Command::Snapshot { command } => match command {
             SnapshotCommand::Build(args) => snapshot_cmd::build(&args),
             SnapshotCommand::Inspect(args) => snapshot_cmd::inspect(&args),

@@ -6,6 +6,8 @@
 
 mod acceptor;
 pub mod board;
+#[cfg(feature = "bpf")]
+mod bpf_cmd;
 pub mod calendar;
 pub mod capture;
 pub mod cli;

@@ -83,6 +83,53 @@ pub(crate) struct VerifyArgs {
     ort: Option<PathBuf>,
 }
 
+/// A pacing network of the command line: as a snapshot, or to be made one.
+#[cfg(feature = "bpf")]
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// The snapshot.
+    #[arg(long, value_name = "FILE", required_unless_present = "model", conflicts_with = "model")]
+    snapshot: Option<PathBuf>,
+    /// The ONNX file; its inputs are taken as Aurora's features in ten intervals with the usual clips.
+    #[arg(long, value_name = "ONNX")]
+    model: Option<PathBuf>,
+    /// Bits of weights and values.
+    #[arg(long, value_parser = ["8bit", "12bit"], default_value = "8bit", conflicts_with = "snapshot")]
+    precision: String,
+    /// For a network that takes a preference: weights of throughput, latency and loss, as in `0.6,0.3,0.1`.
+    #[arg(long, value_name = "WEIGHTS", value_parser = preference, conflicts_with = "snapshot")]
+    preference: Option<Preference>,
+}
+
+/// The snapshot, and the definitions of the features that it is shown: the usual ones, as its schema hash says.
+#[cfg(feature = "bpf")]
+pub(crate) fn pacing(source: &Source) -> anyhow::Result<(Snapshot, PacingSpec)> {
+    let usual = PacingSpec::default();
+    let precision = if source.precision == "12bit" { Precision::Bits12 } else { Precision::Bits8 };
+    let snapshot = match (&source.snapshot, &source.model) {
+        (Some(file), _) => {
+            let (_, snapshot) = read(file)?;
+            let (schema, _) = spec::inputs(&plain_spec(file, precision, &usual.clips, None))?;
+            if schema.hash() != snapshot.schema_hash() {
+                bail!(
+                    "{}: expected schema {:016x}, found {:016x}: in the kernel a network is shown the features with the \
+                     usual clips, unscaled (`weir snapshot build FILE.onnx`)",
+                    file.display(),
+                    schema.hash(),
+                    snapshot.schema_hash()
+                );
+            }
+            snapshot
+        }
+        (None, Some(file)) => {
+            let spec = plain_spec(file, precision, &usual.clips, source.preference);
+            Snapshot::decode(&weir_trainer::build(&spec)?.bytes)?
+        }
+        (None, None) => bail!("name a --snapshot, or an ONNX file with --model"),
+    };
+    Ok((snapshot, usual))
+}
+
 /// A preference of the command line.
 fn preference(text: &str) -> Result<Preference, String> {
     let weights: Vec<f64> = text.split(',').map_while(|weight| weight.trim().parse().ok()).collect();

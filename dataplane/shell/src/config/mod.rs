@@ -46,3 +46,11 @@ pub fn load(file: &Path, overrides: &[String]) -> Result<(Plan, Source), ConfigE
     let plan = Plan::check(&source)?;
     Ok((plan, source))
 }
+
+/// A rate of the command line, in bit/s, as a configuration has it.
+#[cfg(feature = "bpf")]
+pub(crate) fn rate_bps(text: &str) -> Result<u64, String> {
+    use serde::de::{Deserialize as _, IntoDeserializer as _, value};
+    let from: value::StrDeserializer<'_, value::Error> = text.into_deserializer();
+    units::Rate::deserialize(from).map(|rate| rate.0.0).map_err(|error| error.to_string())
+}

@@ -1,0 +1,49 @@
+//! The features against the shared trace.
+
+use std::path::PathBuf;
+
+/// The events, by the numbers that `c/aurora.bpf.c` has for them.
+const KINDS: [&str; 10] = ["spec", "flow", "open", "send", "ack", "loss", "due", "end", "inputs", "action"];
+
+#[test]
+fn the_trace_gives_its_integers_in_the_kernel() {
+    let Some(mut bench) = crate::bench("bpf trace") else { return };
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../features/golden/aurora-trace.txt");
+    let text = std::fs::read_to_string(path).expect("the trace");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let mut events = Vec::new();
+    for line in &lines {
+        let (event, _) = line.split_once(" =").unwrap_or((line, ""));
+        let mut words = event.split_whitespace();
+        let name = words.next().expect("an event");
+        let kind = KINDS.iter().position(|kind| *kind == name).expect(name) as u32;
+        // A span without end is a number of 64 unsigned bits.
+        let number =
+            |word: &str| word.parse::<u64>().map(|number| number as i64).or_else(|_| word.parse()).ok();
+        events.push((kind, words.map(number).collect::<Vec<Option<i64>>>()));
+    }
+    assert!(events.len() >= 10_000, "{} events", events.len());
+    let results = bench.replay(&events).expect("runs");
+    let mut compared = 0;
+    for (line, ((kind, _), found)) in lines.iter().zip(events.iter().zip(&results)) {
+        let Some((_, meant)) = line.split_once(" =") else { continue };
+        // The hash of the definitions has no part in the arithmetic.
+        if *kind == 0 {
+            continue;
+        }
+        // The mean RTT of an interval without samples is none, which the program has as 0.
+        let meant: Vec<i64> = meant
+            .split_whitespace()
+            .map(|word| {
+                if word == "-" {
+                    0
+                } else {
+                    word.parse::<i64>().unwrap_or_else(|_| word.parse::<u64>().expect(word) as i64)
+                }
+            })
+            .collect();
+        assert_eq!(found[..meant.len()], meant[..], "{line}");
+        compared += meant.len();
+    }
+    assert!(compared > 20_000, "{compared} numbers");
+}
