@@ -25,7 +25,7 @@ const START_MAX: Duration = Duration::from_secs(20);
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The verdicts of frames that left by no port and were not for Weir.
-const DROPS: [&str; 13] = [
+const DROPS: [&str; 14] = [
     "pace_full",
     "tx_full",
     "empty",
@@ -39,6 +39,7 @@ const DROPS: [&str; 13] = [
     "ttl_expired",
     "too_big",
     "neighbour_unresolved",
+    "denied",
 ];
 
 /// A running Weir.

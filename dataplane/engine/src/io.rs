@@ -63,6 +63,15 @@ impl Frame for Vec<u8> {
     }
 }
 
+/// Frames that a stage in front of the worker has dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Denied {
+    /// How many.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// A source and sink of frames. A pair of DPDK queues, a pair of capture files and a simulated link are all
 /// just this.
 pub trait PacketIo {
@@ -71,6 +80,14 @@ pub trait PacketIo {
 
     /// Appends the frames that arrived on `side` to `into`, up to its free room. Returns how many.
     fn rx(&mut self, side: Side, into: &mut Burst<Self::Frame>) -> usize;
+
+    /// What a stage in front of the worker, such as an access control list, has dropped of the frames that arrived on
+    /// `side`, since it was last asked. The worker has not seen them; it counts them as received and
+    /// [denied](crate::verdict::Verdict::Denied). Asked after each [`rx`](PacketIo::rx). None where there is no such stage.
+    fn take_denied(&mut self, side: Side) -> Denied {
+        let _ = side;
+        Denied::default()
+    }
 
     /// Takes frames from the front of `from` and sends them out of `side`. Those that the port refuses stay in
     /// `from`, in order. Returns how many were taken.

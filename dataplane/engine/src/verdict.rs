@@ -11,6 +11,7 @@
 //! too, and does so at every moment at which each worker's part is of the end of *one* of its turns, even though no
 //! two parts are of the same moment: it is a sum of equations. That is what a scrape asserts.
 
+use crate::io::{Denied, Side};
 use std::ops::AddAssign;
 
 /// The closed list of ends.
@@ -63,6 +64,8 @@ pub enum Verdict {
     TooBig,
     /// Mode `route`, dropped: the next hop's Ethernet address was not found, or too much waited for it.
     NeighbourUnresolved,
+    /// Dropped: a stage in front of the worker, such as an access control list, did not let it pass.
+    Denied,
 }
 
 impl Verdict {
@@ -70,7 +73,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 21] = [
+    pub const ALL: [Verdict; 22] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -92,6 +95,7 @@ impl Verdict {
         Verdict::TtlExpired,
         Verdict::TooBig,
         Verdict::NeighbourUnresolved,
+        Verdict::Denied,
     ];
 
     /// Name as in metrics, status and logs.
@@ -118,6 +122,7 @@ impl Verdict {
             Verdict::TtlExpired => "ttl_expired",
             Verdict::TooBig => "too_big",
             Verdict::NeighbourUnresolved => "neighbour_unresolved",
+            Verdict::Denied => "denied",
         }
     }
 
@@ -162,6 +167,13 @@ impl Tally {
     /// Counts one frame's end.
     pub fn end(&mut self, verdict: Verdict) {
         self.ended[verdict as usize] += 1;
+    }
+
+    /// Counts frames that arrived on `side` and that a stage in front of the worker has dropped.
+    pub fn deny(&mut self, side: Side, Denied { frames, bytes }: Denied) {
+        self.received[side as usize] += frames;
+        self.received_bytes[side as usize] += bytes;
+        self.ended[Verdict::Denied as usize] += frames;
     }
 
     /// Whether every frame is accounted for.

@@ -48,14 +48,15 @@ enum Command {
     },
 }
 
+/// A configuration on a command line.
 #[derive(Debug, Args)]
-struct ConfigArgs {
+pub struct ConfigArgs {
     /// The configuration file (TOML). Paths in it are relative to it.
-    config: PathBuf,
+    pub config: PathBuf,
     /// Override one key, as in `--set pacing.rate_max=1Gbps` or `--set model[0].precision=12bit`. The value is TOML,
     /// or plain text where it is not; nothing after `=` takes the key away. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    pub overrides: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,7 +107,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The exit status; an error goes to standard error.
-fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
+pub fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
         Ok(status) => status,
         Err(error) => {
@@ -123,7 +124,8 @@ fn one_line(error: &anyhow::Error) -> String {
     if error.is::<ConfigError>() { text } else { format!("weir: {text}") }
 }
 
-fn start_log() {
+/// Sends what the library logs to standard error, from the level that `WEIR_LOG` names.
+pub fn start_log() {
     let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

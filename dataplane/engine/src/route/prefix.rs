@@ -14,7 +14,7 @@ pub struct Prefix {
 
 impl Prefix {
     /// The network's first `len` bits, as many bits set. Both in the low half of the number for IPv4.
-    pub(super) fn network_and_mask(&self) -> (u128, u128) {
+    pub fn network_and_mask(&self) -> (u128, u128) {
         let (bits, width) = match self.address {
             IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
             IpAddr::V6(address) => (address.to_bits(), 128),

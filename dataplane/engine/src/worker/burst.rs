@@ -68,12 +68,17 @@ impl<F: Frame> Arrivals<F> {
         probe: &mut impl Probe,
     ) -> usize {
         io.rx(side, &mut self.frames);
-        probe.stage(Stage::Receive);
-        let received = self.frames.len();
-        if received == 0 {
-            return 0;
+        let denied = io.take_denied(side);
+        if denied.frames > 0 {
+            core.tally.deny(side, denied);
         }
-        core.tally.received[side as usize] += received as u64;
+        probe.stage(Stage::Receive);
+        let passed = self.frames.len();
+        let received = passed + denied.frames as usize;
+        if passed == 0 {
+            return received;
+        }
+        core.tally.received[side as usize] += passed as u64;
         let mut bytes = 0;
         for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
             bytes += u64::from(frame.wire_len());

@@ -4,7 +4,7 @@ use super::config;
 use super::frames::{ACK, RST, Say, TestFrame};
 use super::world::{Link, World};
 use weir_engine::config::{EngineConfig, PacingRule};
-use weir_engine::io::{BURST, Side};
+use weir_engine::io::{BURST, Denied, Side};
 use weir_engine::models::ModelSet;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::verdict::Verdict;
@@ -49,6 +49,23 @@ fn what_is_no_tracked_tcp_passes_untouched() {
     assert_eq!((tally.received, tally.sent), ([1, 3], [2, 1]));
     assert_eq!(tally.received_bytes, [1_066, 63]);
     assert_eq!(tally.sent_bytes, [63, 1_066]);
+}
+
+#[test]
+fn what_a_stage_in_front_denies_is_received_and_has_its_verdict() {
+    let mut world = world(&config(PacingRule::BbrLite));
+    world.io.denied = [Denied { frames: 3, bytes: 180 }, Denied { frames: 1, bytes: 60 }];
+    world.offer(Side::Outside, data(1, 77));
+    let report = world.turn();
+    assert_eq!((report.received, report.sent, report.inside, report.busy), (5, 1, 0, true));
+    let tally = world.worker.tally();
+    assert_eq!((tally.received, tally.received_bytes), ([3, 2], [180, 1_126]));
+    assert_eq!(ended(&world, Verdict::Denied), 4);
+    // Nothing but denied frames is no idle turn either.
+    world.io.denied[0] = Denied { frames: 1, bytes: 60 };
+    let report = world.turn();
+    assert_eq!((report.received, report.sent, report.busy), (1, 0, true));
+    assert_eq!(ended(&world, Verdict::Denied), 5);
 }
 
 #[test]

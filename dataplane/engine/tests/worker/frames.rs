@@ -1,7 +1,7 @@
 //! Frames on the heap, and a port of two queues.
 
 use std::collections::VecDeque;
-use weir_engine::io::{Burst, Frame, PacketIo, Side};
+use weir_engine::io::{Burst, Denied, Frame, PacketIo, Side};
 
 /// A frame that remembers when it was made: `serial` rises per flow and direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub(crate) fn ip_checksum(header: &[u8]) -> u16 {
 pub(crate) struct TestIo {
     pub(crate) inbox: [VecDeque<TestFrame>; 2],
     pub(crate) outbox: [VecDeque<TestFrame>; 2],
+    /// What a stage in front of the worker has dropped, by side.
+    pub(crate) denied: [Denied; 2],
     /// Frames that each side still takes; `None` for any number.
     pub(crate) credit: [Option<usize>; 2],
     /// Whether the frames of a flow must leave in the order in which they were made.
@@ -127,6 +129,7 @@ impl TestIo {
         TestIo {
             inbox: Default::default(),
             outbox: [outbox(), outbox()],
+            denied: Default::default(),
             credit: [None, None],
             ordered: true,
             last: [[0; FLOWS]; 2],
@@ -145,6 +148,10 @@ impl PacketIo for TestIo {
             into.push(frame);
         }
         into.len() - before
+    }
+
+    fn take_denied(&mut self, side: Side) -> Denied {
+        std::mem::take(&mut self.denied[side as usize])
     }
 
     fn tx(&mut self, side: Side, from: &mut Burst<TestFrame>) -> usize {

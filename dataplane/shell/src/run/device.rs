@@ -27,7 +27,7 @@ use weir_dpdk::{
 };
 use weir_engine::config::EngineConfig;
 use weir_engine::counters::Stat;
-use weir_engine::io::Side;
+use weir_engine::io::{PacketIo, Side};
 use weir_engine::steer::{LANE_FRAMES, Steering};
 use weir_engine::time::Ns;
 use weir_engine::worker::Worker;
@@ -37,15 +37,17 @@ const POOL_CACHE: u32 = 256;
 /// For the transmit ring to run empty after the last frame went into it: 1 024 full frames at 1 Gb/s take 12 ms.
 const RING_EMPTIES: Duration = Duration::from_millis(20);
 
-/// Runs until a signal asks for an end. `origin` is the configuration's file and what was set over it.
+/// Runs until a signal asks for an end. `origin` is the configuration's file and what was set over it; `front` makes what a
+/// worker polls from its number and its queues.
 ///
 /// # Errors
 /// Something that the configuration asks for is not there. Each message says what to do.
-pub(super) fn run(
+pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
     plan: &Plan,
     devices: &[DevicePlan; 2],
     origin: (&Path, &[String]),
     prepared: Prepared,
+    front: impl Fn(usize, DeviceIo) -> Io + Clone + Send + 'static,
 ) -> anyhow::Result<Vec<Outcome>> {
     let signals = control::catch_signals()?;
     let clock = TscClock::calibrate()?;
@@ -104,7 +106,7 @@ pub(super) fn run(
     control.open_socket(plan.control.as_deref())?;
     control.serve(plan.metrics)?;
     let over = Arc::new(AtomicBool::new(false));
-    let running = start_workers(plan, &engine, lcores, queues, clock, boards, &over, prepared.ends)?;
+    let running = start_workers(plan, &engine, lcores, queues, clock, boards, &over, prepared.ends, front)?;
     // After the workers: it may have to compete with them for a core.
     let trainer = match desk {
         Some((core, mut desk)) => {
@@ -330,7 +332,7 @@ fn start_ports(
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is one thing that moves to the workers' threads")]
-fn start_workers(
+fn start_workers<Io: PacketIo<Frame = MbufFrame>>(
     plan: &Plan,
     engine: &EngineConfig,
     lcores: Vec<Lcore>,
@@ -339,11 +341,13 @@ fn start_workers(
     boards: Vec<BoardWriter<WORDS>>,
     over: &Arc<AtomicBool>,
     ends: Vec<WorkerEnds>,
+    front: impl Fn(usize, DeviceIo) -> Io + Clone + Send + 'static,
 ) -> anyhow::Result<Vec<Running<Outcome>>> {
     let places = Steering::mesh(lcores.len(), LANE_FRAMES);
     let parts = lcores.into_iter().zip(queues).zip(boards).zip(ends).zip(places);
-    let start = |((((lcore, mut io), board), ends), place): ((((Lcore, DeviceIo), _), WorkerEnds), _)| {
-        let engine = engine.clone();
+    type Part<B, P> = (usize, ((((Lcore, DeviceIo), B), WorkerEnds), P));
+    let start = |(index, ((((lcore, queues), board), ends), place)): Part<_, _>| {
+        let (engine, front) = (engine.clone(), front.clone());
         let terms = Terms {
             stop: Arc::clone(over),
             drain_max: plan.drain_max,
@@ -352,13 +356,14 @@ fn start_workers(
         let WorkerEnds { mut policy, samples } = ends;
         let job = move || {
             // On the worker's own core, so that its memory is near it.
+            let mut io = front(index, queues);
             let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples).among(place);
             poll::poll(worker, &mut io, &mut policy, clock, board, &terms)
         };
         // Those that run already are waited for on the way out.
         Ok(lcore.run(job).inspect_err(|_| over.store(true, Ordering::Relaxed))?)
     };
-    parts.map(start).collect()
+    parts.enumerate().map(start).collect()
 }
 
 /// Looks after ports and buffers from the control thread.

@@ -10,10 +10,24 @@ use weir_engine::wire::complete_checksum;
 /// A DPDK buffer as the engine sees it.
 #[repr(transparent)]
 #[derive(Debug)]
-pub(super) struct MbufFrame(Mbuf);
+pub struct MbufFrame(Mbuf);
 
 // SAFETY: `repr(transparent)` over `Mbuf` alone, with no drop code and no invariant of its own.
 unsafe impl Transparent for MbufFrame {}
+
+impl From<Mbuf> for MbufFrame {
+    #[inline(always)]
+    fn from(mbuf: Mbuf) -> MbufFrame {
+        MbufFrame(mbuf)
+    }
+}
+
+impl From<MbufFrame> for Mbuf {
+    #[inline(always)]
+    fn from(frame: MbufFrame) -> Mbuf {
+        frame.0
+    }
+}
 
 impl Frame for MbufFrame {
     #[inline(always)]
@@ -38,7 +52,8 @@ const MADE_MAX: usize = 9_216 + 14;
 pub(super) type Completed = Arc<[AtomicU64; 2]>;
 
 /// A worker's queue on each side.
-pub(super) struct DeviceIo {
+#[derive(Debug)]
+pub struct DeviceIo {
     queues: [QueuePair; 2],
     pool: Pool,
     /// Whether the kernel's own frames arrive here, whose checksums may be partial.

@@ -22,12 +22,17 @@ mod stages;
 #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "nothing is learned from captures"))]
 mod trainer;
 
-use crate::config::{self, ConfigError, Plan, PortsPlan, Source};
+#[cfg(feature = "dpdk")]
+pub use mbuf::{DeviceIo, MbufFrame};
+
+use crate::config::{self, CapturePair, ConfigError, Plan, PortsPlan, Source};
 use models::{Live, NextPolicy};
 use std::path::Path;
 use tracing::info;
 use trainer::{Begun, Parts, Runtime};
 use weir_engine::counters::WorkerStats;
+#[cfg(feature = "dpdk")]
+use weir_engine::io::PacketIo;
 use weir_engine::policy::Policy;
 use weir_engine::sampler::{LANE_BATCH, LANE_BATCHES};
 use weir_engine::verdict::{Tally, Verdict};
@@ -60,6 +65,47 @@ struct WorkerEnds {
 /// # Errors
 /// The configuration is wrong, or something that it asks for is not there.
 pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
+    let (plan, prepared) = prepare(file, overrides)?;
+    match &plan.ports {
+        PortsPlan::Captures(files) => replay_captures(&plan, files, prepared),
+        #[cfg(feature = "dpdk")]
+        PortsPlan::Devices(devices) => forward(&plan, devices, (file, overrides), prepared, |_, io| io),
+        #[cfg(not(feature = "dpdk"))]
+        PortsPlan::Devices(devices) => {
+            drop(prepared);
+            anyhow::bail!(
+                "ports {} and {} need DPDK, and this weir was built without it: `make build`, or `cargo build -p \
+                 weir-shell --features dpdk`",
+                devices[0].name(),
+                devices[1].name()
+            );
+        }
+    }
+}
+
+/// The same with something in front of each worker: `front` makes what the worker polls from the worker's number and its
+/// queues, on the worker's own thread. What it drops it reports by [`PacketIo::take_denied`].
+///
+/// # Errors
+/// As [`run`], and where the ports are capture files: their frames are none of DPDK's.
+#[cfg(feature = "dpdk")]
+pub fn run_behind<Io: PacketIo<Frame = MbufFrame>>(
+    file: &Path,
+    overrides: &[String],
+    front: impl Fn(usize, DeviceIo) -> Io + Clone + Send + 'static,
+) -> anyhow::Result<()> {
+    let (plan, prepared) = prepare(file, overrides)?;
+    let PortsPlan::Devices(devices) = &plan.ports else {
+        anyhow::bail!(
+            "ports: expected devices, found capture files; what stands in front of a worker takes DPDK's frames, and \
+             net_pcap0,rx_pcap=FILE,tx_pcap=FILE is a device that reads and writes captures"
+        );
+    };
+    forward(&plan, devices, (file, overrides), prepared, front)
+}
+
+/// Reads the configuration and makes what exists before ports do.
+fn prepare(file: &Path, overrides: &[String]) -> anyhow::Result<(Plan, Prepared)> {
     let (plan, source) = config::load(file, overrides)?;
     let runtime = plan.trainer.as_ref().map(|_| Runtime::load(&plan));
     let mut next = NextPolicy::build(&plan, &source)?;
@@ -83,44 +129,43 @@ pub fn run(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             (WorkerEnds { policy, samples }, samples_out)
         })
         .unzip();
-    let prepared = Prepared { publisher, live, begun, runtime, ends, samples_out };
-    match &plan.ports {
-        PortsPlan::Captures(files) => {
-            let Prepared { mut ends, mut samples_out, .. } = prepared;
-            let (Some(ends), Some(samples_out)) = (ends.pop(), samples_out.pop()) else {
-                anyhow::bail!("a replay has one worker, and the plan has none");
-            };
-            let replayed = replay::replay(files, &plan.engine, ends, samples_out)?;
-            info!("{:.6} s of captured time, {} samples", replayed.span.0 as f64 / 1e9, replayed.samples);
-            print_tally(&replayed.tally, &replayed.stats);
-        }
-        #[cfg(feature = "dpdk")]
-        PortsPlan::Devices(devices) => {
-            let outcomes = device::run(&plan, devices, (file, overrides), prepared)?;
-            let (mut tally, mut stats) = (Tally::default(), WorkerStats::default());
-            for (index, outcome) in outcomes.iter().enumerate() {
-                let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);
-                info!(
-                    "worker {index} was busy for {:.1} % of its cycles",
-                    outcome.cycles.busy as f64 * 100.0 / total as f64
-                );
-                tally += &outcome.tally;
-                stats.inferences += outcome.stats.inferences;
-                stats.flows_opened += outcome.stats.flows_opened;
-            }
-            print_tally(&tally, &stats);
-        }
-        #[cfg(not(feature = "dpdk"))]
-        PortsPlan::Devices(devices) => {
-            drop(prepared);
-            anyhow::bail!(
-                "ports {} and {} need DPDK, and this weir was built without it: `make build`, or `cargo build -p \
-                 weir-shell --features dpdk`",
-                devices[0].name(),
-                devices[1].name()
-            );
-        }
+    Ok((plan, Prepared { publisher, live, begun, runtime, ends, samples_out }))
+}
+
+/// Runs capture files through one worker, until their end.
+fn replay_captures(plan: &Plan, files: &[CapturePair; 2], prepared: Prepared) -> anyhow::Result<()> {
+    let Prepared { mut ends, mut samples_out, .. } = prepared;
+    let (Some(ends), Some(samples_out)) = (ends.pop(), samples_out.pop()) else {
+        anyhow::bail!("a replay has one worker, and the plan has none");
+    };
+    let replayed = replay::replay(files, &plan.engine, ends, samples_out)?;
+    info!("{:.6} s of captured time, {} samples", replayed.span.0 as f64 / 1e9, replayed.samples);
+    print_tally(&replayed.tally, &replayed.stats);
+    Ok(())
+}
+
+/// Runs workers on devices, until a signal.
+#[cfg(feature = "dpdk")]
+fn forward<Io: PacketIo<Frame = MbufFrame>>(
+    plan: &Plan,
+    devices: &[config::Device; 2],
+    origin: (&Path, &[String]),
+    prepared: Prepared,
+    front: impl Fn(usize, DeviceIo) -> Io + Clone + Send + 'static,
+) -> anyhow::Result<()> {
+    let outcomes = device::run(plan, devices, origin, prepared, front)?;
+    let (mut tally, mut stats) = (Tally::default(), WorkerStats::default());
+    for (index, outcome) in outcomes.iter().enumerate() {
+        let total = (outcome.cycles.busy + outcome.cycles.idle).max(1);
+        info!(
+            "worker {index} was busy for {:.1} % of its cycles",
+            outcome.cycles.busy as f64 * 100.0 / total as f64
+        );
+        tally += &outcome.tally;
+        stats.inferences += outcome.stats.inferences;
+        stats.flows_opened += outcome.stats.flows_opened;
     }
+    print_tally(&tally, &stats);
     Ok(())
 }
 
