@@ -19,6 +19,7 @@ help:
 	@echo "make test     everything that CI runs"
 	@echo "make test-nic weir on a NIC bound to vfio-pci, in a machine that it boots (1 minute; in make test)"
 	@echo "make nightly  the long tiers"
+	@echo "make test-kernel  Weir's kernel modules on a stock kernel in QEMU (one minute)"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
 	@echo "make train    the shipped models from nothing, in out/train: minutes of one core, no Python"
@@ -44,7 +45,7 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit python loom fuzz dpdk bpf build hugepages live dashboard test-nic
+test: setup lint unit python loom fuzz test-kernel dpdk bpf build hugepages live dashboard test-nic
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
@@ -101,6 +102,23 @@ live:
 .PHONY: test-nic
 test-nic: build
 	bench/nic/run.sh
+
+# Weir's kernel modules: built for a stock Debian kernel without a warning of W=1 or sparse, booted in QEMU, tested there.
+# Needs no KVM. A minute after the first time, which fetches the kernel.
+KERNEL_PACKAGES := qemu-system-x86 busybox-static cpio sparse kmod xz-utils iperf3 iproute2 ethtool binutils
+.PHONY: test-kernel
+test-kernel:
+	scripts/need.sh $(KERNEL_PACKAGES)
+	cargo test --locked --no-run
+	kernel/test/run.sh 6.12 short
+
+# The same at length, on both kernels.
+.PHONY: test-kernel-long
+test-kernel-long:
+	scripts/need.sh $(KERNEL_PACKAGES)
+	cargo test --locked --no-run
+	kernel/test/run.sh 6.12 long
+	kernel/test/run.sh 6.1 long
 
 # Measures; asserts nothing about time. Best on a machine that does nothing else.
 .PHONY: bench
@@ -165,5 +183,6 @@ nightly: test docker
 	cargo deny --all-features check licenses bans sources
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1 --ignored
 	bench/nic/run.sh igb
+	$(MAKE) test-kernel-long
 	target/release/weir-demo
 	@echo "make nightly: all tiers passed"

@@ -52,6 +52,7 @@ struct weir_code {
 	}										\
 	module_init(code##_init);							\
 	module_exit(code##_exit);							\
+	MODULE_DESCRIPTION("Weir: a snapshot as code");					\
 	MODULE_LICENSE("Dual MIT/GPL")
 #else
 #define WEIR_SNAPSHOT(code) const struct weir_code *weir_snapshot_code(void)		\

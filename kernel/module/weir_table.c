@@ -7,6 +7,7 @@
 
 #if defined(__KERNEL__)
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 #else
@@ -15,6 +16,7 @@
 #include <string.h>
 #define kvzalloc(size, flags) calloc(1, size)
 #define kvfree(pointer) free(pointer)
+#define EXPORT_SYMBOL_GPL(name) extern int name##_exported
 #endif
 
 #define HEAD_BYTES 60
@@ -407,11 +409,13 @@ int weir_table_decode(const u8 *bytes, size_t length, struct weir_table **result
 	*result = table;
 	return 0;
 }
+EXPORT_SYMBOL_GPL(weir_table_decode);
 
 void weir_table_free(struct weir_table *table)
 {
 	kvfree(table);
 }
+EXPORT_SYMBOL_GPL(weir_table_free);
 
 void weir_table_quantise(const struct weir_table *table, const s32 *features, struct weir_scratch *scratch)
 {
@@ -421,6 +425,7 @@ void weir_table_quantise(const struct weir_table *table, const s32 *features, st
 	for (i = 0; i < table->inputs; i++)
 		scratch->row[i] = weir_quantise(&table->input[i], features[i], -hi - 1, hi);
 }
+EXPORT_SYMBOL_GPL(weir_table_quantise);
 
 /* The value behind a sum. */
 static s32 finish(const struct weir_table_layer *layer, u32 precision, bool last, u64 word, const struct weir_unit *unit)
@@ -495,3 +500,4 @@ void weir_table_infer(const struct weir_table *table, struct weir_scratch *scrat
 	else
 		memcpy(out, values, sizeof(*out) * table->values);
 }
+EXPORT_SYMBOL_GPL(weir_table_infer);

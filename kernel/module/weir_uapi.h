@@ -54,6 +54,7 @@ enum {
 	WEIR_A_SAMPLE,		/* struct weir_sample */
 	WEIR_A_LOST,		/* u64: samples that found the ring full, ever */
 	WEIR_A_SHARES,		/* struct weir_shares */
+	WEIR_A_RULE,		/* struct weir_rule; docs/features.md's defaults without it */
 	WEIR_A_AFFINE,		/* 6 u64: scale and offset of each feature, the bits of doubles; 1 and 0 without it */
 	__WEIR_A_MAX,
 };
@@ -85,8 +86,15 @@ struct weir_sample {
 	__s32 action_q16;
 	__s32 noise_q16;
 	__u32 sigma_q16;
-	__s32 log_prob_q16;
-	__u32 zero;
+};
+
+/* What of struct weir_spec (weir_features.h) a snapshot's file does not say. */
+struct weir_rule {
+	__u64 rtt_floor_ns;
+	__u64 interval_min_ns;
+	__u64 interval_max_ns;
+	__u32 interval_rtt_q8;
+	__u32 interval_packets_min;
 };
 
 /* Shares of the flows in 1/65536, and the deviation of what explorers add, in 1/65536 of an action. */

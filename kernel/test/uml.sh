@@ -25,7 +25,7 @@ fi
 
 # A host with AMX saves more state than the 2,696 bytes that 6.12 sets aside, and init dies with "ptrace set fp regs
 # failed": room for all of it, and stacks of 64 KiB (KERNEL_STACK_ORDER in uml.config), as the buffer lies on them.
-sed -i 's/DEFINE_LONGS(HOST_FP_SIZE, .*/DEFINE_LONGS(HOST_FP_SIZE, 12288 \/ sizeof(long));/; s/DEFINE(HOST_FP_SIZE, .*/DEFINE(HOST_FP_SIZE, 12288);/' \
+sed -i "s/DEFINE_LONGS(HOST_FP_SIZE, 2696);/DEFINE_LONGS(HOST_FP_SIZE, 12288);/" \
     "$out/source/arch/x86/um/user-offsets.c"
 grep -q 12288 "$out/source/arch/x86/um/user-offsets.c" || { say "user-offsets.c has no HOST_FP_SIZE to change"; exit 1; }
 

@@ -67,6 +67,8 @@ enum SnapshotCommand {
     Inspect(snapshot_cmd::InspectArgs),
     /// Hold a snapshot's integers against its ONNX file in floating point.
     Verify(snapshot_cmd::VerifyArgs),
+    /// Write a snapshot as C, with Weir's kernel modules: a folder that Kbuild makes into modules.
+    Kernel(snapshot_cmd::KernelArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
             SnapshotCommand::Build(args) => snapshot_cmd::build(&args),
             SnapshotCommand::Inspect(args) => snapshot_cmd::inspect(&args),
             SnapshotCommand::Verify(args) => snapshot_cmd::verify(&args),
+            SnapshotCommand::Kernel(args) => snapshot_cmd::kernel(&args),
         },
         Command::Train { command } => match command {
             TrainCommand::Aurora(args) => train_cmd::aurora(&args),

@@ -1,11 +1,11 @@
-//! `weir snapshot build | inspect | verify`.
+//! `weir snapshot build | inspect | verify | kernel`.
 
 use crate::config;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use weir_features::{FEATURES, HISTORY, ONE, PacingSpec};
+use weir_features::{FEATURES, HISTORY, INPUTS, ONE, PacingSpec};
 use weir_snapshot::{FILE_BYTES_MAX, Function, NAME_BYTES_MAX, Precision, Snapshot};
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::reward::Preference;
@@ -81,6 +81,22 @@ pub(crate) struct VerifyArgs {
     /// ONNX Runtime's library; without it WEIR_ORT_LIB, then third_party/ort, and no comparison if there is none.
     #[arg(long, value_name = "LIB")]
     ort: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KernelArgs {
+    /// The snapshot.
+    snapshot: PathBuf,
+    /// The folder to write. Files of these names in it are replaced, others stay.
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Where the inputs have scales, offsets or an interval rule of their own: the configuration that the snapshot was built
+    /// from.
+    #[arg(long, requires = "model")]
+    config: Option<PathBuf>,
+    /// The name of the [[model]] in it.
+    #[arg(long, requires = "config")]
+    model: Option<String>,
 }
 
 /// A pacing network of the command line: as a snapshot, or to be made one.
@@ -253,28 +269,65 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `weir snapshot kernel`: a folder that Kbuild makes into modules.
+pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
+    let (_, snapshot) = read(&args.snapshot)?;
+    if snapshot.function() != Function::Pacing || snapshot.inputs() != INPUTS || snapshot.outputs() != 1 {
+        bail!(
+            "{}: the kernel's core takes pacing networks of {INPUTS} inputs and one output; found {}, {} and {}",
+            args.snapshot.display(),
+            snapshot.function().name(),
+            snapshot.inputs(),
+            snapshot.outputs()
+        );
+    }
+    let spec = match (&args.config, &args.model) {
+        (Some(file), Some(name)) => configured(file, name)?,
+        _ => named_by_its_clips(&args.snapshot, &snapshot, None),
+    };
+    let (schema, _) = spec::inputs(&spec)?;
+    same_schema(&args.snapshot, &snapshot, schema.hash())?;
+    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    for (name, text) in weir_kernel_emit::folder(&snapshot, schema.spec())? {
+        write_whole(&args.out.join(name), text.as_bytes())?;
+    }
+    println!("{}: {}.c and Weir's modules", args.out.display(), weir_kernel_emit::module_name(&snapshot));
+    println!(
+        "next: make -C {} KDIR=/lib/modules/$(uname -r)/build; then README.md there",
+        args.out.display()
+    );
+    Ok(())
+}
+
+/// The plain definitions with the snapshot's own clips.
+fn named_by_its_clips(file: &Path, snapshot: &Snapshot, preference: Option<Preference>) -> ModelSpec {
+    let inputs = snapshot.parts().inputs.iter().take(FEATURES);
+    let clips: Vec<(i32, i32)> = inputs.map(|input| (input.clip_lo, input.clip_hi)).collect();
+    plain_spec(file, snapshot.precision(), &clips, preference)
+}
+
+fn same_schema(file: &Path, snapshot: &Snapshot, expected: u64) -> anyhow::Result<()> {
+    if expected != snapshot.schema_hash() {
+        bail!(
+            "{}: expected schema {expected:016x}, found {:016x}: name the --config and --model that it was built from",
+            file.display(),
+            snapshot.schema_hash()
+        );
+    }
+    Ok(())
+}
+
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     let (_, snapshot) = read(&args.snapshot)?;
     // Scales and offsets went into the weights, so they must be named again where there are any.
     let spec = match (&args.config, &args.model) {
         (Some(file), Some(name)) => configured(file, name)?,
-        _ => {
-            let inputs = snapshot.parts().inputs.iter().take(FEATURES);
-            let clips: Vec<(i32, i32)> = inputs.map(|input| (input.clip_lo, input.clip_hi)).collect();
-            plain_spec(&args.onnx, snapshot.precision(), &clips, args.preference)
-        }
+        _ => named_by_its_clips(&args.onnx, &snapshot, args.preference),
     };
     // What is named on the command line, whatever file the configuration has.
     let spec = ModelSpec { file: args.onnx.clone(), ..spec };
     let (schema, inputs) = spec::inputs(&spec)?;
-    if schema.hash() != snapshot.schema_hash() {
-        bail!(
-            "{}: expected schema {:016x}, found {:016x}: name the --config and --model that it was built from",
-            args.snapshot.display(),
-            schema.hash(),
-            snapshot.schema_hash()
-        );
-    }
+    same_schema(&args.snapshot, &snapshot, schema.hash())?;
     let network = spec::network(&spec, inputs.len())?;
     let held = spec.preference.map_or_else(Vec::new, |preference| preference.weights().to_vec());
     let model = std::fs::read(&args.onnx).with_context(|| args.onnx.display().to_string())?;

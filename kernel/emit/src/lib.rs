@@ -8,12 +8,14 @@
 //! What makes it fast without SIMD is one 64-bit multiply for two to four products: see `lanes.rs`.
 #![forbid(unsafe_code)]
 
+mod folder;
 mod golden;
 mod lanes;
 mod layer;
 mod source;
 mod text;
 
+pub use folder::{MODULES, folder};
 pub use source::{module_name, source, spec_initialiser};
 
 /// The headers that [`source`]'s C includes: name and text.

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* What the core's own files say to each other. */
+#ifndef WEIR_INTERNAL_H
+#define WEIR_INTERNAL_H
+
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include "weir_core.h"
+#include "weir_table.h"
+
+/* One published generation. Its body is code, which its module owns, or a table, which it owns itself. */
+struct weir_net {
+	u32 generation;
+	u32 function;
+	u32 inputs;
+	u32 outputs;
+	u32 checksum;
+	u64 schema_hash;
+	const char *name;
+	struct weir_spec spec;
+	const struct weir_code *code;
+	struct module *owner;
+	struct weir_table *table;
+};
+
+/* What is live of a function: always seen together. */
+struct weir_pair {
+	struct weir_net *active;
+	struct weir_net *previous;
+};
+
+/* Serialises everything that changes what is published. */
+extern struct mutex weir_lock;
+
+struct weir_pair *weir_pair_locked(u32 function);
+
+/*
+ * Publishes a checked table for `spec`, with weir_lock held. Takes the table on success. The new generation, or a negative
+ * error.
+ */
+int weir_publish_table(struct weir_table *table, const struct weir_spec *spec);
+int weir_activate(u32 checksum, u32 expect);
+int weir_rollback(u32 function);
+int weir_withdraw(u32 function);
+
+/* -ESTALE unless `expect` is the active generation (0: none). weir_lock is held. */
+int weir_expected(u32 function, u32 expect);
+
+int weir_registry_init(void);
+void weir_registry_exit(void);
+int weir_samples_init(void);
+void weir_samples_exit(void);
+int weir_netlink_init(void);
+void weir_netlink_exit(void);
+
+/* The oldest sample of the ring; false where it is empty. Taken by weir_sample_taken(). */
+bool weir_sample_oldest(struct weir_sample *sample);
+void weir_sample_taken(void);
+u64 weir_samples_lost(void);
+
+int weir_shares_set(const struct weir_shares *shares);
+
+/* The schema hash of a pacing network: docs/features.md, section 10. */
+u64 weir_schema_hash(const struct weir_spec *spec, const u64 *affine);
+
+#endif

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The guest's files: busybox, ip, tc, ethtool and iperf3 with their libraries, the modules, the data to compare with.
+#
+#   kernel/test/initramfs.sh MODULES ROOT TIER
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+modules=$1 root=$2 tier=$3
+cases=target/debug/examples/cases
+
+mkdir -p "$root"/{bin,real,mod,data/shapes,sys,proc,dev,tmp}
+cp /bin/busybox "$root/bin/"
+copy() {
+    cp "$(command -v "$1")" "$2"
+    ldd "$(command -v "$1")" | grep -o '/[^ )]*' | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+}
+# Busybox has an ip and a tc of its own, which know no namespaces.
+copy ip "$root/real/"
+copy tc "$root/real/"
+copy iperf3 "$root/bin/"
+copy ethtool "$root/bin/"
+gcc -O2 -static -Wall -Wextra -Werror -Ikernel/module kernel/test/guest/weir-guest.c -o "$root/bin/weir-guest"
+cp "$modules"/*.ko "$root/mod/"
+cp kernel/test/guest/uml.sh "$root/" 2>/dev/null || true
+install -m 755 kernel/test/guest/init "$root/init"
+
+cp features/golden/aurora-trace.txt "$root/data/trace.txt"
+cp "$modules/8bit.wsnap" "$root/data/aurora.wsnap"
+cp "$modules/12bit.wsnap" "$root/data/other.wsnap"
+[ "$tier" = long ] && rows=10000 queries=20000 || rows=100 queries=2000
+$cases shapes "$root/data/shapes"
+for file in "$root"/data/shapes/*.wsnap; do
+    echo "$(basename "$file") 5 $rows $($cases hash "$file" 5 $rows)"
+done >"$root/data/shapes.txt"
+echo "9 $queries $($cases hash "$root/data/aurora.wsnap" 9 $queries) $($cases hash "$root/data/other.wsnap" 9 $queries)" \
+    >"$root/data/query.txt"
