@@ -1,6 +1,6 @@
 //! Who decides a flow's rate, and what they are told.
 
-use weir_features::{ACTION_MAX_Q16, INPUTS, IntervalReport, apply_action};
+use weir_features::{ACTION_MAX_Q16, Brake, INPUTS, IntervalReport, apply_action};
 
 /// Decides a flow's rate at the end of each of its monitor intervals.
 pub trait Controller {
@@ -19,6 +19,40 @@ pub trait Policy {
 /// A policy as a controller: its actions within the guard's limit, applied as the datapath applies them.
 #[derive(Debug, Clone)]
 pub struct Acting<P>(pub P);
+
+/// A controller under the guard's brake, as the datapath has it: what its networks meet there, but nothing that they are trained
+/// with. Bounds on action and rate are the world's.
+#[derive(Debug, Clone, Default)]
+pub struct Braked<C> {
+    controller: C,
+    brakes: Vec<Brake>,
+}
+
+impl<C> Braked<C> {
+    /// `controller` with the brake in all flows.
+    pub fn new(controller: C) -> Self {
+        Self { controller, brakes: Vec::new() }
+    }
+}
+
+impl<C: Controller> Controller for Braked<C> {
+    fn begin(&mut self, flows: usize) {
+        self.brakes.clear();
+        self.controller.begin(flows);
+    }
+
+    fn decide(&mut self, ended: &Ended<'_>) -> u64 {
+        if self.brakes.len() <= ended.flow {
+            self.brakes.resize_with(ended.flow + 1, Brake::default);
+        }
+        let brake = &mut self.brakes[ended.flow];
+        if let Some(report) = ended.report {
+            // The world's packets are whole frames.
+            brake.observe(report, report.acked_bytes, 0);
+        }
+        brake.limit(self.controller.decide(ended))
+    }
+}
 
 /// An interval that has ended.
 #[derive(Debug, Clone, Copy)]

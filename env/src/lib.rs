@@ -27,7 +27,7 @@ pub mod wide;
 mod world;
 
 pub use conditions::{Change, Conditions, DECISIONS, Estimates, Length, Start, WarmUp};
-pub use controller::{Acting, Controller, Ended, Policy, Truth};
+pub use controller::{Acting, Braked, Controller, Ended, Policy, Truth};
 pub use evaluate::{Episode, Estimate, Scores, evaluate};
 pub use link::{Host, Link, PACKET_BYTES, Stalls};
 pub use reward::{Outcome, Preference, Reward};

@@ -11,7 +11,8 @@
 //! 2. [`Interval::on_send`], [`Interval::on_ack`] and [`Interval::on_loss`] record what happens in it;
 //! 3. once [`Interval::due`], [`Interval::finish`] gives the features, [`History::push`] keeps them, and
 //!    [`History::write_inputs`] lays out the network's inputs;
-//! 4. [`apply_action`] turns the network's answer into the next rate; [`Interval::restart`] begins again.
+//! 4. [`apply_action`] turns the network's answer into the next rate, [`Brake`] holds it down where it floods;
+//!    [`Interval::restart`] begins again.
 //!
 //! Nothing here allocates, uses floating point or divides per packet (the divisions come once per interval), or
 //! panics, for any input: clocks that step back, counters at their limits, specifications that contradict
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod brake;
 mod fixed;
 mod history;
 mod interval;
@@ -29,6 +31,7 @@ mod schema;
 mod spec;
 
 pub use action::{ACTION_MAX_Q16, RATE_MAX_BPS, apply_action};
+pub use brake::Brake;
 pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};

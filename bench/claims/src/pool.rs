@@ -8,7 +8,7 @@ use weir_engine::explore::Explorer;
 use weir_engine::sampler::Draw;
 use weir_env::baseline::BbrLike;
 use weir_env::{Conditions, Controller, Ended, Preference, Reward, World};
-use weir_features::{ACTION_MAX_Q16, INPUTS, Sample, Source, apply_action};
+use weir_features::{ACTION_MAX_Q16, Brake, INPUTS, Sample, Source, apply_action};
 use weir_snapshot::{Executable, Scratch};
 
 /// How the flows of a pool are divided, as `[pacing]` has it.
@@ -72,6 +72,7 @@ struct Flow {
     control: Option<BbrLike>,
     explorer: Option<Explorer>,
     explored: u32,
+    brake: Brake,
     base_rtt_ns: u64,
     pending: Option<Pending>,
 }
@@ -107,6 +108,7 @@ impl Pool {
                 control: control.then_some(rule),
                 explorer: Explorer::new(shares.sigma_q16).filter(|_| explores),
                 explored: 0,
+                brake: Brake::default(),
                 base_rtt_ns: u64::MAX,
                 pending: None,
             };
@@ -193,7 +195,10 @@ impl Controller for Deciding<'_> {
             output_q16: output[0],
             action_q16,
         });
-        apply_action(ended.rate_bps, action_q16)
+        if let Some(report) = ended.report {
+            self.flow.brake.observe(report, report.acked_bytes, 0);
+        }
+        self.flow.brake.limit(apply_action(ended.rate_bps, action_q16))
     }
 }
 

@@ -80,7 +80,7 @@ stats! {
     Counter "inferences_total" "Rows run through a network." { inferences }
     Counter "inference_batches_total" "Runs of a network over a batch of rows." { inference_batches }
     Counter "guard_clamps_total" "Decisions that the guard limited, by limit." by "limit" {
-        guard_action "action", guard_floor "floor", guard_ceiling "ceiling"
+        guard_action "action", guard_loss "loss", guard_floor "floor", guard_ceiling "ceiling"
     }
     Counter "pace_refused_total" "Frames that could not be held, by the limit they met." by "limit" {
         pace_refused_held "held", pace_refused_flow_bytes "flow_bytes", pace_refused_delay "delay"

@@ -1,4 +1,5 @@
-//! Limits on what one decision may do, whatever the model or the rule says.
+//! Limits on what one decision may do, whatever the model or the rule says. What a flow's losses allow a model is a third
+//! one, [`Brake`](weir_features::Brake): it has a memory of each flow's own.
 
 use crate::time::BitsPerSec;
 use weir_features::ACTION_MAX_Q16;
@@ -15,6 +16,8 @@ pub struct Guard {
 pub enum Limit {
     /// The action was larger than one decision may be.
     Action,
+    /// The flow lost too much at a lower rate already ([`Brake`](weir_features::Brake)).
+    Loss,
     /// The rate would have fallen below the minimum.
     Floor,
     /// The rate would have risen above the maximum.

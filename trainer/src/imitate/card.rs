@@ -112,8 +112,8 @@ seen meanwhile. The command refuses to write a model with {bounds}.
   way. A flow that starts into a standing queue takes that for its base and holds a tenth more on top.
 - It gives way to senders that fill queues until they lose (CUBIC in the same queue starves it).
 - Not for a queue shorter than what the path holds in an RTT: no RTT shows such a queue, and loss reads as room. With half of that or
-  less it raises its rate to eight times what the link takes, in the link world, and loses nine packets of ten; on the wire
-  TCP's own window bounds it (12 % lost with a queue of five frames).
+  less it raises its rate to eight times what the link takes, in the link world, and loses nine packets of ten. On the wire
+  the guard's brake holds it at what gets through: 1 to 2 % lost alone, 7 to 9 % with four flows (`docs/decisions/0013-brake.md`).
 "
     )
 }

@@ -129,7 +129,7 @@ fn words(task: Task) -> Words {
             not: "- Not what the shipped configurations run: on a host that takes the core away it gives way further than `aurora.onnx` does
   (`docs/decisions/0010-wide-model.md`).
 - Not for a queue shorter than half of what the path holds in an RTT: with a quarter of it a flow of its own loses 18 % in the
-  link world, with a tenth 40 %. Its world has none.
+  link world, with a tenth 40 %; with the guard's brake 1 and 2 % (`docs/decisions/0013-brake.md`). Its world has none.
 ",
             ..aurora
         },

@@ -15,7 +15,7 @@ use crate::rule::Evidence;
 use crate::sampler::Draw;
 use crate::time::{BitsPerSec, Ns};
 use arrayvec::ArrayVec;
-use weir_features::{History, INPUTS, Noise, apply_action};
+use weir_features::{Brake, History, INPUTS, Noise, apply_action};
 use weir_snapshot::Scratch;
 
 /// Intervals ended per turn, hence rows per inference batch: a burst's worth. Those beyond wait for the next turn, a
@@ -143,6 +143,8 @@ impl<F: Frame> Pacing<F> {
                 history.push(report.features);
             }
             let group = usize::from(flow.generation != active.number());
+            let delivered = flow.in_frames(report.acked_bytes);
+            aside.brake(&report, delivered, flow.pacer.held_bytes());
             // There is room: no more flows end per turn than one group holds.
             let app_limited_at = ended.app_limited.then(|| sent_rate(flow, &ended));
             self.batch.groups[group].push(Waiting { index, app_limited_at });
@@ -150,6 +152,8 @@ impl<F: Frame> Pacing<F> {
             if matches!(flow.governor, Governor::Model { .. }) {
                 settings.govern_by_rule(flow, now);
             }
+            // A rule goes by what was delivered, and starts from nothing else.
+            aside.brake = Brake::default();
             decide_by_rule(settings, flow, &ended, stats);
             settings.begin_interval(&mut self.intervals, index, flow, now);
         }
@@ -199,6 +203,8 @@ impl<F: Frame> Pacing<F> {
             count_limit(stats, limit);
             let rate = BitsPerSec(apply_action(flow.pacer.rate().0, action_q16));
             let rate = bounded_by_evidence(rate, flow.pacer.rate(), waiting.app_limited_at);
+            let (rate, limit) = braked(rate, aside.brake);
+            count_limit(stats, limit);
             set_rate(&self.settings, flow, rate, stats);
             flow.governor.set_decided(true);
             count_decision(stats, flow);
@@ -314,6 +320,12 @@ fn sent_rate(flow: &PacedFlow, ended: &Ended) -> BitsPerSec {
     BitsPerSec(bits.saturating_mul(1_000_000_000) / ended.report.duration_ns.max(1))
 }
 
+/// A network's rate within what its flow's losses allow.
+fn braked(rate: BitsPerSec, brake: Brake) -> (BitsPerSec, Option<Limit>) {
+    let limited = BitsPerSec(brake.limit(rate.0));
+    (limited, (limited < rate).then_some(Limit::Loss))
+}
+
 /// Applies a decision within the guard's bounds.
 fn set_rate(settings: &Settings, flow: &mut PacedFlow, rate: BitsPerSec, stats: &mut WorkerStats) {
     let (rate, limit) = settings.guard.rate(rate);
@@ -325,6 +337,7 @@ fn count_limit(stats: &mut WorkerStats, limit: Option<Limit>) {
     match limit {
         None => {}
         Some(Limit::Action) => stats.guard_action += 1,
+        Some(Limit::Loss) => stats.guard_loss += 1,
         Some(Limit::Floor) => stats.guard_floor += 1,
         Some(Limit::Ceiling) => stats.guard_ceiling += 1,
     }

@@ -6,7 +6,7 @@ use crate::flow::FlowId;
 use crate::rule::BbrLite;
 use crate::time::Ns;
 use crate::track::Detail;
-use weir_features::{History, Interval, RttBase};
+use weir_features::{Brake, History, Interval, IntervalReport, RttBase};
 
 // Seven cache lines, besides the flow's entry in the flow table: docs/decisions/0001-slab-size.md.
 const _: () = assert!(PACED_FLOW_BYTES <= 448);
@@ -98,6 +98,32 @@ pub(super) struct Aside {
     pub(super) edition: u32,
     /// Decisions that it has explored with, modulo 2^32: the last one's number.
     pub(super) explored: u32,
+    /// What its losses say against its network.
+    pub(super) brake: Brake,
+    /// Payload that Weir itself has dropped and that may yet be told as lost.
+    refused_bytes: u32,
+}
+
+impl Aside {
+    pub(super) fn new(edition: u32) -> Aside {
+        Aside { edition, ..Aside::default() }
+    }
+
+    /// A frame of the flow did not get a place. Its sender will repeat it, and where more is missing than the tracker keeps
+    /// in mind, that looks like a loss of the path's.
+    pub(super) fn refuse(&mut self, payload_len: u16) {
+        self.refused_bytes = self.refused_bytes.saturating_add(payload_len.into());
+    }
+
+    /// Shows the brake an interval, without what Weir itself has dropped. What has not been told of such drops after some
+    /// hundred intervals never will be.
+    pub(super) fn brake(&mut self, report: &IntervalReport, delivered_bytes: u64, held_bytes: u32) {
+        let own = u64::from(self.refused_bytes).min(report.lost_bytes);
+        self.refused_bytes -= own as u32;
+        self.refused_bytes -= self.refused_bytes.div_ceil(32);
+        let report = IntervalReport { lost_bytes: report.lost_bytes - own, ..*report };
+        self.brake.observe(&report, delivered_bytes, held_bytes);
+    }
 }
 
 /// One paced flow: its interval, its governor, its clock, and the queue of what it holds.

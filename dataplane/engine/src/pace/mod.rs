@@ -44,7 +44,7 @@ use held::{Held, HeldFrames};
 use open::{Following, OpenIntervals};
 use pacer::Pacer;
 use settings::Settings;
-use weir_features::{RttBase, Sample};
+use weir_features::{Brake, RttBase, Sample};
 use weir_handoff::LaneSender;
 
 /// Full frames that a flow holds before a long wait is a queue, and marks. With marks on fewer
@@ -171,7 +171,7 @@ impl<F: Frame> Pacing<F> {
         flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
         self.settings.govern_by_rule(&mut flow, now);
         *self.flows.get_mut(index as usize)? = Some(flow);
-        *self.asides.get_mut(index as usize)? = Aside { edition: self.edition, explored: 0 };
+        *self.asides.get_mut(index as usize)? = Aside::new(self.edition);
         PacedId::new(index)
     }
 
@@ -229,19 +229,25 @@ impl<F: Frame> Pacing<F> {
                 return Offer::Pass(frame);
             }
         }
+        let mut refuse = |counter: &mut u64| {
+            *counter += 1;
+            if let Some(aside) = self.asides.get_mut(id.index()) {
+                aside.refuse(payload_len);
+            }
+        };
         if self.held.is_full() {
-            stats.pace_refused_held += 1;
+            refuse(&mut stats.pace_refused_held);
             return Offer::Refused(frame);
         }
         if payload_len > 0 {
             if bytes > self.settings.flow_held_bytes_max.saturating_sub(flow.pacer.held_bytes()) {
-                stats.pace_refused_flow_bytes += 1;
+                refuse(&mut stats.pace_refused_flow_bytes);
                 return Offer::Refused(frame);
             }
             let wait = flow.pacer.wait(now);
             let queued = flow.queued_frames();
             if wait > self.settings.delay_max && queued >= QUEUED_BEFORE_DROP {
-                stats.pace_refused_delay += 1;
+                refuse(&mut stats.pace_refused_delay);
                 return Offer::Refused(frame);
             }
             if wait > self.settings.mark_delay
@@ -304,6 +310,9 @@ impl<F: Frame> Pacing<F> {
             // Another connection: what was learnt about the last one's path is not its own.
             flow.base = RttBase::default();
             flow.pacer.set_rate(self.settings.rate_start);
+            if let Some(aside) = self.asides.get_mut(id.index()) {
+                aside.brake = Brake::default();
+            }
             self.intervals.rebind(flow, |flow| self.settings.govern_by_rule(flow, now));
         }
         let sent = departed.new_bytes + departed.retransmitted_bytes;

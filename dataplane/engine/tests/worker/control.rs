@@ -132,6 +132,51 @@ fn the_guard_bounds_a_network_that_knows_no_bounds() {
     }
 }
 
+/// A sender that never slows down, under a network that only ever raises, on a queue of six frames where an RTT holds 166: no
+/// delay tells of it.
+fn flood(queue_bytes: u64) -> (World, f64) {
+    let mut config = config(PacingRule::BbrLite);
+    let settings = pacing(&mut config);
+    settings.model = true;
+    settings.rate_max = BitsPerSec::from_mbps(400);
+    settings.delay_max = Ns::from_secs(1);
+    let link = Link::new(100, Ns::from_millis(10), queue_bytes);
+    let mut world = World::new(&config, link, set(&constant(2 << 16)));
+    world.connect(Sender::fixed(1, 1, 400_000));
+    world.run_for(Ns::from_secs(4));
+    let (entered, dropped) = (world.link.entered, world.link.dropped);
+    world.run_for(Ns::from_secs(4));
+    let share = (world.link.dropped - dropped) as f64 / (world.link.entered - entered) as f64;
+    (world, share)
+}
+
+#[test]
+fn the_guard_holds_a_network_that_floods_a_queue_too_short_to_be_seen() {
+    let (world, lost) = flood(9_000);
+    let stats = world.worker.stats();
+    assert!(lost < 0.05, "{lost}");
+    assert!(stats.guard_loss > 100 && stats.guard_loss < stats.inferences, "{stats:?}");
+    // 8 s of 100 Mb/s are 95.6 MB of payload.
+    assert!(world.delivered() > 76_000_000, "{}", world.delivered());
+}
+
+#[test]
+fn random_loss_alone_brakes_nobody() {
+    let mut config = config(PacingRule::BbrLite);
+    let settings = pacing(&mut config);
+    settings.model = true;
+    settings.rate_start = BitsPerSec::from_mbps(50);
+    settings.delay_max = Ns::from_secs(1);
+    let mut link = Link::new(100, Ns::from_millis(10), 250_000);
+    link.lose_every = 20;
+    let mut world = World::new(&config, link, set(&constant(0)));
+    world.connect(Sender::fixed(1, 1, 400_000));
+    world.run_for(Ns::from_secs(8));
+    let stats = world.worker.stats();
+    assert_eq!((stats.guard_loss, world.link.dropped), (0, 0), "{stats:?}");
+    assert!(stats.lost_bytes_model * 100 > stats.acked_bytes_model * 4, "the loss was seen: {stats:?}");
+}
+
 /// Its own window keeps the sender at 10 Mb/s; a network that only ever raises must not run away from that.
 #[test]
 fn a_flow_that_its_sender_limits_is_not_raised() {

@@ -23,7 +23,10 @@ pub(crate) struct Link {
     /// One way.
     pub(crate) delay: Ns,
     pub(crate) queue_bytes: u64,
+    /// One frame in so many is lost whatever the queue; 0 for none.
+    pub(crate) lose_every: u64,
     busy_until: Ns,
+    pub(crate) entered: u64,
     pub(crate) dropped: u64,
     /// Queueing delay that each accepted frame met.
     pub(crate) waits: Vec<Ns>,
@@ -35,13 +38,19 @@ impl Link {
             rate: BitsPerSec::from_mbps(mbps),
             delay,
             queue_bytes,
+            lose_every: 0,
             busy_until: Ns::ZERO,
+            entered: 0,
             dropped: 0,
             waits: Vec::new(),
         }
     }
 
     fn enter(&mut self, bytes: usize, now: Ns) -> Option<Ns> {
+        self.entered += 1;
+        if self.lose_every > 0 && self.entered.is_multiple_of(self.lose_every) {
+            return None;
+        }
         let wait = self.busy_until - now;
         if wait.0 * self.rate.0 / 8_000_000_000 + bytes as u64 > self.queue_bytes {
             self.dropped += 1;
