@@ -1,13 +1,12 @@
 //! The whole trainer in the link world: flows paced by its snapshots, their samples, what it publishes, and how long its
 //! steps take. Frozen and adapting, on the same links with the same seeds.
 //!
-//! `cargo run --release -p weir-trainer --example adaptation [SECONDS per link]`
+//! `cargo run --release -p weir-trainer --example adaptation [SECONDS per link] [SEED]`
 
 use std::error::Error;
 use std::path::Path;
-use std::time::Instant;
 use weir_env::{Conditions, Controller, Ended, Estimates, Outcome, Policy, Preference, World};
-use weir_features::{ACTION_MAX_Q16, Noise, ONE, PacingSpec, Sample, Source, apply_action};
+use weir_features::{ACTION_MAX_Q16, Brake, Noise, ONE, PacingSpec, Sample, Source, apply_action};
 use weir_snapshot::{Executable, Executor, Precision, Scratch};
 use weir_trainer::online::gate::{GateConfig, Safety, Terms};
 use weir_trainer::online::replay::LinkReplay;
@@ -28,6 +27,7 @@ const LINKS: [(f64, f64); 3] = [(1e8, 0.02), (1e8, 0.005), (1e8, 0.02)];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds: f64 = std::env::args().nth(1).map_or(Ok(60.0), |argument| argument.parse())?;
+    let seed: u64 = std::env::args().nth(2).map_or(Ok(1), |argument| argument.parse())?;
     let engine = Engine::load(None)?;
     let built = build(&ModelSpec::pacing("aurora", Path::new(MODEL), Precision::Bits12))?;
     println!("{FLOWS} flows, one in {EXPLORING} explores; {seconds} s per link; reward as the link knows it");
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "", "link", "reward", "util", "RTT", "loss", "generation"
     );
     for adapts in [false, true] {
-        let mut trainer = trainer(&engine, &built)?;
+        let mut trainer = trainer(&engine, &built, seed)?;
         let publication = trainer.install(Start {
             number: 0,
             reason: Reason::Configured,
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })?;
         trainer.published(publication.generation, 0);
         let executable = Executable::new(publication.snapshot, Executor::best())?;
-        let mut live = Live::new(trainer, executable, adapts);
+        let mut live = Live::new(trainer, executable, adapts, seed);
         for (at, link) in LINKS.into_iter().enumerate() {
             live.run(at, link, seconds);
         }
@@ -57,13 +57,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn trainer(engine: &Engine, built: &Built) -> Result<Trainer, Box<dyn Error>> {
+fn trainer(engine: &Engine, built: &Built, seed: u64) -> Result<Trainer, Box<dyn Error>> {
     let terms = Terms::of(built);
-    let tuning = PolicyTuning { learning_rate: 1e-3, sigma: SIGMA, ..PolicyTuning::default() };
+    let tuning = PolicyTuning { learning_rate: 1e-3, sigma: SIGMA, seed, ..PolicyTuning::default() };
     let tuner = PolicyTuner::new(engine, &built.network, &built.inputs, tuning)?;
     let replay = LinkReplay::new(PacingSpec::default(), Preference::DEFAULT, RATES_BPS);
-    let config = TrainerConfig::new(GateConfig::new(Some(Safety::new(RATES_BPS.0, RATES_BPS.1))));
+    let gate = GateConfig::new(Some(Safety::new(RATES_BPS.0, RATES_BPS.1)));
+    let config = TrainerConfig { seed, ..TrainerConfig::new(gate) };
     Ok(Trainer::new(config, terms, Box::new(tuner), Some(Box::new(replay)), Vec::new(), 0)?)
+}
+
+/// Time that this thread has had a core, in nanoseconds: what a step takes, whoever else is on the machine. Only what others do
+/// to caches and clocks shows.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 /// The datapath's part: decides, explores, samples, and takes up what is published at once.
@@ -75,6 +83,7 @@ struct Live {
     rng: Rng,
     /// Each flow's decision whose outcome is still to come.
     decided: Vec<Option<Sample>>,
+    brakes: Vec<Brake>,
     began_s: f64,
     /// Sum and number.
     reward: (f64, u64),
@@ -92,14 +101,15 @@ impl Policy for Acting {
 }
 
 impl Live {
-    fn new(trainer: Trainer, executable: Executable, adapts: bool) -> Live {
+    fn new(trainer: Trainer, executable: Executable, adapts: bool, seed: u64) -> Live {
         Live {
             trainer,
             acting: Acting(executable, Scratch::new()),
             generation: 1,
             adapts,
-            rng: Rng::new(5),
+            rng: Rng::new(5 * seed),
             decided: Vec::new(),
+            brakes: Vec::new(),
             began_s: 0.0,
             reward: (0.0, 0),
             steps_ms: Vec::new(),
@@ -114,6 +124,7 @@ impl Live {
         conditions.rate_bps = RATES_BPS;
         let mut world = World::new(&conditions);
         self.decided = vec![None; FLOWS];
+        self.brakes = vec![Brake::default(); FLOWS];
         for part in 1..=4 {
             self.reward = (0.0, 0);
             world.measure();
@@ -134,9 +145,9 @@ impl Live {
     }
 
     fn step(&mut self, now_ns: u64) {
-        let begun = Instant::now();
+        let begun_ns = cpu_ns();
         let report = self.trainer.step(now_ns);
-        self.steps_ms.push(begun.elapsed().as_secs_f64() * 1e3);
+        self.steps_ms.push((cpu_ns() - begun_ns) as f64 / 1e6);
         if let Some(publication) = report.publication
             && let Ok(executable) = Executable::new(publication.snapshot, Executor::best())
         {
@@ -148,7 +159,10 @@ impl Live {
 
     fn tell(&mut self) {
         let stats = self.trainer.stats();
-        println!("{} published, {} rolled back by itself; refused:", stats.accepted, stats.recalled);
+        println!(
+            "{} published, {} rolled back by itself, {} returned to; refused:",
+            stats.accepted, stats.recalled, stats.returned
+        );
         stats
             .refused
             .iter()
@@ -157,7 +171,7 @@ impl Live {
         self.steps_ms.sort_by(f64::total_cmp);
         let at = |share: f64| self.steps_ms[((self.steps_ms.len() - 1) as f64 * share) as usize];
         println!(
-            "{} steps, {} of them tuned: median {:.2} ms, 90 % {:.2}, 99 % {:.2}, longest {:.2}",
+            "{} steps, {} of them tuned; of a core: median {:.2} ms, 90 % {:.2}, 99 % {:.2}, longest {:.2}",
             stats.steps,
             stats.steps_tuned,
             at(0.5),
@@ -203,7 +217,11 @@ impl Controller for Live {
         });
         let noise_q16 = explored.map_or(0, |noise| noise.noise_q16);
         let action_q16 = output_q16.saturating_add(noise_q16).clamp(-ACTION_MAX_Q16, ACTION_MAX_Q16);
-        let rate_bps = apply_action(ended.rate_bps, action_q16);
+        let brake = &mut self.brakes[ended.flow];
+        if let Some(report) = ended.report {
+            brake.observe(report, report.acked_bytes, 0);
+        }
+        let rate_bps = brake.limit(apply_action(ended.rate_bps, action_q16));
         self.decided[ended.flow] = Some(Sample {
             source: explored.map_or(Source::Model, Source::Explored),
             schema_hash: self.trainer.terms().schema_hash,

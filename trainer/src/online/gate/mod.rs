@@ -16,6 +16,7 @@ mod precise;
 mod refusal;
 mod safe;
 mod sound;
+mod trial;
 mod valid;
 
 #[cfg(test)]
@@ -28,11 +29,11 @@ pub use precise::{Encoded, Quantisation, Quantiser, calibrated};
 pub use refusal::{Refusal, RefusalReason};
 pub use safe::Safety;
 pub use sound::sound;
+pub use trial::{Judging, Trial};
 pub use valid::valid;
 
 use super::examples::{Answers, Examples};
 use super::paths::Met;
-use super::replay::Replay;
 use crate::network::{Network, Output};
 use crate::quantise::InputMap;
 use crate::spec::Built;
@@ -116,6 +117,7 @@ pub struct Candidate<'a> {
 }
 
 /// What a candidate is judged by.
+#[derive(Clone, Copy)]
 pub struct Evidence<'a> {
     /// The active generation.
     pub active: u32,
@@ -132,12 +134,11 @@ pub struct Evidence<'a> {
 }
 
 /// How a candidate is shown to be not worse.
+#[derive(Clone, Copy)]
 pub enum Comparison<'a> {
-    /// In closed loop.
+    /// In closed loop, in a link world.
     Replay {
-        /// The link world.
-        world: &'a mut dyn Replay,
-        /// Paths in use; one episode each.
+        /// Paths in use; some episodes each.
         present: &'a [Estimates],
         /// Seed of the first of them.
         seed: u64,
@@ -164,6 +165,8 @@ pub struct Figures {
     pub clamped_share: Option<f64>,
     /// Bounds of each output over the whole box of inputs.
     pub output_bounds: Vec<(f64, f64)>,
+    /// What the running snapshot earned on remembered paths of which no best reward was known, by seed.
+    pub bests: Vec<(u64, f64)>,
     /// Rewards in replay.
     pub replayed: Option<Replayed>,
     /// Hold-out losses: the candidate's and the running snapshot's.
@@ -179,13 +182,13 @@ pub struct Judged {
     pub verdict: Result<Encoded, Refusal>,
 }
 
-/// Judges a candidate. Pure: the same evidence gives the same verdict.
+/// Judges a candidate, up to the replay, which may take its time. Pure: the same evidence gives the same verdict.
 pub fn judge(
     candidate: &Candidate<'_>,
-    evidence: &mut Evidence<'_>,
+    evidence: &Evidence<'_>,
     terms: &Terms,
     config: &GateConfig,
-) -> Judged {
+) -> Judging {
     let recent = evidence.recent;
     let mut quantiser =
         |network: &Network, precision: Precision| calibrated(network, precision, terms, recent);
@@ -195,19 +198,25 @@ pub fn judge(
 /// [`judge`], with the bytes made by `quantiser`.
 pub fn judge_with(
     candidate: &Candidate<'_>,
-    evidence: &mut Evidence<'_>,
+    evidence: &Evidence<'_>,
     terms: &Terms,
     config: &GateConfig,
     quantiser: &mut Quantiser<'_>,
-) -> Judged {
+) -> Judging {
     let mut figures = Figures::default();
-    let verdict = stages(candidate, evidence, terms, config, quantiser, &mut figures);
-    Judged { figures, verdict }
+    let checked = stages(candidate, evidence, terms, config, quantiser, &mut figures);
+    match (checked, evidence.comparison) {
+        (Ok(encoded), Comparison::Replay { present, seed, remembered }) => {
+            Judging::Replay(Box::new(Trial::new(encoded, figures, (present, seed), remembered)))
+        }
+        (verdict, _) => Judging::Done(Box::new(Judged { figures, verdict })),
+    }
 }
 
+/// Every stage but the replay.
 fn stages(
     candidate: &Candidate<'_>,
-    evidence: &mut Evidence<'_>,
+    evidence: &Evidence<'_>,
     terms: &Terms,
     config: &GateConfig,
     quantiser: &mut Quantiser<'_>,
@@ -254,22 +263,9 @@ fn stages(
     if let Some(safety) = &config.safety {
         figures.clamped_share = Some(safety.check(hold_out, &encoded.answers, &running)?);
     }
-    match &mut evidence.comparison {
-        Comparison::Replay { world, present, seed, remembered } => {
-            let replayed = not_worse::replay(
-                *world,
-                &encoded.executable,
-                evidence.running,
-                (present, *seed),
-                remembered,
-                &config.tolerance,
-            )?;
-            figures.replayed = Some(replayed);
-        }
-        Comparison::HoldOut => {
-            let losses = not_worse::hold_out(hold_out, &encoded.answers, &running, &config.tolerance)?;
-            figures.hold_out = Some(losses);
-        }
+    if matches!(evidence.comparison, Comparison::HoldOut) {
+        figures.hold_out =
+            Some(not_worse::hold_out(hold_out, &encoded.answers, &running, &config.tolerance)?);
     }
     Ok(encoded)
 }

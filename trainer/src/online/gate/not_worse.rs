@@ -3,7 +3,8 @@
 use super::Refusal;
 use crate::online::examples::{Answers, Examples, mean};
 use crate::online::paths::Met;
-use crate::online::replay::{Driver, Episode, Replay, Start};
+use crate::online::replay::{Driven, Driver, Episode, Replay, Start};
+use std::collections::VecDeque;
 use weir_env::Estimates;
 use weir_snapshot::Executable;
 
@@ -43,31 +44,106 @@ pub struct Replayed {
     pub remembered: Vec<(u64, f64)>,
 }
 
-/// Replays on `present` paths, two episodes each and a long one on the first (seeds from `seed` upwards), and on
-/// `remembered` ones.
+/// A candidate's replay on paths in use, two episodes each and a long one on one of them, and on remembered paths; what has
+/// been driven of it so far.
 ///
 /// Rewards are compared where flows begin near their share. From far off and in the long run, a driver must not do much
 /// worse than what runs, and must not flood the path: how fast it gets there is not what its flows spend their lives with.
 ///
 /// A candidate that earns less than the rule is refused unless it earns more than what runs: then publishing it is the
 /// way towards the rule, and refusing it would keep the worse of the two.
-pub(super) fn replay(
-    world: &mut dyn Replay,
-    candidate: &Executable,
-    running: &Executable,
-    (present, seed): (&[Estimates], u64),
-    remembered: &[Met],
-    tolerance: &Tolerance,
-) -> Result<Replayed, Refusal> {
-    let mut rewards = [Vec::new(), Vec::new(), Vec::new()];
-    let all = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
-    // The dearest last, and on one path only: one that is shared, if there is one.
-    let lasting = present.iter().max_by_key(|path| path.flows);
-    let episodes = all.chain(lasting.map(|path| (path, Start::Lasting)));
-    for ((path, start), seed) in episodes.zip(seed..) {
-        let episode = Episode { path: *path, start, seed };
+#[derive(Debug)]
+pub(super) struct Replaying {
+    /// To be driven on paths in use, in order.
+    episodes: VecDeque<Episode>,
+    /// What has been driven of the first of them: by the candidate, what runs, the rule.
+    driven: Vec<Driven>,
+    /// The same three's rewards near their share.
+    rewards: [Vec<f64>; 3],
+    /// Remembered paths that are yet to be driven.
+    remembered: VecDeque<Met>,
+    earned: Vec<(u64, f64)>,
+    bests: Vec<(u64, f64)>,
+}
+
+impl Replaying {
+    /// Episodes on `present` paths have the seeds from `seed` upwards.
+    pub(super) fn new((present, seed): (&[Estimates], u64), remembered: &[Met]) -> Self {
+        let all = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
+        // The dearest last, and on one path only: one that is shared, if there is one.
+        let lasting = present.iter().max_by_key(|path| path.flows);
+        let all = all.chain(lasting.map(|path| (path, Start::Lasting)));
+        Self {
+            episodes: all
+                .zip(seed..)
+                .map(|((path, start), seed)| Episode { path: *path, start, seed })
+                .collect(),
+            driven: Vec::new(),
+            rewards: [Vec::new(), Vec::new(), Vec::new()],
+            remembered: remembered.iter().copied().collect(),
+            earned: Vec::new(),
+            bests: Vec::new(),
+        }
+    }
+
+    /// Rewards of what runs on remembered paths of which no best was known, by seed.
+    pub(super) fn into_bests(self) -> Vec<(u64, f64)> {
+        self.bests
+    }
+
+    /// Drives on; `None` when the budget is spent before there is a verdict.
+    pub(super) fn go_on(
+        &mut self,
+        world: &mut dyn Replay,
+        [candidate, running]: [&Executable; 2],
+        tolerance: &Tolerance,
+        mut budget: u64,
+    ) -> Option<Result<Replayed, Refusal>> {
         let drivers = [Driver::Snapshot(candidate), Driver::Snapshot(running), Driver::Rule];
-        let [ours, theirs, rules] = drivers.map(|driver| world.drive(driver, &episode));
+        let mut drive = |driver, episode: &Episode| {
+            let left = budget.checked_sub(1)?;
+            budget = left.saturating_sub(world.cost(episode));
+            Some(world.drive(driver, episode))
+        };
+        while let Some(episode) = self.episodes.front() {
+            while let Some(driver) = drivers.get(self.driven.len()) {
+                self.driven.push(drive(*driver, episode)?);
+            }
+            if let Err(refusal) = self.compare(tolerance) {
+                return Some(Err(refusal));
+            }
+        }
+        let [ours, theirs, rules] = self.rewards.each_ref().map(|all| mean(all));
+        if let Err(refusal) = level([ours, theirs, rules], tolerance) {
+            return Some(Err(refusal));
+        }
+        while let Some(met) = self.remembered.front() {
+            let best = match met.best.or_else(|| found(&self.bests, met.seed)) {
+                Some(best) => best,
+                None => {
+                    let best = drive(drivers[1], &met.episode())?.reward;
+                    self.bests.push((met.seed, best));
+                    best
+                }
+            };
+            let candidate = drive(drivers[0], &met.episode())?.reward;
+            if below(candidate, (1.0 - tolerance.forgotten) * best) {
+                return Some(Err(Refusal::Forgets { candidate, best }));
+            }
+            self.earned.push((met.seed, candidate));
+            self.remembered.pop_front();
+        }
+        let remembered = std::mem::take(&mut self.earned);
+        Some(Ok(Replayed { candidate: ours, running: theirs, rule: rules, remembered }))
+    }
+
+    /// Holds the first episode's drivers against each other, and goes on to the next.
+    fn compare(&mut self, tolerance: &Tolerance) -> Result<(), Refusal> {
+        let (Some(episode), &[ours, theirs, rules]) = (self.episodes.pop_front(), self.driven.as_slice())
+        else {
+            return Ok(());
+        };
+        self.driven.clear();
         let lost = theirs.loss.max(rules.loss);
         if ours.loss > lost + tolerance.lost {
             return Err(Refusal::Floods { candidate: ours.loss, others: lost });
@@ -75,33 +151,28 @@ pub(super) fn replay(
         if below(ours.reward, theirs.reward - tolerance.each) {
             return Err(Refusal::WorseThanRunning { candidate: ours.reward, running: theirs.reward });
         }
-        if start == Start::Near {
+        if episode.start == Start::Near {
             let found = [ours, theirs, rules].map(|driven| driven.reward);
-            rewards.iter_mut().zip(found).for_each(|(all, reward)| all.push(reward));
+            self.rewards.iter_mut().zip(found).for_each(|(all, reward)| all.push(reward));
         }
+        Ok(())
     }
-    let [candidate_mean, running_mean, rule_mean] = rewards.map(|all| mean(&all));
-    if below(candidate_mean, running_mean - tolerance.mean) {
-        return Err(Refusal::WorseThanRunning { candidate: candidate_mean, running: running_mean });
-    }
-    let better = candidate_mean > running_mean + tolerance.mean;
-    if !better && below(candidate_mean, rule_mean - tolerance.mean) {
-        return Err(Refusal::WorseThanRule { candidate: candidate_mean, rule: rule_mean });
-    }
+}
 
-    let mut earned = Vec::new();
-    for met in remembered {
-        let candidate = world.drive(Driver::Snapshot(candidate), &met.episode()).reward;
-        let best = match met.best {
-            Some(best) => best,
-            None => world.drive(Driver::Snapshot(running), &met.episode()).reward,
-        };
-        if below(candidate, (1.0 - tolerance.forgotten) * best) {
-            return Err(Refusal::Forgets { candidate, best });
-        }
-        earned.push((met.seed, candidate));
+/// Mean rewards of the candidate, what runs and the rule.
+fn level([candidate, running, rule]: [f64; 3], tolerance: &Tolerance) -> Result<(), Refusal> {
+    if below(candidate, running - tolerance.mean) {
+        return Err(Refusal::WorseThanRunning { candidate, running });
     }
-    Ok(Replayed { candidate: candidate_mean, running: running_mean, rule: rule_mean, remembered: earned })
+    let better = candidate > running + tolerance.mean;
+    if !better && below(candidate, rule - tolerance.mean) {
+        return Err(Refusal::WorseThanRule { candidate, rule });
+    }
+    Ok(())
+}
+
+fn found(bests: &[(u64, f64)], wanted: u64) -> Option<f64> {
+    bests.iter().find(|(seed, _)| *seed == wanted).map(|(_, best)| *best)
 }
 
 /// Whether a reward falls short; one that is no number does.
@@ -143,6 +214,10 @@ mod tests {
     struct Told(fn(&str, f64) -> f64);
 
     impl Replay for Told {
+        fn cost(&self, _: &Episode) -> u64 {
+            1
+        }
+
         fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven {
             let name = match driver {
                 Driver::Rule => "rule",
@@ -173,14 +248,22 @@ mod tests {
             remembered.earned(remembered.all()[0].seed, best);
         }
         let present = [link(10.0), link(20.0)];
-        replay(
-            &mut Told(pay),
-            &named("candidate"),
-            &running(),
-            (&present, 1),
-            remembered.all(),
-            &Tolerance::default(),
-        )
+        let drivers = [&named("candidate"), &running()];
+        let judge = |budget: u64| {
+            let mut replaying = Replaying::new((&present, 1), remembered.all());
+            let pieces = (1..1_000).find_map(|piece| {
+                let verdict = replaying.go_on(&mut Told(pay), drivers, &Tolerance::default(), budget);
+                verdict.map(|verdict| (verdict, piece))
+            });
+            (pieces.unwrap(), replaying.bests)
+        };
+        let ((whole, one), bests) = judge(u64::MAX);
+        let ((piecemeal, many), bests_piecemeal) = judge(1);
+        // As text: what is no number equals nothing.
+        let told = |verdict, bests| format!("{verdict:?} {bests:?}");
+        assert_eq!(told(&whole, bests), told(&piecemeal, bests_piecemeal), "in pieces as in one go");
+        assert!(one == 1 && many >= 1, "{one} {many}");
+        whole
     }
 
     #[test]

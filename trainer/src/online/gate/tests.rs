@@ -4,7 +4,7 @@ use super::*;
 use crate::network::{Activation, Layer};
 use crate::online::Batch;
 use crate::online::examples::Outcome;
-use crate::online::replay::{Driven, Driver, Episode, Rehearsal};
+use crate::online::replay::{Driven, Driver, Episode, Rehearsal, Replay};
 use crate::quantise::QuantiseError;
 use crate::rng::Rng;
 use crate::verify::rows;
@@ -73,6 +73,10 @@ impl Answers {
 struct Even;
 
 impl Replay for Even {
+    fn cost(&self, _: &Episode) -> u64 {
+        1
+    }
+
     fn drive(&mut self, _: Driver<'_>, _: &Episode) -> Driven {
         Driven { reward: 0.8, loss: 0.0 }
     }
@@ -85,20 +89,20 @@ const LINK: Estimates =
 
 fn judged(candidate: &Candidate<'_>, hold_out: &Examples, quantiser: Option<&mut Quantiser<'_>>) -> Judged {
     let (recent, running) = (examples(), running());
-    let mut world = Even;
-    let mut evidence = Evidence {
+    let evidence = Evidence {
         active: 3,
         running: &running,
         known_bad: &[],
         recent: &recent,
         hold_out,
-        comparison: Comparison::Replay { world: &mut world, present: &[LINK], seed: 1, remembered: &[] },
+        comparison: Comparison::Replay { present: &[LINK], seed: 1, remembered: &[] },
     };
     let config = GateConfig::new(Some(Safety::new(1_000_000, 100_000_000)));
-    match quantiser {
-        Some(quantiser) => judge_with(candidate, &mut evidence, &terms(), &config, quantiser),
-        None => judge(candidate, &mut evidence, &terms(), &config),
-    }
+    let judging = match quantiser {
+        Some(quantiser) => judge_with(candidate, &evidence, &terms(), &config, quantiser),
+        None => judge(candidate, &evidence, &terms(), &config),
+    };
+    judging.to_end(&mut Even, &running, &config.tolerance)
 }
 
 const FLAT: [f64; 4] = [1.0; 4];
@@ -165,7 +169,7 @@ fn a_generation_that_was_rolled_back_does_not_come_again() {
     let bad = Executable::new(Snapshot::decode(&bytes).unwrap(), Executor::Scalar).unwrap();
     let (recent, running) = (examples(), running());
     let known_bad = [(2, bad)];
-    let mut evidence = Evidence {
+    let evidence = Evidence {
         active: 3,
         running: &running,
         known_bad: &known_bad,
@@ -175,11 +179,14 @@ fn a_generation_that_was_rolled_back_does_not_come_again() {
     };
     let candidate = Candidate { network: &network, tuned_from: 3, stability: &FLAT };
     let config = GateConfig::new(None);
-    let refused = judge(&candidate, &mut evidence, &terms(), &config).verdict.unwrap_err();
+    let verdict = |candidate: &Candidate<'_>| {
+        judge(candidate, &evidence, &terms(), &config).to_end(&mut Even, &running, &config.tolerance).verdict
+    };
+    let refused = verdict(&candidate).unwrap_err();
     assert!(matches!(refused, Refusal::KnownBad { generation: 2, .. }), "{refused}");
     let other = super::tests::network(5);
     let candidate = Candidate { network: &other, ..candidate };
-    let refused = judge(&candidate, &mut evidence, &terms(), &config).verdict.map(|_| ());
+    let refused = verdict(&candidate).map(|_| ());
     assert!(!matches!(refused, Err(Refusal::KnownBad { .. })), "{refused:?}");
 }
 

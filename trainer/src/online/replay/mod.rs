@@ -58,6 +58,9 @@ impl Start {
 /// An episode is the same for every driver, so that drivers are compared in pairs: what it has of luck drops out of the
 /// difference.
 pub trait Replay: Send {
+    /// What driving an episode takes, in intervals of a flow.
+    fn cost(&self, episode: &Episode) -> u64;
+
     /// Drives one episode.
     fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven;
 
@@ -137,6 +140,14 @@ impl LinkReplay {
 }
 
 impl Replay for LinkReplay {
+    fn cost(&self, episode: &Episode) -> u64 {
+        let flows = episode.path.flows.max(1);
+        match episode.start {
+            Start::Near | Start::Far => self.intervals as u64 * flows as u64,
+            Start::Lasting => (LASTING * self.intervals) as u64 * flows.min(LASTING_FLOWS) as u64,
+        }
+    }
+
     fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven {
         let conditions = self.conditions(episode);
         match driver {

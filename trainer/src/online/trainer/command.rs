@@ -138,6 +138,8 @@ impl Trainer {
         let tuned = self.awaited != Some(generation);
         self.watch.published(generation, tuned, now_ns);
         self.contest.begin();
+        // Against what ran before it was not worse.
+        self.trial = None;
         (self.stats.generation, self.stats.published_ns) = (generation, now_ns);
         if tuned {
             // The adapter goes on from where it is: a step ahead of what is published.
@@ -165,6 +167,7 @@ impl Trainer {
     pub fn freeze(&mut self) {
         self.stats.frozen = true;
         self.stability.clear();
+        self.trial = None;
     }
 
     /// Goes on with adaptation.
@@ -175,6 +178,7 @@ impl Trainer {
     /// Forgets what was tuned: the next step begins anew from what runs.
     pub(super) fn start_over(&mut self) {
         self.tuned_from = None;
+        self.trial = None;
         self.wrong_in_a_row = 0;
         self.stability.clear();
         self.window.clear();

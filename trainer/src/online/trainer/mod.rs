@@ -14,7 +14,7 @@ use super::config::TrainerConfig;
 use super::contest::Contest;
 use super::examples::{Examples, Outcome};
 use super::flows::Flows;
-use super::gate::{Refusal, Safety, Terms, sound, valid};
+use super::gate::{Refusal, Safety, Terms, Trial, sound, valid};
 use super::generations::{Content, Generation, Generations};
 use super::memory::Memory;
 use super::paths::Remembered;
@@ -77,6 +77,8 @@ pub struct Trainer {
     tuned_from: Option<u32>,
     /// A roll back or a reload's model that has not been published yet: no candidate may overtake it.
     awaited: Option<u32>,
+    /// A candidate in replay.
+    trial: Option<OnTrial>,
     /// What the newest candidate earned on remembered paths, by seed: counts once it is published.
     earned: Vec<(u64, f64)>,
     /// Standard deviation of the datapath's exploration noise, as the newest sample had it, in units of the action.
@@ -86,6 +88,14 @@ pub struct Trainer {
     wrong_in_a_row: u32,
     stepped_ns: Option<u64>,
     stats: TrainerStats,
+}
+
+/// A candidate in replay, and what it is to be published with.
+struct OnTrial {
+    trial: Box<Trial>,
+    /// The generation that it is held against.
+    against: u32,
+    network: Network,
 }
 
 /// A decision of a function that is judged by what it predicted (schedule, balance), with the truth.
@@ -181,6 +191,7 @@ impl Trainer {
             stability: VecDeque::new(),
             tuned_from: None,
             awaited: None,
+            trial: None,
             earned: Vec::new(),
             sigma: SIGMA,
             labelled: 0,

@@ -1,11 +1,13 @@
 //! One step: tune on what has come in, judge, perhaps ask for a publication.
 
-use super::{Publication, Trainer};
+use super::{OnTrial, Publication, Trainer};
 use crate::network::Network;
 use crate::online::adapter::{AdaptError, AdaptReport};
 use crate::online::batch::Batch;
 use crate::online::flows::estimates;
-use crate::online::gate::{Candidate, Comparison, Evidence, Figures, Refusal, converged, judge};
+use crate::online::gate::{
+    Candidate, Comparison, Evidence, Figures, Judged, Judging, Refusal, converged, judge,
+};
 use crate::online::generations::Content;
 use crate::online::paths::Met;
 use crate::online::replay::{Driver, Episode, Rehearsal, Start};
@@ -19,6 +21,9 @@ use weir_snapshot::Executable;
 /// Paths in use that a candidate is replayed on, one episode each, and remembered ones.
 const PRESENT: usize = 3;
 const REMEMBERED: usize = 8;
+/// What a step may take for replay, in intervals of a flow: some 1.5 us each. A candidate's replay takes three to ten times
+/// as many, and so goes on over steps.
+pub(super) const REPLAY_PER_STEP: u64 = 3_000;
 /// Paths that are rehearsed in one step.
 const REHEARSED: usize = 4;
 /// Stability values that are kept.
@@ -62,11 +67,15 @@ impl Trainer {
         } else if let Err(error) = self.tune(&mut report) {
             self.stats.adapter_errors += 1;
             report.adapter_error = Some(error);
-        } else if report.tuned.is_some() && self.awaited.is_none() {
+        } else if report.tuned.is_some() && self.awaited.is_none() && self.trial.is_none() {
             self.propose(&present, &mut report);
         }
         if report.publication.is_none() && self.awaited.is_none() && !self.stats.frozen {
-            report.publication = self.contest(&present);
+            // One after the other: both take a step's time.
+            match self.trial.is_some() {
+                true => self.go_on(&mut report),
+                false => report.publication = self.contest(&present),
+            }
         }
         self.stats.window_rows = self.window.fresh();
         self.stats.remembered_rows = self.memory.rows();
@@ -163,11 +172,48 @@ impl Trainer {
             }
         };
         let remembered = self.remembered();
-        let Some(judged) = self.judge(&network, present, &remembered) else { return };
-        self.stats.fidelity_loss = judged.figures.fidelity_loss.unwrap_or(self.stats.fidelity_loss);
-        self.stats.quantisation_mean =
-            judged.figures.quantisation_mean.unwrap_or(self.stats.quantisation_mean);
-        self.stats.quantisation_p99 = judged.figures.quantisation_p99.unwrap_or(self.stats.quantisation_p99);
+        let Some((against, judging)) = self.judge(&network, present, &remembered) else { return };
+        match judging {
+            Judging::Done(judged) => self.conclude(*judged, network, report),
+            Judging::Replay(trial) => {
+                self.figure(trial.figures());
+                self.trial = Some(OnTrial { trial, against, network });
+            }
+        }
+    }
+
+    /// Drives the candidate on that is in replay.
+    fn go_on(&mut self, report: &mut StepReport) {
+        let (Some(on_trial), Some(world), Some(active)) =
+            (self.trial.take(), self.replay.as_deref_mut(), self.generations.active())
+        else {
+            return;
+        };
+        let OnTrial { trial, against, network } = on_trial;
+        if against != active.number {
+            let refusal = Refusal::Stale { tuned_from: against, active: active.number };
+            return self.refuse(refusal, report);
+        }
+        let judging = trial.go_on(world, &active.executable, &self.config.gate.tolerance, REPLAY_PER_STEP);
+        match judging {
+            Judging::Done(judged) => self.conclude(*judged, network, report),
+            Judging::Replay(trial) => self.trial = Some(OnTrial { trial, against, network }),
+        }
+    }
+
+    /// Shows what a candidate measured.
+    fn figure(&mut self, figures: &Figures) {
+        self.stats.fidelity_loss = figures.fidelity_loss.unwrap_or(self.stats.fidelity_loss);
+        self.stats.quantisation_mean = figures.quantisation_mean.unwrap_or(self.stats.quantisation_mean);
+        self.stats.quantisation_p99 = figures.quantisation_p99.unwrap_or(self.stats.quantisation_p99);
+    }
+
+    /// Publishes a candidate, or says why not.
+    fn conclude(&mut self, judged: Judged, network: Network, report: &mut StepReport) {
+        self.figure(&judged.figures);
+        for (seed, reward) in &judged.figures.bests {
+            self.paths.earned(*seed, *reward);
+        }
         match judged.verdict {
             Err(refusal) => self.refuse(refusal, report),
             Ok(encoded) => {
@@ -193,26 +239,26 @@ impl Trainer {
         network: &Network,
         present: &[Estimates],
         remembered: &[Met],
-    ) -> Option<crate::online::gate::Judged> {
+    ) -> Option<(u32, Judging)> {
         let active = self.generations.active()?;
         let candidate = Candidate {
             network,
             tuned_from: self.tuned_from.unwrap_or(0),
             stability: self.stability.make_contiguous(),
         };
-        let mut evidence = Evidence {
+        let evidence = Evidence {
             active: active.number,
             running: &active.executable,
             known_bad: self.known_bad.make_contiguous(),
             recent: &self.recent,
             hold_out: &self.hold_out,
-            comparison: match self.replay.as_deref_mut() {
-                None => Comparison::HoldOut,
+            comparison: match self.replay.is_some() {
+                false => Comparison::HoldOut,
                 // Other episodes each time: a candidate must not be good on one seed.
-                Some(world) => Comparison::Replay { world, present, seed: self.stats.steps << 8, remembered },
+                true => Comparison::Replay { present, seed: self.stats.steps << 8, remembered },
             },
         };
-        Some(judge(&candidate, &mut evidence, &self.terms, &self.config.gate))
+        Some((active.number, judge(&candidate, &evidence, &self.terms, &self.config.gate)))
     }
 
     fn refuse(&mut self, refusal: Refusal, report: &mut StepReport) {
@@ -242,19 +288,11 @@ impl Trainer {
     }
 
     /// Some of the remembered paths, other ones each time, each with the best reward so far: what runs sets the first.
-    fn remembered(&mut self) -> Vec<Met> {
+    fn remembered(&self) -> Vec<Met> {
         let mut all = self.paths.all().to_vec();
         let mut rng = self.rng();
         while all.len() > REMEMBERED {
             all.swap_remove(rng.below(all.len()));
-        }
-        let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {
-            return Vec::new();
-        };
-        for met in all.iter_mut().filter(|met| met.best.is_none()) {
-            let reward = world.drive(Driver::Snapshot(&active.executable), &met.episode()).reward;
-            self.paths.earned(met.seed, reward);
-            met.best = Some(reward);
         }
         all
     }

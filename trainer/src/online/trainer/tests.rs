@@ -67,10 +67,17 @@ impl Adapter for Scripted {
 /// Rewards beyond the common one, by the snapshot's checksum.
 type Extra = Arc<Mutex<BTreeMap<u32, f64>>>;
 
+/// Of each episode: twenty to a step, some steps to a candidate.
+const COST: u64 = super::step::REPLAY_PER_STEP / 20;
+
 /// Pays everybody the same, but for what is told.
 struct World(Extra);
 
 impl Replay for World {
+    fn cost(&self, _: &Episode) -> u64 {
+        COST
+    }
+
     fn drive(&mut self, driver: Driver<'_>, _: &Episode) -> Driven {
         let extra = match driver {
             Driver::Snapshot(executable) => {

@@ -157,20 +157,20 @@ impl<'a> Stage<'a> {
         let mut quantiser = |network: &Network, precision| {
             tricked(trick, network, running, precision, (terms, examples), rng)
         };
-        let mut evidence = Evidence {
+        let evidence = Evidence {
             active: ACTIVE,
             running: &self.executable,
             known_bad: &self.known_bad.1,
             recent: examples,
             hold_out: if trick == Trick::NoEvidence { &self.none } else { examples },
             comparison: Comparison::Replay {
-                world: &mut *self.world,
                 present: &self.present,
                 seed,
                 remembered: self.remembered.all(),
             },
         };
-        let judged = judge_with(&candidate, &mut evidence, terms, self.config, &mut quantiser);
+        let judging = judge_with(&candidate, &evidence, terms, self.config, &mut quantiser);
+        let judged = judging.to_end(self.world, &self.executable, &self.config.tolerance);
         judged.verdict.err().map(|refusal| refusal.reason())
     }
 }
