@@ -15,9 +15,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use weir_engine::policy::Policy;
-use weir_features::{FEATURES, INPUTS, Noise, ONE, Sample, Source as Decided};
+use weir_features::{ACTION_MAX_Q16, FEATURES, INPUTS, Noise, ONE, Sample, Source as Decided};
 use weir_handoff::{LaneSender, Reader, epoch, lane};
+use weir_snapshot::Scratch;
 use weir_trainer::Built;
+use weir_trainer::graph::{AdamOptions, Head, LogStd, PpoHead, TrainingGraph};
 use weir_trainer::network::Network;
 use weir_trainer::online::{AdaptError, AdaptReport, Adapter, Batch};
 use weir_trainer::rng::Rng;
@@ -172,9 +174,12 @@ impl World {
         let decided = match flow % 4 {
             0 => Decided::Control,
             1 => Decided::Model,
-            _ => {
-                Decided::Explored(Noise { noise_q16: ONE / 4, sigma_q16: ONE as u32 / 2, log_prob_q16: -ONE })
-            }
+            // Half a deviation: the density's logarithm is -1/8 - ln(1/2) - ln(2 pi) / 2.
+            _ => Decided::Explored(Noise {
+                noise_q16: ONE / 4,
+                sigma_q16: ONE as u32 / 2,
+                log_prob_q16: -22_990,
+            }),
         };
         if decided == Decided::Control {
             return World::control(flow, at);
@@ -185,12 +190,21 @@ impl World {
                 [self.rng.uniform(-0.05, 0.05), self.rng.uniform(1.0, 2.0), self.rng.uniform(0.9, 1.3)];
             interval.iter_mut().zip(wanted).for_each(|(x, y)| *x = (y * f64::from(ONE)) as i32);
         }
+        let mut output = [0];
+        if let Some(active) = self.policy.borrow().models.active() {
+            active.executable().evaluate(&features, &mut output, &mut Scratch::new());
+        }
+        let noise_q16 = match decided {
+            Decided::Explored(noise) => noise.noise_q16,
+            Decided::Model | Decided::Control => 0,
+        };
         Sample {
             source: decided,
             schema_hash,
             generation,
             features,
-            action_q16: ONE / 4,
+            output_q16: output[0],
+            action_q16: (output[0] + noise_q16).clamp(-ACTION_MAX_Q16, ACTION_MAX_Q16),
             ..World::control(flow, at)
         }
     }
@@ -512,7 +526,7 @@ fn runtime() -> Option<Runtime> {
 }
 
 #[test]
-fn weirs_own_tuner_tunes_and_a_file_that_is_no_training_graph_is_refused_at_its_key() {
+fn weirs_own_tuner_and_a_users_training_graph_tune_and_a_file_that_is_none_is_refused_at_its_key() {
     let Some(runtime) = runtime() else { return };
     let folder = tempfile::tempdir().unwrap();
     let own = |text: String| text.replace("adapter = \"tuner.sock\"\n", "");
@@ -525,6 +539,29 @@ fn weirs_own_tuner_tunes_and_a_file_that_is_no_training_graph_is_refused_at_its_
     let shown = world.learning();
     assert_eq!((shown.learning, shown.tuner.as_str()), (Learning::Adapting, "Weir's own head"), "{shown:?}");
     assert!(shown.tuned_steps > 4 && shown.measured.stability.is_finite(), "{shown:?}");
+    drop(world);
+
+    // A training graph of the user's own, by its name in the configuration. This one is as Weir writes it, but without a
+    // limit to the gradient.
+    let head = Head::Ppo(PpoHead { clip: 0.3, entropy: 0.0, log_std: LogStd::Fixed(0.5f64.ln()) });
+    let (plan, source) = read(own(text(folder.path())));
+    let network = NextPolicy::build(&plan, &source).unwrap().built.take().unwrap().network;
+    let written = TrainingGraph::build(&network, &head, &AdamOptions::default()).unwrap();
+    let file = folder.path().join("mine.onnx");
+    std::fs::write(&file, written.bytes()).unwrap();
+    let named = |text: String| {
+        own(text).replace("rows_min = 64", &format!("rows_min = 64\ntraining_graph = \"{}\"", file.display()))
+    };
+    let second = tempfile::tempdir().unwrap();
+    let mut world = World::tuned(second.path(), named, |_, source, plan, built| {
+        Parts::build(plan, source, built, &runtime).unwrap()
+    });
+    for _ in 0..12 {
+        world.pass();
+    }
+    let shown = world.learning();
+    assert!(shown.learning == Learning::Adapting && shown.tuner.ends_with("mine.onnx"), "{shown:?}");
+    assert!(shown.tuned_steps > 4 && shown.measured.loss != 0.0, "{shown:?}");
     drop(world);
 
     let graph = own(text(folder.path())).replace("rows_min = 64", "training_graph = \"models/aurora.onnx\"");
