@@ -14,6 +14,9 @@
 //! 4. [`apply_action`] turns the network's answer into the next rate, [`Brake`] holds it down where it floods;
 //!    [`Interval::restart`] begins again.
 //!
+//! A network that predicts flow sizes is shown what [`SizeSpec::row`] makes of a flow's first data segment and its peer's
+//! history ([`PeerHistory`]).
+//!
 //! Nothing here allocates, uses floating point or divides per packet (the divisions come once per interval), or
 //! panics, for any input: clocks that step back, counters at their limits, specifications that contradict
 //! themselves. All arithmetic is 64-bit and unsigned with the sign kept apart, because BPF has no signed and no
@@ -28,6 +31,7 @@ mod history;
 mod interval;
 mod sample;
 mod schema;
+mod size;
 mod spec;
 
 pub use action::{ACTION_MAX_Q16, RATE_MAX_BPS, apply_action};
@@ -37,6 +41,10 @@ pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
 pub use sample::{Noise, Sample, Source};
 pub use schema::{Input, InputSchema, SchemaError};
+pub use size::{
+    FirstData, FlowEnd, FlowSample, PEER_SIZES, PeerHistory, SIZE_INPUTS, SizeSchema, SizeSpec,
+    bytes_of_log2_q16, log2_1p_q16,
+};
 pub use spec::PacingSpec;
 
 /// Features per monitor interval.

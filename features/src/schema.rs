@@ -65,6 +65,8 @@ pub struct InputSchema {
 pub enum SchemaError {
     /// The model wants another number of features.
     Count {
+        /// How many there are.
+        expected: usize,
         /// How many it lists.
         found: usize,
     },
@@ -77,6 +79,8 @@ pub enum SchemaError {
     Feature {
         /// Place in the list, from 0.
         index: usize,
+        /// The feature that it has.
+        expected: &'static str,
     },
     /// A scale that is zero, infinite or not a number.
     Scale {
@@ -110,25 +114,13 @@ impl InputSchema {
             return Err(SchemaError::History { found: history });
         }
         let inputs: &[Input<'_>; FEATURES] =
-            inputs.try_into().map_err(|_| SchemaError::Count { found: inputs.len() })?;
+            inputs.try_into().map_err(|_| SchemaError::Count { expected: FEATURES, found: inputs.len() })?;
         let mut schema = InputSchema { spec: rule.clone(), affine: [(1.0, 0.0); FEATURES] };
         for (index, input) in inputs.iter().enumerate() {
             if input.feature != PacingSpec::FEATURES[index] {
-                return Err(SchemaError::Feature { index });
+                return Err(SchemaError::Feature { index, expected: PacingSpec::FEATURES[index] });
             }
-            if !input.scale.is_finite() || input.scale == 0.0 {
-                return Err(SchemaError::Scale { index });
-            }
-            if !input.offset.is_finite() {
-                return Err(SchemaError::Offset { index });
-            }
-            let (Some(low), Some(high)) = (q16_from_f64(input.clip[0]), q16_from_f64(input.clip[1])) else {
-                return Err(SchemaError::Clip { index });
-            };
-            if low >= high {
-                return Err(SchemaError::Clip { index });
-            }
-            schema.spec.clips[index] = (low, high);
+            schema.spec.clips[index] = clip(index, input)?;
             // Adding zero turns -0.0 into 0.0: one value, one hash.
             schema.affine[index] = (input.scale, input.offset + 0.0);
         }
@@ -158,19 +150,30 @@ impl InputSchema {
     }
 }
 
+/// The clip of the input at place `index` in 1/65536, once scale, offset and clip hold.
+pub(crate) fn clip(index: usize, input: &Input<'_>) -> Result<(i32, i32), SchemaError> {
+    if !input.scale.is_finite() || input.scale == 0.0 {
+        return Err(SchemaError::Scale { index });
+    }
+    if !input.offset.is_finite() {
+        return Err(SchemaError::Offset { index });
+    }
+    match (q16_from_f64(input.clip[0]), q16_from_f64(input.clip[1])) {
+        (Some(low), Some(high)) if low < high => Ok((low, high)),
+        _ => Err(SchemaError::Clip { index }),
+    }
+}
+
 impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            SchemaError::Count { found } => {
-                write!(f, "a pacing model has {FEATURES} inputs, found {found}")
-            }
+            SchemaError::Count { expected, found } => write!(f, "expected {expected} inputs, found {found}"),
             SchemaError::History { found } => {
                 write!(f, "a pacing model has a history of {HISTORY} intervals, found {found}")
             }
-            SchemaError::Feature { index } => match PacingSpec::FEATURES.get(index) {
-                Some(name) => write!(f, "input {index} must be the feature \"{name}\""),
-                None => write!(f, "input {index} is one too many"),
-            },
+            SchemaError::Feature { index, expected } => {
+                write!(f, "input {index} must be the feature \"{expected}\"")
+            }
             SchemaError::Scale { index } => write!(f, "input {index}: scale must be finite and not zero"),
             SchemaError::Offset { index } => write!(f, "input {index}: offset must be finite"),
             SchemaError::Clip { index } => {

@@ -191,8 +191,14 @@ fn inputs_that_the_datapath_cannot_give_are_refused() {
         change(&mut inputs);
         InputSchema::pacing(&rule, 10, &inputs).unwrap_err()
     };
-    assert_eq!(refuse(&|inputs| inputs.swap(0, 1)), SchemaError::Feature { index: 0 });
-    assert_eq!(refuse(&|inputs| inputs[2].feature = "speed"), SchemaError::Feature { index: 2 });
+    assert_eq!(
+        refuse(&|inputs| inputs.swap(0, 1)),
+        SchemaError::Feature { index: 0, expected: PacingSpec::FEATURES[0] }
+    );
+    assert_eq!(
+        refuse(&|inputs| inputs[2].feature = "speed"),
+        SchemaError::Feature { index: 2, expected: PacingSpec::FEATURES[2] }
+    );
     for scale in [0.0, f64::NAN, f64::INFINITY] {
         assert_eq!(refuse(&|inputs| inputs[1].scale = scale), SchemaError::Scale { index: 1 });
     }
@@ -202,7 +208,10 @@ fn inputs_that_the_datapath_cannot_give_are_refused() {
     }
     let all = demo_inputs();
     assert_eq!(InputSchema::pacing(&rule, 9, &all).unwrap_err(), SchemaError::History { found: 9 });
-    assert_eq!(InputSchema::pacing(&rule, 10, &all[..2]).unwrap_err(), SchemaError::Count { found: 2 });
-    let said = SchemaError::Feature { index: 0 }.to_string();
+    assert_eq!(
+        InputSchema::pacing(&rule, 10, &all[..2]).unwrap_err(),
+        SchemaError::Count { expected: 3, found: 2 }
+    );
+    let said = SchemaError::Feature { index: 0, expected: PacingSpec::FEATURES[0] }.to_string();
     assert_eq!(said, "input 0 must be the feature \"sent_latency_inflation\"");
 }

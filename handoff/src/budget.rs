@@ -21,11 +21,17 @@ impl Budget {
     /// Takes a token if there is one at `now_ns`. One grows back each `token_ns`, and no more than `tokens_max` are
     /// there at once. All who share the bucket are to give the same two numbers, and times of one clock.
     pub fn take(&self, now_ns: u64, token_ns: u64, tokens_max: u64) -> bool {
+        self.spend(now_ns, token_ns, tokens_max.saturating_mul(token_ns))
+    }
+
+    /// Takes what grows back in `cost_ns` if that much is there at `now_ns`, in a bucket that fills in `depth_ns`. A cost
+    /// beyond the depth is never there. All who share the bucket are to give the same depth, and times of one clock.
+    pub fn spend(&self, now_ns: u64, cost_ns: u64, depth_ns: u64) -> bool {
         // Relaxed throughout: nothing but this word is handed over, and its own changes have one order for all.
         let mut full_at = self.0.load(Ordering::Relaxed);
         loop {
-            let next = full_at.max(now_ns).saturating_add(token_ns);
-            if next - now_ns > tokens_max.saturating_mul(token_ns) {
+            let next = full_at.max(now_ns).saturating_add(cost_ns);
+            if next - now_ns > depth_ns {
                 return false;
             }
             match self.0.compare_exchange_weak(full_at, next, Ordering::Relaxed, Ordering::Relaxed) {
@@ -33,5 +39,10 @@ impl Budget {
                 Err(seen) => full_at = seen,
             }
         }
+    }
+
+    /// When that much would be there if nobody took anything meanwhile; a time that has passed where it is.
+    pub fn ready_at(&self, cost_ns: u64, depth_ns: u64) -> u64 {
+        self.0.load(Ordering::Relaxed).saturating_add(cost_ns).saturating_sub(depth_ns)
     }
 }

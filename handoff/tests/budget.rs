@@ -50,6 +50,18 @@ proptest! {
 }
 
 #[test]
+fn what_is_spent_varies_and_one_knows_when_there_is_enough() {
+    let (budget, start) = (Budget::new(), 1_000_000);
+    assert!(budget.spend(start, 700, 1_000) && budget.spend(start, 300, 1_000), "a full bucket");
+    assert!(!budget.spend(start, 1, 1_000));
+    assert_eq!(budget.ready_at(250, 1_000), start + 250);
+    assert!(!budget.spend(start + 249, 250, 1_000) && budget.spend(start + 250, 250, 1_000));
+    assert!(!budget.spend(start + 1_000_000, 1_001, 1_000), "never there");
+    assert!(budget.ready_at(1_000, 1_000) <= start + 1_250, "full again by then, and no fuller later");
+    assert!(budget.spend(start + 1_000_000, 1_000, 1_000) && !budget.spend(start + 1_000_000, 1, 1_000));
+}
+
+#[test]
 fn many_threads_get_together_what_one_would() {
     let (budget, total) = (Budget::new(), AtomicU64::new(0));
     std::thread::scope(|scope| {

@@ -220,6 +220,7 @@ fn config() -> EngineConfig {
             pin: Pin::Interval,
         }),
         route: None,
+        schedule: None,
     }
 }
 

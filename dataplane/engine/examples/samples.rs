@@ -68,7 +68,8 @@ impl Bench {
     fn new(name: &'static str, sample_share: u32) -> Result<(Bench, LaneReceiver<Sample>), Box<dyn Error>> {
         let config = traffic::config(sample_share);
         let models = ModelSet::empty().with(Arc::new(traffic::generation(1)?));
-        let (_, mut readers) = epoch(Policy { models, pacing: config.pacing.clone() }, 1);
+        let (_, mut readers) =
+            epoch(Policy { models, pacing: config.pacing.clone(), ..Policy::default() }, 1);
         let policy = readers.pop().ok_or("one reader")?;
         let (samples, taken) = lane(LANE_BATCHES, LANE_BATCH);
         let now = Ns::from_secs(1);

@@ -126,6 +126,7 @@ fn config() -> EngineConfig {
         held_max: 64,
         pacing: None,
         route: None,
+        schedule: None,
     }
 }
 

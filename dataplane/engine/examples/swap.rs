@@ -145,6 +145,7 @@ fn run(name: &str, step: Ns, swaps: u64, publisher_core: usize) -> Result<(f64, 
     let policy = Policy {
         models: ModelSet::empty().with(Arc::new(traffic::generation(1)?)),
         pacing: config.pacing.clone(),
+        ..Policy::default()
     };
     let (publisher, mut readers) = epoch(policy.clone(), 1);
     let reader = readers.pop().ok_or("one reader")?;

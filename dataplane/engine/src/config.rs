@@ -2,11 +2,12 @@
 //! simulator write them by hand.
 
 use crate::route::RouteConfig;
+use crate::schedule::ScheduleConfig;
 use crate::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
 
-/// Everything a worker needs to know at its start. All but the settings in `pacing` is fixed for the worker's life; those
-/// change with each [`Policy`](crate::policy::Policy).
+/// Everything a worker needs to know at its start. All but the settings in `pacing` and `schedule` is fixed for the worker's
+/// life; those change with each [`Policy`](crate::policy::Policy).
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Key material for the flow hash and seed of every random choice. Same seed, same decisions.
@@ -25,6 +26,8 @@ pub struct EngineConfig {
     pub pacing: Option<PacingConfig>,
     /// Mode `route`; `None` is mode `wire`: what arrives on one side leaves by the other, untouched.
     pub route: Option<RouteConfig>,
+    /// How what leaves by the outside is scheduled; `None` sends it as it comes, and takes no memory for more.
+    pub schedule: Option<ScheduleConfig>,
 }
 
 /// How flows from inside to outside are paced.

@@ -92,6 +92,31 @@ stats! {
         samples_model "model", samples_explored "explored", samples_control "control"
     }
     Counter "samples_dropped_total" "Samples dropped because the trainer was behind." { samples_dropped }
+    Counter "scheduled_flows_total" "Flows that were given a priority, by who decided." by "source" {
+        scheduled_model "model", scheduled_rule "rule", scheduled_control "control"
+    }
+    Counter "schedule_inferences_total" "Flow sizes that a network predicted." { schedule_inferences }
+    Counter "schedule_inference_batches_total" "Runs of a network over a batch of flows." { schedule_inference_batches }
+    Counter "schedule_clamps_total" "Predictions that the guard limited, by limit." by "limit" {
+        schedule_floor "floor", schedule_ceiling "ceiling"
+    }
+    Counter "schedule_outlived_total" "Times that a flow outlived its prediction, and was taken for larger." { schedule_outlived }
+    Counter "schedule_predictions_judged_total" "Predicted flows whose true size became known." { predictions_judged }
+    Counter "schedule_prediction_error_total" "Sum of how far predictions were off, in 1/65536 of log2 of the size." { prediction_error_q16 }
+    Counter "schedule_completions_total" "Scheduled flows seen from first data to FIN, by who decided." by "source" {
+        completed_model "model", completed_rule "rule", completed_control "control"
+    }
+    Counter "schedule_completion_nanoseconds_total" "Sum of their times from first data to FIN, by who decided." by "source" {
+        completion_ns_model "model", completion_ns_rule "rule", completion_ns_control "control"
+    }
+    Counter "shaped_frames_total" "Frames that left the shaper, by priority; 0 is the most urgent." by "priority" {
+        shaped_0 "0", shaped_1 "1", shaped_2 "2", shaped_3 "3", shaped_4 "4", shaped_5 "5", shaped_6 "6", shaped_7 "7"
+    }
+    Counter "shaper_by_age_total" "Frames that left ahead of more urgent ones because they had waited long." { shaper_by_age }
+    Counter "peers_replaced_total" "Peers forgotten for newer ones." { peers_replaced }
+    Counter "peers_refused_total" "Flows whose peer found no place in the table." { peers_refused }
+    Counter "flow_samples_total" "Ended flows that the trainer was told of." { flow_samples }
+    Counter "flow_samples_dropped_total" "Ended flows not told of because the trainer was behind." { flow_samples_dropped }
     Counter "snapshot_swaps_seen_total" "Publications that the worker has taken up." { swaps_seen }
     Counter "snapshot_rebinds_total" "Flows moved from one snapshot generation to another." { rebinds }
     Counter "flows_opened_total" "Flows that entered the flow table." { flows_opened }
@@ -143,11 +168,14 @@ stats! {
     Gauge "flows" "Flows in the flow table." { flows }
     Gauge "flows_half_open" "Connections whose handshake is under way." { half_open }
     Gauge "flows_paced" "Flows with a pacing state." { paced_flows }
+    Gauge "flows_scheduled" "Flows with a scheduling state." { scheduled_flows }
+    Gauge "peers" "Peers whose flow sizes are remembered." { peers }
     Gauge "flows_following" "Flows that follow a snapshot, an interval of theirs being open, by which." by "generation" {
         following_active "active", following_previous "previous"
     }
     Gauge "snapshot_generation" "Number of the active snapshot that the worker has taken up; 0 for none." { generation }
     Gauge "held_frames" "Frames that wait for their time." { held_frames }
+    Gauge "shaper_frames" "Frames that wait for the link." { shaper_frames }
     Gauge "backlog_frames" "Frames that wait for their port." { backlog_frames }
     Gauge "steer_lane_frames" "Frames that other workers have passed on and that are not taken yet." { steer_lane_frames }
     Gauge "neighbour_frames" "Frames that wait for their neighbour." { neighbour_frames }
@@ -193,6 +221,21 @@ impl WorkerStats {
             | Malformed::TcpDataOffset
             | Malformed::TcpOption
             | Malformed::UdpLength => &mut self.malformed_header,
+        } += 1;
+    }
+
+    /// Counts a frame that has left the shaper.
+    #[inline]
+    pub(crate) fn count_shaped(&mut self, priority: u8) {
+        *match priority {
+            0 => &mut self.shaped_0,
+            1 => &mut self.shaped_1,
+            2 => &mut self.shaped_2,
+            3 => &mut self.shaped_3,
+            4 => &mut self.shaped_4,
+            5 => &mut self.shaped_5,
+            6 => &mut self.shaped_6,
+            _ => &mut self.shaped_7,
         } += 1;
     }
 

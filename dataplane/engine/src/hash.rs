@@ -58,6 +58,21 @@ impl FlowHasher {
         self.sip.hash(&bytes[..2 * end_len])
     }
 
+    /// The hash of a peer, as the sender of this tuple's frames sees it: source address, destination address, service port.
+    /// No flow's hash has an input of this length.
+    #[inline]
+    pub(crate) fn hash_peer(&self, tuple: &Tuple, service_port: u16) -> u64 {
+        let address_len = match tuple.version {
+            IpVersion::V4 => 4,
+            IpVersion::V6 => 16,
+        };
+        let mut bytes = [0; 34];
+        bytes[..address_len].copy_from_slice(&tuple.source.address[..address_len]);
+        bytes[address_len..2 * address_len].copy_from_slice(&tuple.destination.address[..address_len]);
+        bytes[2 * address_len..2 * address_len + 2].copy_from_slice(&service_port.to_be_bytes());
+        self.sip.hash(&bytes[..2 * address_len + 2])
+    }
+
     /// The hash of one address.
     #[inline]
     pub(crate) fn hash_address(&self, address: IpAddr) -> u64 {

@@ -23,6 +23,7 @@ pub mod probe;
 pub mod route;
 pub mod rule;
 pub mod sampler;
+pub mod schedule;
 pub mod steer;
 pub mod time;
 pub mod track;

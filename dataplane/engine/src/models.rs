@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use weir_features::INPUTS;
+use weir_features::{INPUTS, SIZE_INPUTS};
 use weir_snapshot::{Executable, Function, Snapshot};
 
 /// A published snapshot, ready to run, and its number.
@@ -12,11 +12,16 @@ pub struct Generation {
     executable: Executable,
 }
 
-/// Why a snapshot cannot drive pacing.
+/// Why a snapshot cannot drive a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// It was made for another function.
-    Function(Function),
+    Function {
+        /// What was wanted.
+        expected: Function,
+        /// The snapshot's.
+        found: Function,
+    },
     /// Its features are defined otherwise than this engine's.
     Schema {
         /// The engine's schema hash.
@@ -24,8 +29,10 @@ pub enum Unfit {
         /// The snapshot's.
         found: u64,
     },
-    /// It does not map ten rows of three features to one action.
+    /// It does not map the function's features to one answer.
     Shape {
+        /// The function's inputs.
+        expected: usize,
         /// Its inputs.
         inputs: usize,
         /// Its outputs.
@@ -36,12 +43,14 @@ pub enum Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unfit::Function(found) => write!(f, "expected a snapshot for pacing, found one for {found:?}"),
+            Unfit::Function { expected, found } => {
+                write!(f, "expected a snapshot for {}, found one for {}", expected.name(), found.name())
+            }
             Unfit::Schema { expected, found } => {
                 write!(f, "expected features of schema {expected:016x}, found {found:016x}")
             }
-            Unfit::Shape { inputs, outputs } => {
-                write!(f, "expected {INPUTS} inputs and 1 output, found {inputs} and {outputs}")
+            Unfit::Shape { expected, inputs, outputs } => {
+                write!(f, "expected {expected} inputs and 1 output, found {inputs} and {outputs}")
             }
         }
     }
@@ -55,15 +64,33 @@ impl Generation {
     /// # Errors
     /// [`Unfit`], when it was made for something else.
     pub fn new(number: u32, executable: Executable, schema_hash: u64) -> Result<Generation, Unfit> {
+        Generation::of(number, executable, schema_hash, (Function::Pacing, INPUTS))
+    }
+
+    /// The same for an engine that predicts flow sizes.
+    ///
+    /// # Errors
+    /// [`Unfit`], when it was made for something else.
+    pub fn of_sizes(number: u32, executable: Executable, schema_hash: u64) -> Result<Generation, Unfit> {
+        Generation::of(number, executable, schema_hash, (Function::Schedule, SIZE_INPUTS))
+    }
+
+    fn of(
+        number: u32,
+        executable: Executable,
+        schema_hash: u64,
+        (function, inputs): (Function, usize),
+    ) -> Result<Generation, Unfit> {
         let snapshot: &Snapshot = executable.snapshot();
-        if snapshot.function() != Function::Pacing {
-            return Err(Unfit::Function(snapshot.function()));
+        if snapshot.function() != function {
+            return Err(Unfit::Function { expected: function, found: snapshot.function() });
         }
         if snapshot.schema_hash() != schema_hash {
             return Err(Unfit::Schema { expected: schema_hash, found: snapshot.schema_hash() });
         }
-        if (snapshot.inputs(), snapshot.outputs()) != (INPUTS, 1) {
-            return Err(Unfit::Shape { inputs: snapshot.inputs(), outputs: snapshot.outputs() });
+        if (snapshot.inputs(), snapshot.outputs()) != (inputs, 1) {
+            let found = (snapshot.inputs(), snapshot.outputs());
+            return Err(Unfit::Shape { expected: inputs, inputs: found.0, outputs: found.1 });
         }
         Ok(Generation { number, executable })
     }

@@ -3,6 +3,7 @@
 
 use crate::config::PacingConfig;
 use crate::models::ModelSet;
+use crate::schedule::ScheduleConfig;
 
 /// Everything that may change while a worker runs. What is not in here is fixed for the worker's life.
 #[derive(Clone, Debug, Default)]
@@ -11,4 +12,9 @@ pub struct Policy {
     pub models: ModelSet,
     /// How flows are paced. `None` for an engine that only forwards; one that paces keeps the settings that it has.
     pub pacing: Option<PacingConfig>,
+    /// The published snapshots of the network that predicts flow sizes; only the active one is asked, as a flow keeps what was
+    /// predicted.
+    pub size_models: ModelSet,
+    /// How what leaves by the outside is scheduled. `None` likewise.
+    pub schedule: Option<ScheduleConfig>,
 }

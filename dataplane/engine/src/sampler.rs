@@ -25,6 +25,10 @@ pub enum Draw {
     Explore = 4,
     /// What it adds to them.
     Noise = 5,
+    /// Whether the flow's priority stays with the rule although a model runs.
+    ScheduleControl = 16,
+    /// Whether the trainer is told of its size.
+    ScheduleSample = 17,
 }
 
 impl Draw {

@@ -14,7 +14,7 @@
 
 use crate::io::Side;
 use crate::route::Fellows;
-use weir_handoff::{SteerReceiver, SteerSender, steer_lane};
+use weir_handoff::{Budget, SteerReceiver, SteerSender, steer_lane};
 
 /// Frames that a lane holds. A worker passes at most two bursts a turn into one, so a peer may be away for a dozen turns
 /// (some ten microseconds at full load) before frames are dropped.
@@ -137,12 +137,14 @@ pub struct Steering<F> {
     ends: Ends<Steered<F>>,
     /// What joins the workers' routers; taken by this worker's, if it has one.
     fellows: Option<Fellows>,
+    /// The link that all workers send through, for those that shape.
+    link: Budget,
 }
 
 impl<F> Steering<F> {
     /// The only worker there is.
     pub fn alone() -> Steering<F> {
-        Steering { index: 0, workers: 1, ends: Ends::none(), fellows: None }
+        Steering { index: 0, workers: 1, ends: Ends::none(), fellows: None, link: Budget::new() }
     }
 
     /// Whether there is no other worker.
@@ -153,13 +155,25 @@ impl<F> Steering<F> {
     /// Places for this many workers, joined by lanes of `lane_frames` frames each. All memory is allocated here.
     pub fn mesh(workers: usize, lane_frames: usize) -> Vec<Steering<F>> {
         let ends = Ends::mesh(workers, lane_frames);
-        let place = |(index, (ends, fellows))| Steering { index, workers, ends, fellows: Some(fellows) };
+        let link = Budget::new();
+        let place = |(index, (ends, fellows))| Steering {
+            index,
+            workers,
+            ends,
+            fellows: Some(fellows),
+            link: link.clone(),
+        };
         ends.into_iter().zip(Fellows::mesh(workers)).enumerate().map(place).collect()
     }
 
     /// What joins this worker's router to those of the others. A worker without a router has no use for it.
     pub(crate) fn take_fellows(&mut self) -> Option<Fellows> {
         self.fellows.take()
+    }
+
+    /// The link that all workers send through.
+    pub(crate) fn link(&self) -> Budget {
+        self.link.clone()
     }
 
     /// The other worker to which a flow with this hash belongs; `None` when it is this one.

@@ -18,7 +18,7 @@ use std::ops::AddAssign;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Verdict {
-    /// A frame of a tracked flow, sent on in the turn in which it came.
+    /// A frame of a tracked flow that pacing did not hold, sent on as soon as the port, and a shaper, let it.
     Forwarded = 0,
     /// A frame of a paced flow, sent on at its departure time, after a stay on the wheel.
     Paced,
@@ -40,6 +40,8 @@ pub enum Verdict {
     Undrained,
     /// Dropped: its flow belongs to another worker, and the bounded lane to that one was full.
     SteerFull,
+    /// Dropped: the shaper's queue of its priority was full.
+    ScheduleFull,
     /// Mode `route`: a frame for Weir itself (ARP, neighbour discovery, anything to its own addresses), taken up,
     /// answered or refused.
     Consumed,
@@ -73,7 +75,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 22] = [
+    pub const ALL: [Verdict; 23] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -84,6 +86,7 @@ impl Verdict {
         Verdict::Empty,
         Verdict::Undrained,
         Verdict::SteerFull,
+        Verdict::ScheduleFull,
         Verdict::Consumed,
         Verdict::Originated,
         Verdict::Fragmented,
@@ -111,6 +114,7 @@ impl Verdict {
             Verdict::Empty => "empty",
             Verdict::Undrained => "undrained",
             Verdict::SteerFull => "steer_full",
+            Verdict::ScheduleFull => "schedule_full",
             Verdict::Consumed => "consumed",
             Verdict::Originated => "originated",
             Verdict::Fragmented => "fragmented",
@@ -159,7 +163,7 @@ pub struct Tally {
     pub steered_out: u64,
     /// Frames that ended, by verdict.
     pub ended: [u64; Verdict::COUNT],
-    /// Frames inside the engine now: on the wheel, waiting for a neighbour, or in a transmit backlog.
+    /// Frames inside the engine now: on the wheel, waiting for the link or a neighbour, or in a transmit backlog.
     pub held: u64,
 }
 

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide};
+use weir_engine::schedule::{ScheduleConfig, ScheduleRule, Thresholds, Trust};
 use weir_engine::steer::Steering;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::verdict::{Tally, Verdict};
-use weir_features::PacingSpec;
+use weir_features::{PacingSpec, SizeSpec};
 use weir_handoff::{Reader, epoch, lane};
 use weir_trainer::rng::Rng;
 
@@ -254,6 +255,33 @@ fn config(setup: u8) -> EngineConfig {
         held_max: 64,
         pacing: rule.map(pacing),
         route: (setup & Setup::ROUTES != 0).then(router),
+        schedule: (setup & 3 != 1).then(schedule),
+    }
+}
+
+/// A slow link, few places, so that queues fill.
+fn schedule() -> ScheduleConfig {
+    ScheduleConfig {
+        rule: ScheduleRule::Ageing,
+        model: false,
+        spec: SizeSpec::default(),
+        link_rate: BitsPerSec(5_000_000),
+        overhead_bytes: 24,
+        burst_bytes: 3_000,
+        queue_frames_max: 32,
+        peers_max: 8,
+        wait_max: Ns::from_millis(3),
+        mark_frames: 4,
+        size_thresholds: Thresholds::PIAS_WEB_SEARCH,
+        ageing_thresholds: Thresholds([100, 200, 400, 800, 1_600, 3_200, 6_400]),
+        predicted_min: 1,
+        predicted_max: 1 << 40,
+        other_priority: 3,
+        control_share: 0,
+        sample_share: 65_536,
+        trust: Trust::Trust,
+        dscp: Some([40, 32, 24, 16, 10, 0, 8, 1]),
+        pcp: Some([7, 6, 5, 4, 3, 2, 0, 1]),
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn config(sample_share: u32) -> EngineConfig {
             pin: Pin::Interval,
         }),
         route: None,
+        schedule: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::half_open::Seed;
 use crate::io::Side;
+use crate::schedule::ScheduledId;
 use crate::time::Ns;
 use crate::track::Track;
 use crate::wire::{Flags, Segment};
@@ -50,6 +51,10 @@ pub struct FlowEntry {
     pub seen: Ns,
     /// Where its pacing state is, if it is paced.
     pub paced: Option<PacedId>,
+    /// Where its scheduling state is, if it is scheduled.
+    pub scheduled: Option<ScheduledId>,
+    /// The present connection was seen from its handshake on.
+    pub whole: bool,
     /// How far the connection has been closed.
     closing: u8,
 }
@@ -57,7 +62,14 @@ pub struct FlowEntry {
 impl FlowEntry {
     /// A flow that has just become established.
     pub fn new(seed: Seed, now: Ns) -> FlowEntry {
-        FlowEntry { track: Track::new(seed.next), seen: now, paced: None, closing: 0 }
+        FlowEntry {
+            track: Track::new(seed.next),
+            seen: now,
+            paced: None,
+            scheduled: None,
+            whole: seed.whole,
+            closing: 0,
+        }
     }
 
     /// A frame of the flow arrives from side `from`. Keeps the times and the state of closing; the tracker is the
@@ -116,7 +128,7 @@ mod tests {
             (&[(Side::Outside, Flags::RST)], RESET_LINGER, RESET_LINGER + Ns(1)),
         ];
         for (frames, known, over) in cases {
-            let mut entry = FlowEntry::new(Seed { next: 0 }, Ns::ZERO);
+            let mut entry = FlowEntry::new(Seed { next: 0, whole: true }, Ns::ZERO);
             for (from, flags) in frames {
                 entry.on_frame(*from, &segment(*flags), Ns::ZERO);
             }
@@ -127,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_syn_reopens_a_closed_flow_and_a_forged_one_from_outside_does_nothing() {
-        let mut entry = FlowEntry::new(Seed { next: 0 }, Ns::ZERO);
+        let mut entry = FlowEntry::new(Seed { next: 0, whole: true }, Ns::ZERO);
         entry.on_frame(Side::Inside, &segment(Flags::FIN), Ns::ZERO);
         entry.on_frame(Side::Outside, &segment(Flags::SYN), Ns::ZERO);
         entry.on_frame(Side::Outside, &segment(Flags::FIN), Ns::ZERO);

@@ -33,12 +33,15 @@ const TICK_BITS: u32 = 20;
 const SYN: u8 = 1;
 const SYN_ACK: u8 = 1 << 1;
 const ORDINARY: u8 = 1 << 2;
+const DATA: u8 = 1 << 3;
 
 /// Where an established flow's tracking begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seed {
     /// The first sequence number from inside that has not passed Weir yet.
     pub next: u32,
+    /// The handshake was seen, and no data from inside came before this.
+    pub whole: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -132,12 +135,13 @@ impl HalfOpen {
         let (this, other) = (from as usize, from.other() as usize);
         let control = u32::from(flags.has(Flags::SYN)) + u32::from(flags.has(Flags::FIN));
         let after = segment.seq.wrapping_add(u32::from(segment.payload_len)).wrapping_add(control);
+        let data = if segment.payload_len > 0 { DATA } else { 0 };
         if flags.has(Flags::SYN) {
             if !flags.has(Flags::ACK) && pending.sent[this] != 0 && pending.next[this] != after {
                 // Another number: another connection on the same ports.
                 pending.sent = [0; 2];
             }
-            pending.sent[this] |= if flags.has(Flags::ACK) { SYN_ACK } else { SYN };
+            pending.sent[this] |= if flags.has(Flags::ACK) { SYN_ACK } else { SYN } | data;
             pending.next[this] = after;
             return None;
         }
@@ -145,13 +149,14 @@ impl HalfOpen {
             && segment.ack.wrapping_sub(pending.next[other]) <= ANSWER_SPAN;
         let established = answers || pending.sent[other] & ORDINARY != 0;
         let inside = Side::Inside as usize;
+        let whole = pending.sent[inside] & (SYN | SYN_ACK) != 0 && pending.sent[inside] & DATA == 0;
         let next = if pending.sent[inside] == 0 { segment.seq } else { pending.next[inside] };
         // Not backwards: this may be a repeated segment, or an old one.
         if pending.sent[this] == 0 || (after.wrapping_sub(pending.next[this]) as i32) > 0 {
             pending.next[this] = after;
         }
-        pending.sent[this] |= ORDINARY;
-        established.then_some(Seed { next })
+        pending.sent[this] |= ORDINARY | data;
+        established.then_some(Seed { next, whole })
     }
 
     /// Takes a flow out, if it is there: it is tracked now, or has ended.

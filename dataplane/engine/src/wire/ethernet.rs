@@ -2,7 +2,7 @@
 
 use super::read::{header, span};
 use super::transport::Located;
-use super::{Malformed, Stop, Tuple, Untracked, ipv4, ipv6};
+use super::{IpVersion, Malformed, Stop, Tuple, Untracked, ipv4, ipv6};
 
 const ETHERNET_LEN: usize = 14;
 const VLAN_LEN: usize = 4;
@@ -53,6 +53,25 @@ pub(super) fn addresses(bytes: &[u8]) -> Option<Tuple> {
         Ok((TYPE_IPV6, at)) => ipv6::addresses(bytes, at),
         _ => None,
     }
+}
+
+/// Where the IP header begins that the Ethernet type names, and which it is.
+#[inline]
+pub(super) fn ip_header(bytes: &[u8]) -> Option<(IpVersion, usize)> {
+    match network(bytes, bytes.len()) {
+        Ok((TYPE_IPV4, at)) => Some((IpVersion::V4, at)),
+        Ok((TYPE_IPV6, at)) => Some((IpVersion::V6, at)),
+        _ => None,
+    }
+}
+
+/// Whether the frame bears a VLAN tag that can be read.
+#[inline]
+pub(super) fn is_tagged(bytes: &[u8]) -> bool {
+    let ether_type = bytes.get(12..14).and_then(<[u8]>::first_chunk::<2>);
+    let tagged =
+        ether_type.is_some_and(|bytes| matches!(u16::from_be_bytes(*bytes), TYPE_VLAN | TYPE_SERVICE_VLAN));
+    tagged && bytes.len() >= ETHERNET_LEN + VLAN_LEN
 }
 
 /// RFC 826: eight fixed bytes, then two pairs of a hardware and a protocol address, whose lengths the fixed part

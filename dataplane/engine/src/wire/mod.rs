@@ -1,8 +1,8 @@
 //! What a frame says: Ethernet, VLAN, IPv4, IPv6 and TCP headers, read once.
 //!
 //! [`parse`] checks every length before it believes it and copies what the engine needs into a small [`Parsed`];
-//! nothing later looks at header bytes again, except [`set_ce`] and [`complete_checksum`], which rewrite one field in
-//! place.
+//! nothing later looks at header bytes again, except [`set_ce`], [`set_dscp`], [`set_pcp`] and [`complete_checksum`], which
+//! rewrite one field in place.
 //!
 //! Three rules decide what a frame is:
 //!
@@ -24,6 +24,7 @@ mod ethernet;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod mark;
 mod owner;
 mod partial;
 mod plain;
@@ -34,6 +35,7 @@ mod tuple;
 
 pub use ecn::{Ecn, set_ce};
 pub use icmp::{Complaint, Quote};
+pub use mark::{dscp, set_dscp, set_pcp};
 pub use partial::complete_checksum;
 pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
 pub use tuple::{Endpoint, IpVersion, Tuple};

@@ -9,12 +9,14 @@ use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
 use crate::probe::{Probe, Stage};
 use crate::route::Hop;
+use crate::schedule::{Schedule, ScheduledId};
 use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Malformed, Parsed, Quote, TcpFrame, Tuple};
+use crate::wire::{self, Flags, Malformed, Parsed, Quote, TcpFrame, Tuple};
 use arrayvec::ArrayVec;
+use weir_features::FlowEnd;
 
 /// A burst, and what is known about each of its frames so far.
 pub(super) struct Arrivals<F> {
@@ -155,13 +157,20 @@ impl<F: Frame> Arrivals<F> {
         self.hints.extend(self.hashes.iter().map(|hash| core.flows.prefetch_entry(*hash)));
         self.look_up(core);
         probe.stage(Stage::LookUp);
-        // Once a burst, so that the wire does not pay for the router.
-        if core.router.is_some() {
-            self.deal(core, |core, side, frame, parsed, found| {
-                core.route(side, frame, parsed, found, models, io);
-            });
-        } else {
-            self.deal(core, |core, side, frame, parsed, found| core.pass(side, frame, parsed, found, models));
+        // Once a burst, so that the wire pays neither for the router nor for the scheduler.
+        match (core.router.is_some(), core.schedule.is_some()) {
+            (false, false) => self.deal(core, |core, side, frame, parsed, found| {
+                core.pass::<false>(side, frame, parsed, found, models);
+            }),
+            (false, true) => self.deal(core, |core, side, frame, parsed, found| {
+                core.pass_scheduled(side, frame, parsed, found, models);
+            }),
+            (true, false) => self.deal(core, |core, side, frame, parsed, found| {
+                core.route::<false, _>(side, frame, parsed, found, models, io);
+            }),
+            (true, true) => self.deal(core, |core, side, frame, parsed, found| {
+                core.route::<true, _>(side, frame, parsed, found, models, io);
+            }),
         }
     }
 
@@ -232,19 +241,54 @@ impl<F: Frame> Core<F> {
         }
     }
 
-    /// Mode `wire`: across, whatever it is.
+    /// Mode `wire`: across, whatever it is. With `SCHEDULED` what leaves by the outside joins the scheduler's queues.
     #[inline(always)]
-    fn pass(&mut self, side: Side, frame: F, parsed: &Parsed, found: Found, models: &ModelSet) {
+    fn pass<const SCHEDULED: bool>(
+        &mut self,
+        side: Side,
+        frame: F,
+        parsed: &Parsed,
+        found: Found,
+        models: &ModelSet,
+    ) {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
-        } else if let Some((frame, verdict)) = self.follow(side, frame, parsed, found, Hop::NONE, models) {
-            queue(&mut self.backlogs[side.other() as usize], frame, verdict, &mut self.tally);
+        } else if let Some((frame, verdict)) =
+            self.follow::<SCHEDULED>(side, frame, parsed, found, Hop::NONE, models)
+        {
+            match SCHEDULED && side == Side::Inside {
+                true => self.offer(side, frame, verdict, Hop::NONE, parsed, found),
+                false => queue(&mut self.backlogs[side.other() as usize], frame, verdict, &mut self.tally),
+            }
         }
+    }
+
+    /// Kept out of the wire's loop, which is to stay small.
+    #[inline(never)]
+    fn pass_scheduled(&mut self, side: Side, frame: F, parsed: &Parsed, found: Found, models: &ModelSet) {
+        self.pass::<true>(side, frame, parsed, found, models);
+    }
+
+    /// A frame from `side` is to leave by the outside, when the scheduler says.
+    fn offer(&mut self, side: Side, frame: F, verdict: Verdict, hop: Hop, parsed: &Parsed, found: Found) {
+        let flow = match parsed {
+            Parsed::Tcp(tcp) => self.scheduled(side, tcp, found),
+            Parsed::Quote(_) | Parsed::Untracked { .. } | Parsed::Malformed(_) => None,
+        };
+        if let Some(schedule) = &mut self.schedule {
+            schedule.offer(frame, verdict, hop, parsed, flow, &mut self.stats);
+        }
+    }
+
+    /// The scheduled flow of a frame, which may have begun with this very one.
+    fn scheduled(&self, side: Side, tcp: &TcpFrame, found: Found) -> Option<ScheduledId> {
+        let by_key = || self.flows.find(found.hash, &tcp.tuple.outbound(side));
+        self.flows.get(found.flow.or_else(by_key)?)?.scheduled
     }
 
     /// Mode `route`: to where the router says, if it does. Kept out of the wire's loop, which is to stay small.
     #[inline(never)]
-    fn route<Io: PacketIo<Frame = F>>(
+    fn route<const SCHEDULED: bool, Io: PacketIo<Frame = F>>(
         &mut self,
         side: Side,
         frame: F,
@@ -263,11 +307,12 @@ impl<F: Frame> Core<F> {
         // What turns round never meets the other side, whose traffic is all that a flow's entry tells of.
         let left = match way.out == side {
             true => Some((frame, Verdict::Untracked)),
-            false => self.follow(side, frame, parsed, found, way.hop, models),
+            false => self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models),
         };
-        if let Some((frame, verdict)) = left
-            && let Some((router, mut outlet)) = self.router(io)
-        {
+        let Some((frame, verdict)) = left else { return };
+        if SCHEDULED && way.out == Side::Outside {
+            self.offer(side, frame, verdict, way.hop, parsed, found);
+        } else if let Some((router, mut outlet)) = self.router(io) {
             router.depart(way, frame, verdict, now, &mut outlet);
         }
     }
@@ -275,7 +320,7 @@ impl<F: Frame> Core<F> {
     /// Takes a frame that is to leave by the other side through tracking and pacing. Returns it, and how it will have
     /// ended, when it leaves now.
     #[inline(always)]
-    fn follow(
+    fn follow<const SCHEDULED: bool>(
         &mut self,
         side: Side,
         frame: F,
@@ -300,7 +345,9 @@ impl<F: Frame> Core<F> {
             Parsed::Tcp(tcp) => {
                 let Found { hash, flow } = found;
                 match flow.map_or_else(|| self.find_or_establish(side, hash, tcp), |id| Ok(Some(id))) {
-                    Ok(Some(id)) => self.follow_tracked(side, frame, (id, hash, hop), tcp, models),
+                    Ok(Some(id)) => {
+                        self.follow_tracked::<SCHEDULED>(side, frame, (id, hash, hop), tcp, models)
+                    }
                     Ok(None) => Some((frame, Verdict::Untracked)),
                     Err(verdict) => Some((frame, verdict)),
                 }
@@ -355,7 +402,7 @@ impl<F: Frame> Core<F> {
     }
 
     #[inline(always)]
-    fn follow_tracked(
+    fn follow_tracked<const SCHEDULED: bool>(
         &mut self,
         side: Side,
         frame: F,
@@ -366,6 +413,10 @@ impl<F: Frame> Core<F> {
         // Found or made just now.
         let Some(entry) = self.flows.get_mut(id) else { return Some((frame, Verdict::Untracked)) };
         let (now, stats) = (self.now, &mut self.stats);
+        let mut schedule = self.schedule.as_mut().filter(|_| SCHEDULED);
+        if let Some(schedule) = &mut schedule {
+            watch(schedule, entry, side, tcp, now, stats);
+        }
         entry.on_frame(side, &tcp.segment, now);
         let mut pacing = self.pacing.as_mut();
         if let (Some(pacing), Some(paced)) = (&mut pacing, entry.paced) {
@@ -381,13 +432,22 @@ impl<F: Frame> Core<F> {
             entry.paced = pacing.open(id, hash, now);
             stats.paced_flows_refused += u64::from(entry.paced.is_none());
         }
+        if let Some(schedule) = &mut schedule
+            && tcp.segment.payload_len > 0
+            && entry.scheduled.is_none_or(|id| schedule.is_restarted(id))
+        {
+            entry.scheduled = schedule.begin(entry.scheduled, hash, tcp, entry.whole, now, stats);
+        }
         let offer = match (&mut pacing, entry.paced) {
             (Some(pacing), Some(paced)) => pacing.offer(paced, hop, frame, tcp, now, stats),
             _ => Offer::Pass(frame),
         };
         match offer {
             Offer::Pass(frame) => {
-                depart(entry, pacing, &SegmentInfo::from(&tcp.segment), now, stats);
+                let new_bytes = depart(entry, pacing, &SegmentInfo::from(&tcp.segment), now, stats);
+                if let (Some(schedule), Some(id)) = (schedule, entry.scheduled) {
+                    schedule.on_departed(id, new_bytes, tcp.segment.flags, now, stats);
+                }
                 Some((frame, Verdict::Forwarded))
             }
             Offer::Held => None,
@@ -408,14 +468,36 @@ pub(super) fn queue<F: Frame>(backlog: &mut Backlog<F>, frame: F, verdict: Verdi
     }
 }
 
-/// A segment of a flow departs towards the network.
+/// What the scheduler is to know of a frame of a flow before the flow's entry does: that another connection begins on its
+/// ports, or that the other end gives it up.
+fn watch<F: Frame>(
+    schedule: &mut Schedule<F>,
+    entry: &mut FlowEntry,
+    side: Side,
+    tcp: &TcpFrame,
+    now: Ns,
+    stats: &mut WorkerStats,
+) {
+    let flags = tcp.segment.flags;
+    let anew =
+        flags.has(Flags::SYN) && (entry.is_closing() || (side == Side::Inside && !flags.has(Flags::ACK)));
+    entry.whole |= anew;
+    let Some(id) = entry.scheduled else { return };
+    if anew {
+        schedule.restart(id, now, stats);
+    } else if side == Side::Outside && flags.has(Flags::RST) {
+        schedule.end(id, FlowEnd::Reset, now, stats);
+    }
+}
+
+/// A segment of a flow departs towards the network. Returns how many bytes of its payload do so for the first time.
 pub(super) fn depart<F: Frame>(
     entry: &mut FlowEntry,
     pacing: Option<&mut Pacing<F>>,
     segment: &SegmentInfo,
     now: Ns,
     stats: &mut WorkerStats,
-) {
+) -> u32 {
     let mut paced = pacing.zip(entry.paced);
     let detail = paced.as_mut().and_then(|(pacing, id)| pacing.detail_mut(*id));
     let departed = entry.track.on_depart(detail, segment, now);
@@ -423,6 +505,7 @@ pub(super) fn depart<F: Frame>(
     if let Some((pacing, id)) = paced {
         pacing.on_departed(id, now, &departed);
     }
+    departed.new_bytes
 }
 
 /// A segment of a flow has arrived from the network.

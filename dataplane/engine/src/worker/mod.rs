@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! turn:  release due frames -> from other workers, then from each side: receive, parse, pass on what is another
-//!        worker's, look up, track, pace, queue -> end intervals, decide -> send -> forget a few silent flows
+//!        worker's, look up, track, pace, queue -> end intervals, decide -> what the link has room for -> send -> forget a few silent flows
 //!        -> report the quiescent state
 //! ```
 //!
@@ -20,9 +20,11 @@ use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, HalfOpen, PacedId, Table};
 use crate::hash::FlowHasher;
 use crate::io::{BURST, Frame, PacketIo, Side};
+use crate::models::ModelSet;
 use crate::pace::Pacing;
 use crate::policy::Policy;
 use crate::route::{Router, Way};
+use crate::schedule::{Leaving, Schedule};
 use crate::steer::Steering;
 use crate::time::Ns;
 use crate::verdict::{Tally, Verdict};
@@ -30,7 +32,7 @@ use arrayvec::ArrayVec;
 use backlog::Backlog;
 use burst::Arrivals;
 use outlet::Outlet;
-use weir_features::Sample;
+use weir_features::{FlowSample, Sample};
 use weir_handoff::{LaneSender, Reader};
 
 /// Held frames released per turn at most: two bursts, so that arrivals wait no longer than they take.
@@ -86,6 +88,7 @@ struct Core<F> {
     pacing: Option<Pacing<F>>,
     /// In mode `route`.
     router: Option<Router<F>>,
+    schedule: Option<Schedule<F>>,
     backlogs: [Backlog<F>; 2],
     tally: Tally,
     stats: WorkerStats,
@@ -105,6 +108,7 @@ impl<F: Frame> Worker<F> {
                 half_open: HalfOpen::new(config.half_open_max),
                 pacing: config.pacing.as_ref().map(|pacing| Pacing::new(config, pacing, now, samples)),
                 router: config.route.as_ref().map(|route| Router::new(route, config.seed, now)),
+                schedule: config.schedule.as_ref().map(|schedule| Schedule::new(config, schedule)),
                 backlogs: Side::ALL.map(Backlog::new),
                 tally: Tally::default(),
                 stats: WorkerStats::default(),
@@ -123,7 +127,19 @@ impl<F: Frame> Worker<F> {
         if let (Some(router), Some(fellows)) = (&mut self.core.router, fellows) {
             router.join(fellows);
         }
+        if let Some(schedule) = &mut self.core.schedule {
+            schedule.share(place.link());
+        }
         self.core.steering = place;
+        self
+    }
+
+    /// The same engine, which tells of scheduled flows that have ended in `samples`.
+    #[must_use]
+    pub fn telling(mut self, samples: LaneSender<FlowSample>) -> Worker<F> {
+        if let Some(schedule) = &mut self.core.schedule {
+            schedule.tell(samples);
+        }
         self
     }
 
@@ -165,6 +181,7 @@ impl<F: Frame> Worker<F> {
         for _ in 0..STEERED_BURSTS_PER_TURN {
             let taken = self.arrivals.take_steered(io, core, models, probe);
             received += taken;
+            core.settle(&live.size_models);
             if taken < BURST {
                 break;
             }
@@ -173,6 +190,7 @@ impl<F: Frame> Worker<F> {
             // Acknowledgements first: what they say is known when the data behind them is paced.
             for side in [Side::Outside, Side::Inside] {
                 received += self.arrivals.receive(side, io, core, models, probe);
+                core.settle(&live.size_models);
             }
             core.flush();
         }
@@ -180,6 +198,7 @@ impl<F: Frame> Worker<F> {
             pacing.end_intervals(core.now, &core.flows, models, &mut core.stats, probe);
         }
         probe.stage(Stage::Decide);
+        core.let_go(io);
         let sent = core.send(io);
         probe.stage(Stage::Send);
         core.sweep();
@@ -205,6 +224,7 @@ impl<F: Frame> Worker<F> {
     pub fn drain<Io: PacketIo<Frame = F>>(&mut self, now: Ns, io: &mut Io) -> TurnReport {
         self.core.now = self.core.now.max(now);
         self.core.release(io);
+        self.core.let_go(io);
         self.core.abandon(io);
         let sent = self.core.send(io);
         self.core.report(0, sent, sent > 0)
@@ -221,7 +241,7 @@ impl<F: Frame> Worker<F> {
         tally.ended[Verdict::Undrained as usize] += tally.held + late;
         tally.held = 0;
         (stats.held_frames, stats.backlog_frames) = (0, 0);
-        (stats.steer_lane_frames, stats.neighbour_frames) = (0, 0);
+        (stats.steer_lane_frames, stats.neighbour_frames, stats.shaper_frames) = (0, 0, 0);
         debug_assert!(tally.balanced());
         (tally, stats)
     }
@@ -242,6 +262,9 @@ impl<F: Frame> Worker<F> {
             if let Some(pacing) = &mut self.core.pacing {
                 pacing.flush_samples();
             }
+            if let Some(schedule) = &mut self.core.schedule {
+                schedule.flush_samples();
+            }
         }
     }
 }
@@ -254,6 +277,9 @@ impl<F: Frame> Core<F> {
                 pacing.adopt(settings);
             }
         }
+        if let (Some(schedule), Some(settings)) = (&mut self.schedule, &policy.schedule) {
+            schedule.adopt(settings);
+        }
     }
 
     fn held(&self) -> usize {
@@ -263,12 +289,22 @@ impl<F: Frame> Core<F> {
     /// Moves held frames whose time has come to the outside's backlog, as far as that has room: a frame that has
     /// waited for its time is not dropped for want of a place.
     fn release<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
-        let Core { now, flows, pacing, router, backlogs, tally, stats, .. } = self;
+        let Core { now, flows, pacing, router, schedule, backlogs, tally, stats, .. } = self;
         let Some(pacing) = pacing else { return };
         for _ in 0..backlogs[Side::Outside as usize].room().min(DEPARTURES_PER_TURN) {
             let Some(departure) = pacing.next_departure(*now, stats) else { break };
+            let mut scheduled = None;
             if let Some(entry) = flows.get_mut(departure.flow) {
-                burst::depart(entry, Some(pacing), &departure.segment, *now, stats);
+                let new_bytes = burst::depart(entry, Some(pacing), &departure.segment, *now, stats);
+                scheduled = entry.scheduled;
+                if let (Some(schedule), Some(id)) = (&mut *schedule, scheduled) {
+                    schedule.on_departed(id, new_bytes, departure.segment.flags, *now, stats);
+                }
+            }
+            if let Some(schedule) = schedule {
+                let what = (departure.frame, departure.hop);
+                schedule.rejoin(what, scheduled, *now, tally, stats);
+                continue;
             }
             match router {
                 None => {
@@ -283,6 +319,30 @@ impl<F: Frame> Core<F> {
                     let way = Way { out: Side::Outside, hop: departure.hop };
                     let mut outlet = Outlet { io, backlogs, tally, stats };
                     router.depart(way, departure.frame, Verdict::Paced, *now, &mut outlet);
+                }
+            }
+        }
+    }
+
+    /// What this burst has offered to the scheduler joins its queues.
+    #[inline]
+    fn settle(&mut self, models: &ModelSet) {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.settle(models, self.now, &mut self.tally, &mut self.stats);
+        }
+    }
+
+    /// Moves what the link has room for from the shaper to the outside's backlog, as far as that has room.
+    fn let_go<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
+        let Core { now, router, schedule: Some(schedule), backlogs, tally, stats, .. } = self else { return };
+        for _ in 0..backlogs[Side::Outside as usize].room().min(DEPARTURES_PER_TURN) {
+            let Some(Leaving { frame, verdict, hop }) = schedule.next(*now, stats) else { break };
+            match router {
+                None => burst::queue(&mut backlogs[Side::Outside as usize], frame, verdict, tally),
+                Some(router) => {
+                    let way = Way { out: Side::Outside, hop };
+                    let mut outlet = Outlet { io, backlogs, tally, stats };
+                    router.depart(way, frame, verdict, *now, &mut outlet);
                 }
             }
         }
@@ -332,15 +392,26 @@ impl<F: Frame> Core<F> {
         self.half_open.sweep(now, idle_max, HALF_OPEN_SWEPT_PER_TURN);
         let pacing = self.pacing.as_ref();
         let holds = |id: PacedId| pacing.is_some_and(|pacing| pacing.holds(id));
+        let schedule = self.schedule.as_ref();
+        let waits = |id| schedule.is_some_and(|schedule| schedule.holds(id));
         let mut over = ArrayVec::<_, FLOWS_SWEPT_PER_TURN>::new();
         self.flows.sweep(
             FLOWS_SWEPT_PER_TURN,
-            |entry| entry.is_over(now, idle_max) && !entry.paced.is_some_and(holds),
-            |_, entry| over.push(entry.paced),
+            |entry| {
+                entry.is_over(now, idle_max)
+                    && !entry.paced.is_some_and(holds)
+                    && !entry.scheduled.is_some_and(waits)
+            },
+            |_, entry| over.push(entry),
         );
         self.stats.flows_closed += over.len() as u64;
-        if let Some(pacing) = &mut self.pacing {
-            over.into_iter().flatten().for_each(|id| pacing.close(id));
+        for entry in over {
+            if let (Some(pacing), Some(id)) = (&mut self.pacing, entry.paced) {
+                pacing.close(id);
+            }
+            if let (Some(schedule), Some(id)) = (&mut self.schedule, entry.scheduled) {
+                schedule.close(id, entry.seen, &mut self.stats);
+            }
         }
     }
 
@@ -349,7 +420,8 @@ impl<F: Frame> Core<F> {
         let held = self.held();
         let backlog: usize = self.backlogs.iter().map(Backlog::len).sum();
         let waiting = self.router.as_ref().map_or(0, Router::waiting);
-        let inside = held + backlog + waiting;
+        let shaped = self.schedule.as_ref().map_or(0, |schedule| schedule.held() as usize);
+        let inside = held + backlog + waiting + shaped;
         self.tally.held = inside as u64;
         debug_assert!(self.tally.balanced(), "{:?}", self.tally);
         self.stats.turns += 1;
@@ -365,10 +437,14 @@ impl<F: Frame> Core<F> {
         if let Some(router) = &self.router {
             router.show(&mut self.stats);
         }
+        if let Some(schedule) = &self.schedule {
+            schedule.show(&mut self.stats);
+        }
         let next_due = match backlog {
             0 => {
                 let pacing = self.pacing.as_ref().and_then(Pacing::next_due);
-                pacing.into_iter().chain(self.router.as_ref().and_then(Router::next_due)).min()
+                let link = self.schedule.as_ref().and_then(|schedule| schedule.next_due(self.now));
+                pacing.into_iter().chain(self.router.as_ref().and_then(Router::next_due)).chain(link).min()
             }
             _ => Some(self.now),
         };

@@ -101,6 +101,7 @@ impl Wire {
             held_max: 1_024,
             pacing,
             route: None,
+            schedule: None,
         };
         let now = Ns::from_secs(1_000);
         let (samples, _) = lane(8, 8);

@@ -98,6 +98,7 @@ pub(crate) fn config() -> EngineConfig {
             ],
             icmp_errors_per_sec: 100,
         }),
+        schedule: None,
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(config: &EngineConfig, models: ModelSet, workers: usize, lane_frames: usize) -> Fleet {
-        let (publisher, readers) = epoch(Policy { models, pacing: config.pacing.clone() }, workers);
+        let (publisher, readers) =
+            epoch(Policy { models, pacing: config.pacing.clone(), ..Policy::default() }, workers);
         let places = Steering::mesh(workers, lane_frames);
         let members = readers.into_iter().zip(places).map(|(reader, place)| {
             let (sender, samples) = lane(64, 64);

@@ -52,6 +52,7 @@ fn config(rule: PacingRule) -> EngineConfig {
             pin: Pin::Interval,
         }),
         route: None,
+        schedule: None,
     }
 }
 

@@ -184,12 +184,18 @@ fn a_snapshot_made_for_something_else_is_refused() {
     let mut parts = latency_keeper(1.1);
     parts.function = weir_snapshot::Function::Balance;
     let refused = Generation::new(1, super::networks::executable(&parts), hash).map(|_| ());
-    assert_eq!(refused, Err(Unfit::Function(weir_snapshot::Function::Balance)));
+    assert_eq!(
+        refused,
+        Err(Unfit::Function {
+            expected: weir_snapshot::Function::Pacing,
+            found: weir_snapshot::Function::Balance
+        })
+    );
 
     let mut parts = latency_keeper(1.1);
     parts.inputs.truncate(29);
     parts.layers[0].inputs = 29;
     parts.layers[0].weights.truncate(29);
     let refused = Generation::new(1, super::networks::executable(&parts), hash).map(|_| ());
-    assert_eq!(refused, Err(Unfit::Shape { inputs: 29, outputs: 1 }));
+    assert_eq!(refused, Err(Unfit::Shape { expected: 30, inputs: 29, outputs: 1 }));
 }

@@ -106,7 +106,7 @@ const FIRST_SEQ: u32 = 1;
 impl World {
     pub(crate) fn new(config: &EngineConfig, link: Link, models: ModelSet) -> World {
         let (sender, samples) = lane(64, 64);
-        let policy = Policy { models, pacing: config.pacing.clone() };
+        let policy = Policy { models, pacing: config.pacing.clone(), ..Policy::default() };
         let (publisher, mut readers) = epoch(policy.clone(), 1);
         World {
             now: START,

@@ -172,6 +172,7 @@ impl Plan {
             held_max: keys.held_max.get_u32(),
             pacing,
             route: route.map(|route| route.config),
+            schedule: None,
         };
         let eal = EalPlan { hugepages: file.eal.hugepages, memory_mb: file.eal.memory_mb.get_u32() };
         if let PortsPlan::Devices(devices) = &ports {
@@ -361,7 +362,7 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
         let schema = InputSchema::pacing(&PacingSpec::default(), history, &inputs).map_err(|error| {
             let key = match error {
                 SchemaError::History { .. } => "history".to_owned(),
-                SchemaError::Feature { index } => format!("inputs[{index}].feature"),
+                SchemaError::Feature { index, .. } => format!("inputs[{index}].feature"),
                 SchemaError::Scale { index } => format!("inputs[{index}].scale"),
                 SchemaError::Offset { index } => format!("inputs[{index}].offset"),
                 SchemaError::Clip { index } => format!("inputs[{index}].clip"),

@@ -151,7 +151,7 @@ impl Live {
         let NextPolicy { pacing, model, .. } = next;
         let configured = model.as_ref().map(Candidate::identity);
         let kept = |models: ModelSet, shown: Vec<ModelStatus>| Live {
-            policy: Policy { models, pacing: pacing.clone() },
+            policy: Policy { models, pacing: pacing.clone(), ..Policy::default() },
             models: shown,
             numbered: self.numbered,
             configured: configured.clone(),
@@ -176,7 +176,7 @@ impl Live {
         let previous = models.previous().map(Generation::number);
         let published_unix_seconds = calendar::unix_seconds();
         Live {
-            policy: Policy { models, pacing },
+            policy: Policy { models, pacing, ..Policy::default() },
             models: vec![ModelStatus { published_unix_seconds, previous, ..status }],
             numbered,
             configured,

@@ -115,8 +115,8 @@ fn when_a_connection_is_established_and_where_it_begins() {
         let mut table = HalfOpen::new(64);
         for (step, &(from, flags, seq, ack, payload)) in script.iter().enumerate() {
             let seed = table.observe(7, &key(1), from, &segment(flags, seq, ack, payload), Ns::ZERO);
-            let wanted = expected.filter(|_| step + 1 == script.len()).map(|next| Seed { next });
-            assert_eq!(seed, wanted, "{name}, frame {step}");
+            let wanted = expected.filter(|_| step + 1 == script.len());
+            assert_eq!(seed.map(|seed| seed.next), wanted, "{name}, frame {step}");
         }
     }
 }
@@ -126,11 +126,11 @@ fn an_established_flow_that_found_no_room_asks_again_with_what_has_passed_since(
     let mut table = HalfOpen::new(64);
     table.observe(7, &key(1), Inside, &segment(ACK, 50, 1, 50), Ns::ZERO);
     let seed = table.observe(7, &key(1), Outside, &segment(ACK, 1, 100, 0), Ns::ZERO);
-    assert_eq!(seed, Some(Seed { next: 100 }));
+    assert_eq!(seed, Some(Seed { next: 100, whole: false }));
     let seed = table.observe(7, &key(1), Inside, &segment(ACK, 100, 1, 50), Ns::ZERO);
-    assert_eq!(seed, Some(Seed { next: 100 }));
+    assert_eq!(seed, Some(Seed { next: 100, whole: false }));
     let seed = table.observe(7, &key(1), Inside, &segment(ACK, 150, 1, 50), Ns::ZERO);
-    assert_eq!(seed, Some(Seed { next: 150 }));
+    assert_eq!(seed, Some(Seed { next: 150, whole: false }));
     table.forget(7, &key(1));
     assert!(table.is_empty());
     assert_eq!(table.observe(7, &key(1), Inside, &segment(ACK, 200, 1, 50), Ns::ZERO), None);
@@ -206,4 +206,27 @@ fn the_table_is_bounded_and_the_sweep_empties_it() {
     assert_eq!(table.len(), 512 - 16 * WAYS);
     table.sweep(Ns::from_secs(11), Ns::from_secs(10), 48);
     assert!(table.is_empty());
+}
+
+#[test]
+fn a_connection_is_whole_if_nothing_of_its_data_passed_before() {
+    let established = |script: &[(Side, Flags, u32, u32, u16)]| {
+        let mut table = HalfOpen::new(64);
+        let step = |&(from, flags, seq, ack, payload): &(Side, Flags, u32, u32, u16)| {
+            table.observe(7, &key(1), from, &segment(flags, seq, ack, payload), Ns::ZERO)
+        };
+        script.iter().filter_map(step).last().map(|seed| seed.whole)
+    };
+    let (syn, syn_ack) = (Flags::SYN, BOTH);
+    let client = [(Inside, syn, 99, 0, 0), (Outside, syn_ack, 0, 100, 0), (Inside, ACK, 100, 1, 0)];
+    assert_eq!(established(&client), Some(true));
+    let server = [(Outside, syn, 0, 0, 0), (Inside, syn_ack, 99, 1, 0), (Outside, ACK, 1, 100, 0)];
+    assert_eq!(established(&server), Some(true));
+    let midway = [(Inside, ACK, 100, 1, 9), (Outside, ACK, 1, 109, 0)];
+    assert_eq!(established(&midway), Some(false));
+    let fast_open = [(Inside, syn, 99, 0, 50), (Outside, syn_ack, 0, 150, 0), (Inside, ACK, 150, 1, 0)];
+    assert_eq!(established(&fast_open), Some(false));
+    // It found the table full, and went on.
+    let late = [&client[..], &[(Inside, ACK, 100, 1, 9), (Inside, ACK, 109, 1, 9)]].concat();
+    assert_eq!(established(&late), Some(false));
 }

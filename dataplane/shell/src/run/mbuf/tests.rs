@@ -67,6 +67,7 @@ fn the_corpus_ends_as_its_table_says_and_every_buffer_comes_back() {
             held_max: 64,
             pacing: None,
             route: None,
+            schedule: None,
         };
         let (samples, _) = lane(8, 8);
         let (_publisher, mut readers) = epoch(Policy::default(), 1);
