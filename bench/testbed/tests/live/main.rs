@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // Clippy exempts test functions only; here the helpers are test code too.
 
 mod deployment;
+mod learning;
 mod means;
 mod ports;
 mod swaps;
