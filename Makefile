@@ -24,6 +24,7 @@ help:
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
 	@echo "make train    the shipped models from nothing, in out/train: minutes of one core, no Python"
 	@echo "make docker   the image built, run without root, checked"
+	@echo "make capsule  a capsule pipeline in front of a worker: build, tests, TCP in namespaces"
 	@echo "make build    the weir binary, with DPDK: target/release/weir"
 	@echo "make setup    install what is missing"
 
@@ -45,7 +46,7 @@ demo: build hugepages
 	target/release/weir-demo
 
 .PHONY: test
-test: setup lint unit python loom fuzz test-kernel dpdk bpf build hugepages live dashboard test-nic
+test: setup lint unit python loom fuzz test-kernel dpdk bpf capsule-check build hugepages live dashboard test-nic
 	@echo "make test: all tiers passed"
 
 .PHONY: lint
@@ -120,6 +121,23 @@ test-kernel-long:
 	kernel/test/run.sh 6.12 long
 	kernel/test/run.sh 6.1 long
 
+# The crate capsule is in a workspace of its own (docs/decisions/0012-capsule.md): that it still compiles, and that nothing
+# of it is in Weir's own graph. Not --locked: its lock file follows when a crate of Weir's gets another dependency.
+CAPSULE := cd capsule && cargo
+.PHONY: capsule-check
+capsule-check:
+	$(CAPSULE) fmt --all --check
+	$(CAPSULE) clippy --workspace --all-targets -- -D warnings
+	@git diff --quiet -- capsule/Cargo.lock || echo "capsule/Cargo.lock has followed Weir's dependencies: commit it"
+	@tree=$$(cargo tree --locked --prefix none); ! grep '^\(weir-\)\?capsule' <<<"$$tree" || \
+		{ echo "capsule is in the graph of Weir's default members"; exit 1; }
+
+# Its tests: the bindings, the front, the list, capsule's own runtime, real TCP in namespaces.
+.PHONY: capsule
+capsule: setup hugepages
+	$(CAPSULE) build --release --examples
+	$(CAPSULE) test --workspace -- --test-threads 1
+
 # Measures; asserts nothing about time. Best on a machine that does nothing else.
 .PHONY: bench
 bench: bench-inference
@@ -184,5 +202,6 @@ nightly: test docker
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1 --ignored
 	bench/nic/run.sh igb
 	$(MAKE) test-kernel-long
+	$(MAKE) capsule
 	target/release/weir-demo
 	@echo "make nightly: all tiers passed"

@@ -62,10 +62,29 @@ const VARS: [&str; 9] = [
     "RTE_LOG_(CRIT|ERR|WARNING|NOTICE|INFO)",
 ];
 
+/// What the crate `capsule` uses besides.
+const CAPSULE_FUNCTIONS: [&str; 11] = [
+    "rte_eal_cleanup",
+    "rte_eth_add_rx_callback",
+    "rte_eth_add_tx_callback",
+    "rte_eth_allmulticast_disable",
+    "rte_eth_promiscuous_disable",
+    "rte_mempool_free",
+    "rte_pktmbuf_free_bulk",
+    "rte_socket_count",
+    "rte_socket_id",
+    "rte_socket_id_by_idx",
+    "rte_thread_set_affinity",
+];
+const CAPSULE_VARS: [&str; 1] = ["RTE_MBUF_DEFAULT_BUF_SIZE"];
+/// The first makes the C library define `cpu_set_t`, the second adds flags to `wrapper.h`.
+const CAPSULE_FLAGS: [&str; 2] = ["-D_GNU_SOURCE", "-DWEIR_CAPSULE"];
+
 /// With a flexible array, a packed-and-aligned layout or a bit field that bindgen cannot express, and never
 /// looked into from Rust.
-const OPAQUE: [&str; 4] =
-    ["rte_mempool", "rte_device", "rte_l2tpv2_combined_msg_hdr", "rte_gtp_psc_generic_hdr"];
+const OPAQUE: [&str; 3] = ["rte_device", "rte_l2tpv2_combined_msg_hdr", "rte_gtp_psc_generic_hdr"];
+/// Looked into by `capsule` alone.
+const OPAQUE_UNLESS_CAPSULE: &str = "rte_mempool";
 
 fn main() -> ExitCode {
     match run() {
@@ -150,6 +169,17 @@ fn bind(flags: &[String], into: &Path) -> Result<(), Box<dyn Error>> {
     }
     for name in OPAQUE {
         builder = builder.opaque_type(name);
+    }
+    if std::env::var_os("CARGO_FEATURE_CAPSULE").is_some() {
+        builder = builder.clang_args(CAPSULE_FLAGS);
+        for name in CAPSULE_FUNCTIONS {
+            builder = builder.allowlist_function(name);
+        }
+        for name in CAPSULE_VARS {
+            builder = builder.allowlist_var(name);
+        }
+    } else {
+        builder = builder.opaque_type(OPAQUE_UNLESS_CAPSULE);
     }
     // Where no libclang can be loaded, bindgen panics instead of returning an error.
     let generated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.generate()));

@@ -22,5 +22,9 @@ static const uint64_t WEIR_TX_OFFLOAD_MULTI_SEGS = RTE_ETH_TX_OFFLOAD_MULTI_SEGS
 static const uint64_t WEIR_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t WEIR_RSS_TCP = RTE_ETH_RSS_TCP;
 static const uint64_t WEIR_RSS_UDP = RTE_ETH_RSS_UDP;
+#ifdef WEIR_CAPSULE
+static const uint64_t WEIR_RSS_SCTP = RTE_ETH_RSS_SCTP;
+static const uint64_t WEIR_TX_OFFLOAD_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+#endif
 
 #endif
