@@ -24,7 +24,6 @@ copy iperf3 "$root/bin/"
 copy ethtool "$root/bin/"
 gcc -O2 -static -Wall -Wextra -Werror -Ikernel/module kernel/test/guest/weir-guest.c -o "$root/bin/weir-guest"
 cp "$modules"/*.ko "$root/mod/"
-cp kernel/test/guest/uml.sh "$root/" 2>/dev/null || true
 install -m 755 kernel/test/guest/init "$root/init"
 
 cp features/golden/aurora-trace.txt "$root/data/trace.txt"
