@@ -59,6 +59,7 @@ impl<F: Frame> Pacing<F> {
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
     ) {
+        self.act_late(now, stats);
         // All are known, and their memory asked for, before the first is read: of many flows few are in a near cache.
         let mut ended = ArrayVec::<u32, ENDS_PER_TURN>::new();
         while !ended.is_full()
@@ -201,11 +202,11 @@ impl<F: Frame> Pacing<F> {
             let noise = noise(&self.settings, flow, *aside, || flows.hash(flow.id));
             let (action_q16, limit) = action(&self.settings, output_q16, noise.as_ref());
             count_limit(stats, limit);
-            let rate = BitsPerSec(apply_action(flow.pacer.rate().0, action_q16));
-            let rate = bounded_by_evidence(rate, flow.pacer.rate(), waiting.app_limited_at);
-            let (rate, limit) = braked(rate, aside.brake);
-            count_limit(stats, limit);
-            set_rate(&self.settings, flow, rate, stats);
+            if self.late.is_late() {
+                self.late.keep(now, (waiting.index, flow.id), action_q16, waiting.app_limited_at);
+            } else {
+                step(&self.settings, flow, aside.brake, (action_q16, waiting.app_limited_at), stats);
+            }
             flow.governor.set_decided(true);
             count_decision(stats, flow);
             self.settings.begin_interval(&mut self.intervals, waiting.index, flow, now);
@@ -318,6 +319,23 @@ fn bounded_by_evidence(
 fn sent_rate(flow: &PacedFlow, ended: &Ended) -> BitsPerSec {
     let bits = flow.in_frames(ended.report.sent_bytes).saturating_mul(8);
     BitsPerSec(bits.saturating_mul(1_000_000_000) / ended.report.duration_ns.max(1))
+}
+
+/// Takes a network's step from the rate that the flow has, within what the flow's evidence and losses allow. With the action
+/// comes what the flow sent, if its sender was the limit.
+pub(super) fn step(
+    settings: &Settings,
+    flow: &mut PacedFlow,
+    brake: Brake,
+    (action_q16, app_limited_at): (i32, Option<BitsPerSec>),
+    stats: &mut WorkerStats,
+) {
+    let present = flow.pacer.rate();
+    let rate = BitsPerSec(apply_action(present.0, action_q16));
+    let rate = bounded_by_evidence(rate, present, app_limited_at);
+    let (rate, limit) = braked(rate, brake);
+    count_limit(stats, limit);
+    set_rate(settings, flow, rate, stats);
 }
 
 /// A network's rate within what its flow's losses allow.

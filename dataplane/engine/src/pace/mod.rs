@@ -19,6 +19,7 @@
 mod decide;
 mod flow;
 mod held;
+mod late;
 mod open;
 mod outcome;
 mod pacer;
@@ -41,6 +42,7 @@ use crate::wire::{self, TcpFrame};
 use decide::Batch;
 use flow::{Aside, FlowFlags, Governor, PacedFlow};
 use held::{Held, HeldFrames};
+use late::Late;
 use open::{Following, OpenIntervals};
 use pacer::Pacer;
 use settings::Settings;
@@ -66,6 +68,7 @@ pub struct Pacing<F> {
     departures: Wheel,
     intervals: OpenIntervals,
     batch: Batch,
+    late: Late,
     samples: LaneSender<Sample>,
 }
 
@@ -113,6 +116,7 @@ impl<F: Frame> Pacing<F> {
             departures: Wheel::new(engine.flows_max, now),
             intervals: OpenIntervals::new(engine.flows_max, now),
             batch: Batch::new(),
+            late: Late::default(),
             samples,
         }
     }
@@ -129,6 +133,11 @@ impl<F: Frame> Pacing<F> {
             self.features_edition = self.edition;
         }
         self.settings = next;
+    }
+
+    /// The same with what a network answers acted on only `delay` later.
+    pub(crate) fn decide_late(&mut self, delay: Ns) {
+        self.late = Late::new(delay);
     }
 
     /// Takes note of what was published.
@@ -156,10 +165,8 @@ impl<F: Frame> Pacing<F> {
 
     /// The time before which nothing that is held leaves, and no interval ends.
     pub fn next_due(&self) -> Option<Ns> {
-        match (self.departures.next_due(), self.intervals.next_due()) {
-            (Some(departure), Some(end)) => Some(departure.min(end)),
-            (departure, end) => departure.or(end),
-        }
+        let due = [self.departures.next_due(), self.intervals.next_due(), self.late.next_due()];
+        due.into_iter().flatten().min()
     }
 
     /// Begins to pace a flow. `None` when there is no room for another.

@@ -143,6 +143,16 @@ impl<F: Frame> Worker<F> {
         self
     }
 
+    /// The same engine with its pacing networks elsewhere: what one answers counts `delay` after it was asked. For
+    /// simulation; it may allocate in a turn.
+    #[must_use]
+    pub fn deciding_late(mut self, delay: Ns) -> Worker<F> {
+        if let Some(pacing) = &mut self.core.pacing {
+            pacing.decide_late(delay);
+        }
+        self
+    }
+
     /// One iteration: at most a burst from each side, and whatever is due at `now`. A `now` before the last one counts
     /// as the last one.
     pub fn turn<Io: PacketIo<Frame = F>>(
