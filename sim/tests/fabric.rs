@@ -1,0 +1,122 @@
+//! Small fabrics, seconds each: every policy carries every transfer, nothing is lost without a name, and what is known to be
+//! better is.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
+use weir_engine::time::Ns;
+use weir_engine::wire::IpVersion;
+use weir_sim::experiment::{
+    Experiment, FabricCase, FabricExperiment, FabricScheme, Fault, JobsCase, JobsExperiment, JobsScheme,
+    PathRule, Priorities, WeirSettings, World,
+};
+use weir_sim::fabric::FabricConfig;
+use weir_sim::tcp::CongestionKind;
+use weir_sim::workload::Sizes;
+
+const FORWARDING: WeirSettings =
+    WeirSettings { pacing: None, decision_delay: Ns::ZERO, decision_cost: Ns::ZERO };
+const GAP: Ns = Ns::from_micros(150);
+
+fn experiment(world: World) -> Experiment {
+    Experiment { title: String::new(), seeds: 1, baseline: 0, expectations: Vec::new(), world }
+}
+
+fn fabric(fault: Fault, version: IpVersion, weir: Option<WeirSettings>) -> Experiment {
+    fabric_for(Ns::from_millis(10), fault, version, weir)
+}
+
+fn fabric_for(arrivals: Ns, fault: Fault, version: IpVersion, weir: Option<WeirSettings>) -> Experiment {
+    let rules = [
+        ("ecmp", PathRule::Ecmp),
+        ("letflow", PathRule::LetFlow(GAP)),
+        ("plb", PathRule::Plb),
+        ("power-of-two", PathRule::PowerOfTwo(GAP)),
+        ("conga", PathRule::Conga(GAP)),
+        ("hermes", PathRule::Hermes),
+    ];
+    let scheme =
+        |(name, path): (&str, PathRule)| FabricScheme { name: name.to_owned(), path, weir: weir.clone() };
+    experiment(World::Fabric(FabricExperiment {
+        fabric: FabricConfig { leaves: 2, spines: 2, hosts_per_leaf: 4, ..FabricConfig::default() },
+        sizes: Sizes::parse("bytes,cdf\n1000,0.5\n100000,0.9\n2000000,1\n", None).unwrap(),
+        arrivals,
+        drain: Ns::from_secs(2),
+        congestion: CongestionKind::Dctcp,
+        version,
+        rto_min: Ns::from_millis(10),
+        conditions: vec![FabricCase { name: "case".to_owned(), load: 0.5, fault }],
+        schemes: rules.map(scheme).into(),
+    }))
+}
+
+fn figure(experiment: &Experiment, scheme: usize, name: &str, seed: u64) -> f64 {
+    let at = experiment.metrics().iter().position(|metric| metric.name == name).unwrap();
+    experiment.run(0, scheme, seed).unwrap()[at]
+}
+
+#[test]
+fn every_policy_carries_every_transfer_with_and_without_a_worker_on_each_host() {
+    for (version, weir) in [(IpVersion::V6, Some(FORWARDING)), (IpVersion::V4, None)] {
+        let experiment = fabric(Fault::None, version, weir);
+        for scheme in 0..experiment.schemes().len() {
+            let figures = experiment.run(0, scheme, 1).unwrap();
+            let at = |name| experiment.metrics().iter().position(|metric| metric.name == name).unwrap();
+            assert!(figures[at("flows")] > 100.0 && figures[at("unfinished")] == 0.0, "{figures:?}");
+            assert!(figures[at("slowdown_p50")] >= 1.0 && figures[at("slowdown")] < 20.0, "{figures:?}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_forwards_changes_no_figure() {
+    let (with, without) =
+        (fabric(Fault::None, IpVersion::V6, Some(FORWARDING)), fabric(Fault::None, IpVersion::V6, None));
+    for scheme in [0, 1, 5] {
+        let bits = |experiment: &Experiment| -> Vec<u64> {
+            experiment.run(0, scheme, 3).unwrap().iter().map(|figure| figure.to_bits()).collect()
+        };
+        assert_eq!(bits(&with), bits(&without));
+    }
+}
+
+#[test]
+fn who_sees_the_queues_suffers_less_from_a_slow_link_and_who_senses_loss_from_a_lossy_spine() {
+    let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1 }, IpVersion::V6, None);
+    let mean = |experiment: &Experiment, scheme, name| {
+        (1..=3).map(|seed| figure(experiment, scheme, name, seed)).sum::<f64>()
+    };
+    assert!(mean(&slow, 4, "fct_ms") < 0.7 * mean(&slow, 0, "fct_ms"));
+    let lossy = fabric_for(Ns::from_millis(40), Fault::Lossy { spine: 0, loss: 0.05 }, IpVersion::V6, None);
+    let repeated = [0, 5].map(|scheme| mean(&lossy, scheme, "repeated_percent"));
+    assert!(repeated[1] < 0.8 * repeated[0], "{repeated:?}");
+}
+
+#[test]
+fn flows_leave_a_link_that_is_cut() {
+    let cut = fabric(Fault::Cut { link: (0, 0), at: Ns::from_millis(2) }, IpVersion::V6, None);
+    assert_eq!(figure(&cut, 0, "unfinished", 1), 0.0);
+}
+
+#[test]
+fn to_know_sizes_is_worth_something_and_to_guess_them_wrong_costs() {
+    let scheme =
+        |(name, priorities): (&str, Priorities)| JobsScheme { name: name.to_owned(), priorities, weir: None };
+    let jobs = experiment(World::Jobs(JobsExperiment {
+        fabric: FabricConfig { hosts_per_leaf: 8, ..FabricConfig::default() },
+        applications: 3,
+        arrivals: Ns::from_millis(30),
+        drain: Ns::from_secs(2),
+        ageing: Ns::from_millis(10),
+        conditions: vec![JobsCase { name: "case".to_owned(), predictability: 0.9, drift: false, load: 0.7 }],
+        schemes: [
+            ("fifo", Priorities::Fifo),
+            ("ageing", Priorities::Ageing(1.0)),
+            ("oracle", Priorities::Oracle),
+            ("stage", Priorities::Stage),
+        ]
+        .map(scheme)
+        .into(),
+    }));
+    let mean = |scheme| (1..=3).map(|seed| figure(&jobs, scheme, "slowdown", seed)).sum::<f64>();
+    let [fifo, ageing, oracle, stage] = [0, 1, 2, 3].map(mean);
+    assert!(oracle < ageing && ageing < fifo && stage < fifo, "{fifo} {ageing} {oracle} {stage}");
+}
