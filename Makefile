@@ -22,6 +22,7 @@ help:
 	@echo "make test-kernel  Weir's kernel modules on a stock kernel in QEMU (one minute)"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
+	@echo "make sim      experiments in virtual time: tables, CSV and figures in out/sim; FULL=1 for all"
 	@echo "make train    the shipped models from nothing, in out/train: minutes of one core, no Python"
 	@echo "make docker   the image built, run without root, checked"
 	@echo "make capsule  a capsule pipeline in front of a worker: build, tests, TCP in namespaces"
@@ -165,6 +166,16 @@ claims-adapt: setup
 	cargo build --release --locked -p weir-claims
 	target/release/weir-claims --rows D
 	target/release/weir-claims --base conf/models/aurora.onnx --out out/claims/aurora
+
+# Experiments in virtual time: every file but those that say full; with FULL=1 all, ten seeds each. Fails where a file's
+# expectations do not hold, after the last one.
+SIM_FILES := $(filter-out $(if $(FULL),,%-full.toml),$(sort $(wildcard sim/experiments/*.toml)))
+.PHONY: sim
+sim:
+	cargo build --release --locked -p weir-shell
+	failed=0; for file in $(SIM_FILES); do \
+		target/release/weir sim run $$file --out out/sim $(if $(FULL),--seeds 10) || failed=1; \
+	done; exit $$failed
 
 # The same on real TCP, six minutes: the link changes under a Weir that learns and under one that is frozen.
 .PHONY: adaptation

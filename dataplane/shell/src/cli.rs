@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::control::client;
-use crate::{doctor, models, run, snapshot_cmd, train_cmd, version};
+use crate::{doctor, models, run, sim_cmd, snapshot_cmd, train_cmd, version};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -46,6 +46,11 @@ enum Command {
         #[command(subcommand)]
         command: TrainCommand,
     },
+    /// Experiments in virtual time: the datapath's own engine between simulated hosts and links.
+    Sim {
+        #[command(subcommand)]
+        command: SimCommand,
+    },
 }
 
 /// A configuration on a command line.
@@ -72,6 +77,13 @@ enum SnapshotCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum SimCommand {
+    /// Run an experiment's file: every scheme in every case with every seed, one table, and whether what the file expects
+    /// holds. Same file, same seeds, same digits.
+    Run(sim_cmd::SimArgs),
+}
+
+#[derive(Debug, Subcommand)]
 enum TrainCommand {
     /// Train a pacing model by reinforcement in the small link world, from nothing, and write its card. Takes minutes on one
     /// core and needs ONNX Runtime; a training that was stopped goes on with --resume.
@@ -90,6 +102,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Doctor(args) => return ended(doctor::doctor(&args)),
         Command::Ctl(args) => return ended(client::ctl(&args)),
+        Command::Sim { command: SimCommand::Run(args) } => return ended(sim_cmd::run(&args)),
         Command::Run(args) => run::run(&args.config, &args.overrides),
         Command::Check(args) => models::check(&args.config, &args.overrides),
         #[cfg(feature = "bpf")]

@@ -22,6 +22,7 @@ pub mod models;
 mod output;
 pub mod report;
 pub mod run;
+mod sim_cmd;
 mod snapshot_cmd;
 pub mod status;
 mod train_cmd;

@@ -12,6 +12,7 @@ mod read;
 mod reload;
 mod route;
 mod schema;
+pub mod simulation;
 mod source;
 mod trainer;
 mod units;

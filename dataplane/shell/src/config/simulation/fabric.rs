@@ -1,0 +1,196 @@
+//! Experiments on a leaf-spine fabric, and on a single switch of it.
+
+use super::link::{congestion, version};
+use super::schema::{CaseKeys, FabricKeys, FaultWord, File, PathWord, PriorityWord, SchemeKeys};
+use crate::config::error::ConfigError;
+use crate::config::source::Source;
+use weir_engine::time::Ns;
+use weir_sim::experiment::{
+    FabricCase, FabricExperiment, FabricScheme, Fault, JobsCase, JobsExperiment, JobsScheme, PathRule,
+    Priorities, WeirSettings,
+};
+use weir_sim::fabric::FabricConfig;
+use weir_sim::workload::Sizes;
+
+/// A Weir that forwards: in a fabric, what is compared is who chooses paths or says how urgent a frame is.
+const FORWARDING: WeirSettings =
+    WeirSettings { pacing: None, decision_delay: Ns::ZERO, decision_cost: Ns::ZERO };
+/// Gap that ends a flowlet where a scheme names none: CONGA's and LetFlow's large experiments.
+const FLOWLET_GAP: Ns = Ns::from_micros(500);
+
+pub(super) fn check(
+    keys: &FabricKeys,
+    file: &File,
+    source: &Source,
+) -> Result<FabricExperiment, ConfigError> {
+    let config = config(keys);
+    if config.leaves < 2 || config.spines < 1 {
+        return Err(source
+            .error("fabric", "expected at least 2 leaves and 1 spine: without, no path is to be chosen"));
+    }
+    let name = keys.workload.as_deref().ok_or_else(|| source.error("fabric.workload", "missing key"))?;
+    let path = source.resolve(name);
+    let refused = |reason: String| source.error("fabric.workload", format!("{}: {reason}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| refused(format!("cannot read: {error}")))?;
+    let sizes = Sizes::parse(&text, keys.cap.map(|cap| cap.0)).map_err(|error| refused(error.to_string()))?;
+    let version =
+        version(file.flows.ip.get()).ok_or_else(|| source.error("flows.ip", "expected 4 or 6, found 5"))?;
+    let cases = file.case.iter().enumerate();
+    let schemes = file.scheme.iter().enumerate();
+    Ok(FabricExperiment {
+        sizes,
+        arrivals: arrivals(file, source)?,
+        drain: keys.drain.0,
+        congestion: congestion(keys.congestion),
+        version,
+        rto_min: keys.rto_min.0,
+        conditions: cases.map(|(at, keys)| case(at, keys, &config, source)).collect::<Result<_, _>>()?,
+        schemes: schemes.map(|(at, keys)| scheme(at, keys, source)).collect::<Result<_, _>>()?,
+        fabric: config,
+    })
+}
+
+pub(super) fn check_jobs(
+    keys: &FabricKeys,
+    file: &File,
+    source: &Source,
+) -> Result<JobsExperiment, ConfigError> {
+    let jobs = file.jobs.as_ref().ok_or_else(|| source.error("jobs", "missing key"))?;
+    let case = |(at, keys): (usize, &CaseKeys)| {
+        let key = |name: &str| format!("case[{at}].{name}");
+        if keys.fault.is_some() {
+            return Err(source.error(&key("fault"), "expected only without [jobs]"));
+        }
+        let predictability =
+            keys.predictability.ok_or_else(|| source.error(&key("predictability"), "missing key"))?;
+        let name = keys.name.clone();
+        Ok(JobsCase {
+            name,
+            predictability: predictability.0,
+            drift: keys.drift,
+            load: load(at, keys, source)?,
+        })
+    };
+    let scheme = |(at, keys): (usize, &SchemeKeys)| {
+        let word = keys
+            .priorities
+            .ok_or_else(|| source.error(&format!("scheme[{at}].priorities"), "missing key"))?;
+        let scale = keys.threshold_scale.map_or(1.0, |real| real.0);
+        if keys.threshold_scale.is_some() && !matches!(word, PriorityWord::Ageing) {
+            let reason = "expected only with priorities = \"ageing\"";
+            return Err(source.error(&format!("scheme[{at}].threshold_scale"), reason));
+        }
+        let priorities = match word {
+            PriorityWord::Fifo => Priorities::Fifo,
+            PriorityWord::Ageing => Priorities::Ageing(scale),
+            PriorityWord::Oracle => Priorities::Oracle,
+            PriorityWord::Stage => Priorities::Stage,
+            PriorityWord::StageBeforeDrift => Priorities::StageBeforeDrift,
+        };
+        Ok(JobsScheme { name: keys.name.clone(), priorities, weir: keys.weir.then_some(FORWARDING) })
+    };
+    Ok(JobsExperiment {
+        fabric: config(keys),
+        applications: jobs.applications.get() as usize,
+        arrivals: arrivals(file, source)?,
+        drain: keys.drain.0,
+        ageing: jobs.ageing.0,
+        conditions: file.case.iter().enumerate().map(case).collect::<Result<_, _>>()?,
+        schemes: file.scheme.iter().enumerate().map(scheme).collect::<Result<_, _>>()?,
+    })
+}
+
+fn config(keys: &FabricKeys) -> FabricConfig {
+    FabricConfig {
+        leaves: keys.leaves.get() as u16,
+        spines: keys.spines.get() as u16,
+        hosts_per_leaf: keys.hosts_per_leaf.get() as u16,
+        rate: keys.rate.0,
+        delay: keys.delay.0,
+        queue_frames: keys.queue_frames.get(),
+        ecn_frames: (keys.ecn_frames.get() > 0).then_some(keys.ecn_frames.get()),
+    }
+}
+
+fn arrivals(file: &File, source: &Source) -> Result<Ns, ConfigError> {
+    if file.case.is_empty() {
+        return Err(source.error("case", "missing key"));
+    }
+    file.duration.map(|span| span.0).ok_or_else(|| source.error("duration", "missing key"))
+}
+
+fn load(at: usize, keys: &CaseKeys, source: &Source) -> Result<f64, ConfigError> {
+    match keys.load.0 {
+        load if load > 0.0 => Ok(load),
+        _ => Err(source.error(&format!("case[{at}].load"), "expected more than nothing")),
+    }
+}
+
+fn case(
+    at: usize,
+    keys: &CaseKeys,
+    config: &FabricConfig,
+    source: &Source,
+) -> Result<FabricCase, ConfigError> {
+    let key = |name: &str| format!("case[{at}].{name}");
+    let missing = |name: &str| source.error(&key(name), "missing key");
+    let exists = |name: &str, [leaf, spine]: [u64; 2]| {
+        if leaf < u64::from(config.leaves) && spine < u64::from(config.spines) {
+            Ok((leaf as u16, spine as u16))
+        } else {
+            let reason = format!(
+                "expected leaf and spine below {} and {}, found {leaf} and {spine}",
+                config.leaves, config.spines
+            );
+            Err(source.error(&key(name), reason))
+        }
+    };
+    let links = || -> Result<Vec<(u16, u16)>, ConfigError> {
+        let pairs = keys.links.as_ref().ok_or_else(|| missing("links"))?;
+        pairs.iter().map(|pair| exists("links", pair.map(|number| number.get()))).collect()
+    };
+    let fault = match keys.fault {
+        None => Fault::None,
+        Some(FaultWord::Slow) => {
+            let factor = keys.factor.ok_or_else(|| missing("factor"))?.0;
+            if factor <= 0.0 {
+                return Err(
+                    source.error(&key("factor"), "expected more than nothing; a cut is fault = \"cut\"")
+                );
+            }
+            Fault::Slow { links: links()?, factor }
+        }
+        Some(FaultWord::Lossy) => {
+            let spine = keys.spine.ok_or_else(|| missing("spine"))?.get();
+            let (_, spine) = exists("spine", [0, spine])?;
+            Fault::Lossy { spine, loss: keys.loss.ok_or_else(|| missing("loss"))?.0 }
+        }
+        Some(FaultWord::Cut) => {
+            let link = *links()?.first().ok_or_else(|| missing("links"))?;
+            Fault::Cut { link, at: keys.at.ok_or_else(|| missing("at"))?.0 }
+        }
+    };
+    if keys.predictability.is_some() || keys.drift {
+        return Err(source.error(&key("predictability"), "expected only with [jobs]"));
+    }
+    Ok(FabricCase { name: keys.name.clone(), load: load(at, keys, source)?, fault })
+}
+
+fn scheme(at: usize, keys: &SchemeKeys, source: &Source) -> Result<FabricScheme, ConfigError> {
+    let key = |name: &str| format!("scheme[{at}].{name}");
+    let word = keys.paths.ok_or_else(|| source.error(&key("paths"), "missing key"))?;
+    let has_gap = matches!(word, PathWord::Letflow | PathWord::PowerOfTwo | PathWord::Conga);
+    if keys.flowlet_gap.is_some() && !has_gap {
+        return Err(source.error(&key("flowlet_gap"), "expected only with letflow, power-of-two or conga"));
+    }
+    let gap = keys.flowlet_gap.map_or(FLOWLET_GAP, |span| span.0);
+    let path = match word {
+        PathWord::Ecmp => PathRule::Ecmp,
+        PathWord::Letflow => PathRule::LetFlow(gap),
+        PathWord::Plb => PathRule::Plb,
+        PathWord::PowerOfTwo => PathRule::PowerOfTwo(gap),
+        PathWord::Conga => PathRule::Conga(gap),
+        PathWord::Hermes => PathRule::Hermes,
+    };
+    Ok(FabricScheme { name: keys.name.clone(), path, weir: keys.weir.then_some(FORWARDING) })
+}

@@ -1,0 +1,178 @@
+//! Experiments' files: each that is shipped runs, and one that is wrong says where and how.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
+use std::path::{Path, PathBuf};
+use weir_shell::config::Source;
+use weir_shell::config::simulation::{experiment, from_source};
+use weir_sim::experiment::{Experiment, Results};
+use weir_sim::report;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sim/experiments")
+}
+
+fn shipped() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|ext| ext == "toml")).collect();
+    files.sort();
+    assert!(files.len() >= 8, "{files:?}");
+    files
+}
+
+fn run(experiment: &Experiment) -> Results {
+    let schemes = 0..experiment.schemes().len();
+    let seeds = |case, scheme| {
+        (1..=experiment.seeds).map(|seed| experiment.run(case, scheme, seed).unwrap()).collect()
+    };
+    let of_case = |case| schemes.clone().map(|scheme| seeds(case, scheme)).collect();
+    Results { figures: (0..experiment.cases().len()).map(of_case).collect() }
+}
+
+/// The whole of each file is checked and its models are built; one case of it is run, a little while.
+#[test]
+fn every_shipped_experiment_runs() {
+    for file in shipped() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let duration = if text.contains("[fabric]") { "duration=1ms" } else { "duration=200ms" };
+        let overrides = [duration.to_owned(), "warm_up=50ms".to_owned()];
+        let experiment = experiment(&file, &overrides).unwrap_or_else(|error| panic!("{error}"));
+        let last = experiment.cases().len() - 1;
+        for scheme in 0..experiment.schemes().len() {
+            let figures = experiment.run(last, scheme, 1).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(figures.len(), experiment.metrics().len());
+            assert!(figures[0] > 0.0, "{}: scheme {scheme}: {figures:?}", file.display());
+        }
+    }
+}
+
+const SMALL: &str = r#"
+title = "small"
+seeds = 2
+duration = "4s"
+baseline = "rule"
+
+[[link]]
+name = "one"
+rate = "20Mbps"
+rtt = "20ms"
+queue_frames = 40
+loss = 0.002
+background = [{ pattern = "uniform", low = "1Mbps", high = "8Mbps", hold = ["20ms", "60ms"] }]
+
+[[change]]
+at = "2s"
+rate = "10Mbps"
+
+[flows]
+count = 2
+ip = 6
+receive_window = "300kB"
+
+[[scheme]]
+name = "rule"
+rule = "bbr_lite"
+
+[[scheme]]
+name = "cubic"
+congestion = "cubic"
+weir = false
+
+[[scheme]]
+name = "fixed"
+rule = "fixed"
+rate = "5Mbps"
+decision_delay = "1ms"
+
+[[expect]]
+metric = "goodput_mbps"
+scheme = "fixed"
+over = "cubic"
+at_least = 0.5
+
+[[expect]]
+metric = "queue_ms"
+falling = ["cubic", "fixed", "rule"]
+
+[[expect]]
+metric = "jain"
+scheme = "rule"
+at_most = 0.1
+"#;
+
+fn check(text: &str) -> Result<Experiment, String> {
+    let source = Source::from_text(&folder().join("small.toml"), text.to_owned(), &[]).unwrap();
+    from_source(&source).map_err(|error| error.to_string())
+}
+
+/// The digits themselves: they are the same on every machine, and a change of them is to be seen in review.
+#[test]
+fn a_small_run_has_its_digits() {
+    let experiment = check(SMALL).unwrap();
+    let results = run(&experiment);
+    let mut text = report::tables(&experiment, &results);
+    report::judge(&experiment, &results).iter().for_each(|verdict| text += &format!("{}\n", verdict.text));
+    insta::assert_snapshot!(text);
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("small.svg");
+    report::draw(&path, &experiment, &results, 3).unwrap();
+    let drawn = std::fs::read_to_string(path).unwrap();
+    assert!(["goodput_mbps", "cubic", "small"].iter().all(|word| drawn.contains(word)));
+    assert_eq!(report::csv(&experiment, &results, 1).lines().count(), 1 + 3 * 2 * experiment.metrics().len());
+}
+
+#[test]
+fn a_wrong_file_says_where_and_what_was_expected() {
+    let without = |line: &str| SMALL.replace(line, "");
+    let with = |from: &str, to: &str| SMALL.replace(from, to);
+    let cases = [
+        (without("rate = \"20Mbps\"\n"), "small.toml:7:1: link[0].rate: missing key"),
+        (
+            with("\"bbr_lite\"", "\"bbr\""),
+            "scheme[0].rule: expected one of \"none\", \"bbr_lite\", \"fixed\", found \"bbr\"",
+        ),
+        (
+            with("queue_frames = 40", "queue_frames = 0"),
+            "link[0].queue_frames: expected a whole number from 1 to 1000000, found 0",
+        ),
+        (
+            with("queue_frames", "queue_frame"),
+            "link[0].queue_frame: unknown key; did you mean `queue_frames`?",
+        ),
+        (
+            with("baseline = \"rule\"", "baseline = \"ruel\""),
+            "baseline: expected one of \"rule\", \"cubic\", \"fixed\", found \"ruel\"; did you mean \"rule\"?",
+        ),
+        (
+            with("metric = \"jain\"", "metric = \"jian\""),
+            "expect[2].metric: expected one of \"goodput_mbps\"",
+        ),
+        (with("rate = \"5Mbps\"", ""), "scheme[2].rate: missing key"),
+        (
+            with("name = \"fixed\"\nrule", "name = \"rule\"\nrule"),
+            "scheme[2].name: \"rule\" is there already",
+        ),
+        (
+            with("weir = false", "weir = false\nrule = \"none\""),
+            "scheme[1].rule: expected only with weir = true",
+        ),
+        (
+            with("duration = \"4s\"", "duration = \"4s\"\nwarm_up = \"4s\""),
+            "warm_up: expected less than duration",
+        ),
+        (with("[flows]", "[fabric]\n[flows]"), "link: expected no [[link]] beside [fabric]"),
+        (with("rule = \"bbr_lite\"", "model = \"none.onnx\""), "scheme[0].model:"),
+        (with("loss = 0.002", "trace = \"none.csv\""), "link[0].trace:"),
+        (with("hold = [\"20ms\", \"60ms\"]", "mean = \"1s\""), "link[0].background[0].hold: missing key"),
+        ("title = 1\nscheme = []\n".to_owned(), "small.toml:1:9: title: expected a string, found 1"),
+    ];
+    let mut wrong = Vec::new();
+    for (text, expected) in cases {
+        match check(&text) {
+            Ok(_) => wrong.push(format!("taken for right, expected {expected}")),
+            Err(error) if error.contains(expected) && error.contains("small.toml:") => {}
+            Err(error) => wrong.push(format!("{error}\n  is not {expected}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
