@@ -70,12 +70,27 @@ impl Iperf {
     /// # Errors
     /// It cannot be started.
     pub fn send(&mut self, plan: Plan<'_>, client: &Netns, logs: &Path, cpu: usize) -> Result<()> {
+        self.send_by("cubic", plan, client, logs, cpu)
+    }
+
+    /// Starts to send by a congestion control.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn send_by(
+        &mut self,
+        congestion: &str,
+        plan: Plan<'_>,
+        client: &Netns,
+        logs: &Path,
+        cpu: usize,
+    ) -> Result<()> {
         let (port, every) = (plan.port.to_string(), INTERVAL_S.to_string());
         let (flows, seconds) = (plan.flows.to_string(), plan.seconds.to_string());
         let from = plan.from.map(|from| from.to_string());
         let from = from.as_deref().map_or(vec![], |from| vec!["--cport", from]);
         let words = [
-            ["iperf3", "-c", plan.address, "-J", "-C", "cubic"].as_slice(),
+            ["iperf3", "-c", plan.address, "-J", "-C", congestion].as_slice(),
             &["-p", &port, "-i", &every, "-P", &flows, "-t", &seconds, "--connect-timeout", "5000"],
             &from,
         ]

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_engine::Worker;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -216,6 +216,7 @@ fn config() -> EngineConfig {
             sample_share: 0,
             mark_delay: Ns::from_millis(100),
             delay_max: Ns::from_millis(200),
+            mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),

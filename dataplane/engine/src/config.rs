@@ -65,6 +65,19 @@ pub struct PacingConfig {
     pub flow_held_bytes_max: u32,
     /// The longest time for which a flow may keep an old snapshot generation when `pin` is per flow.
     pub pin: Pin,
+    /// Whether senders answer to the network or to Weir.
+    pub mode: PacingMode,
+}
+
+/// Who governs a flow besides its sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacingMode {
+    /// Weir can only delay what the sender's own congestion control sends.
+    #[default]
+    Transparent,
+    /// The sender sends what its receive window admits (`weir_yield`), and Weir lowers that window to what the rate needs: the
+    /// arrangement of AC/DC TCP (He et al., SIGCOMM 2016).
+    Yield,
 }
 
 /// A flow knows for a minute when it took up its generation.

@@ -86,6 +86,8 @@ stats! {
         pace_refused_held "held", pace_refused_flow_bytes "flow_bytes", pace_refused_delay "delay"
     }
     Counter "ecn_marks_total" "Frames that Weir marked congestion experienced." { ecn_marks }
+    Counter "windows_lowered_total" "Acknowledgements whose receive window Weir lowered (pacing.mode = yield)." { windows_lowered }
+    Counter "windows_unknown_total" "Acknowledgements whose window scale Weir has not seen: not lowered." { windows_unknown }
     Counter "wheel_late_total" "Held frames that left more than a slot after their time." { wheel_late }
     Counter "wheel_stall_nanoseconds_total" "Time lost to flows that left too late to make up for." { wheel_stall_ns }
     Counter "samples_total" "Samples handed to the trainer, by who had decided." by "source" {

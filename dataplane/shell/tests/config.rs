@@ -109,6 +109,11 @@ const BROKEN: &[(&str, &str, &str)] = &[
          GiB), found \"1 mib\"",
     ),
     (
+        "pin = \"interval\"",
+        "mode = \"ac/dc\"",
+        "conf/x.toml:34:8: pacing.mode: expected one of \"transparent\", \"yield\", found \"ac/dc\"",
+    ),
+    (
         "hugepages = false",
         "hugepages = \"no\"",
         "conf/x.toml:2:13: eal.hugepages: expected true or false, found \"no\"",
@@ -695,6 +700,7 @@ fn a_reload_may_change_pacing_and_models_but_not_whether_there_is_pacing() {
         ("delay_max = \"100ms\"", "delay_max = \"50ms\""),
         ("flow_held_bytes_max = \"1MiB\"", "flow_held_bytes_max = \"2MiB\""),
         ("pin = \"interval\"", "pin = \"flow\"\npin_max = \"2s\""),
+        ("pin = \"interval\"", "pin = \"interval\"\nmode = \"yield\""),
         ("file = \"models/aurora.onnx\"", "file = \"models/other.onnx\""),
         ("precision = \"8bit\"", "precision = \"12bit\""),
         ("clip = [0, 4]", "clip = [0, 2]"),

@@ -6,7 +6,7 @@ use super::{Target, parser};
 use crate::mutate::one_in;
 use crate::seeds;
 use std::rc::Rc;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide};
 use weir_engine::schedule::{ScheduleConfig, ScheduleRule, Thresholds, Trust};
@@ -246,6 +246,7 @@ fn config(setup: u8) -> EngineConfig {
         delay_max: Ns::from_millis(30),
         flow_held_bytes_max: 1 << 14,
         pin: if setup & 4 != 0 { Pin::Interval } else { Pin::Flow { max: Ns::from_secs(1) } },
+        mode: if setup & 4 != 0 { PacingMode::Transparent } else { PacingMode::Yield },
     };
     EngineConfig {
         seed: 9,

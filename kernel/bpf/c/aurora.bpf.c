@@ -175,7 +175,7 @@ static __always_inline void weir_pace(struct sock *sk, const struct weir_flow *f
 	u32 mss = tp->mss_cache ? tp->mss_cache : 1;
 	u64 window = 2 * in_flight / mss;
 
-	sk->sk_pacing_rate = bytes_per_second;
+	sk->sk_pacing_rate = weir_min(bytes_per_second, sk->sk_max_pacing_rate);
 	if (sk->sk_pacing_status == SK_PACING_NONE)
 		sk->sk_pacing_status = SK_PACING_NEEDED;
 	tp->snd_cwnd = (u32)weir_min(weir_max(window, WINDOW_MIN), WINDOW_MAX);

@@ -30,6 +30,7 @@ typedef __u64 u64;
 /* include/net/sock.h */
 struct sock {
 	unsigned long sk_pacing_rate; /* bytes per second */
+	unsigned long sk_max_pacing_rate; /* SO_MAX_PACING_RATE, or all ones */
 	u32 sk_pacing_status;
 };
 

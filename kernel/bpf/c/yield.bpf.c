@@ -28,6 +28,8 @@ void BPF_PROG(yield_cong_control, struct sock *sk)
 
 	window = tp->snd_wnd / (mss ? mss : 1) + SPARE_SEGMENTS;
 	tp->snd_cwnd = window < WINDOW_MAX ? window : WINDOW_MAX;
+	/* A socket that began with another control keeps that one's rate: BBR, for one, leaves pacing switched on. */
+	sk->sk_pacing_rate = sk->sk_max_pacing_rate;
 }
 
 SEC("struct_ops/yield_undo_cwnd")

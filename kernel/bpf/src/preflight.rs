@@ -21,10 +21,20 @@ pub(crate) fn check(bpffs: &Path) -> Result<(), BpfError> {
     if kernel.type_by_name::<types::Struct<'_>>(WRAPPER).is_none() {
         return Err(BpfError::NoStructOps(format!("its BTF has no {WRAPPER}")));
     }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if !has_links(&release) {
+        return Err(BpfError::NoStructOps(format!("this is {}", release.trim())));
+    }
     if !is_bpffs(bpffs) {
         return Err(BpfError::NoBpffs(bpffs.to_owned()));
     }
     Ok(())
+}
+
+/// Whether a kernel of this release keeps a registered congestion control by a link: 6.4.
+fn has_links(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 4)
 }
 
 /// Whether a BPF file system is mounted there.
@@ -43,4 +53,23 @@ pub(crate) fn is_privileged() -> bool {
     let held = held.and_then(|held| u64::from_str_radix(held.trim(), 16).ok()).unwrap_or(0);
     let has = |bit: u32| held >> bit & 1 == 1;
     has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_NET_ADMIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_told_by_its_release() {
+        for (release, can) in [
+            ("6.1.0-56-amd64\n", false),
+            ("6.3.13", false),
+            ("6.4.0", true),
+            ("6.12.117+deb12-cloud-amd64", true),
+            ("10.0-rc1", true),
+            ("", false),
+        ] {
+            assert_eq!(has_links(release), can, "{release:?}");
+        }
+    }
 }

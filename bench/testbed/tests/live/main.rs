@@ -2,6 +2,7 @@
 //! (`--test-threads 1`): they share two cores and Weir's hugepages.
 #![allow(clippy::unwrap_used)] // Clippy exempts test functions only; here the helpers are test code too.
 
+mod congestion;
 mod deployment;
 mod learning;
 mod means;

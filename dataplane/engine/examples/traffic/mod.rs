@@ -5,7 +5,7 @@ use crate::frames::{ACK, HEADERS, blank, header, word};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::process::ExitCode;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::models::Generation;
 use weir_engine::sampler::Draw;
@@ -65,6 +65,7 @@ pub(crate) fn config(sample_share: u32) -> EngineConfig {
             sample_share,
             mark_delay: Ns::from_millis(100),
             delay_max: Ns::from_millis(200),
+            mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),

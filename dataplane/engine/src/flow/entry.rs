@@ -1,6 +1,7 @@
 //! What is kept of a tracked flow.
 
 use super::half_open::Seed;
+use super::scale::WindowScales;
 use crate::io::Side;
 use crate::schedule::ScheduledId;
 use crate::time::Ns;
@@ -55,6 +56,8 @@ pub struct FlowEntry {
     pub scheduled: Option<ScheduledId>,
     /// The present connection was seen from its handshake on.
     pub whole: bool,
+    /// What its handshake said of windows.
+    pub scales: WindowScales,
     /// How far the connection has been closed.
     closing: u8,
 }
@@ -68,6 +71,7 @@ impl FlowEntry {
             paced: None,
             scheduled: None,
             whole: seed.whole,
+            scales: seed.scales,
             closing: 0,
         }
     }
@@ -77,6 +81,7 @@ impl FlowEntry {
     #[inline]
     pub fn on_frame(&mut self, from: Side, segment: &Segment, now: Ns) {
         self.seen = now;
+        self.scales.observe(from, segment);
         let fin = u8::from(segment.flags.has(Flags::FIN)) << from as u8;
         let reset = if segment.flags.has(Flags::RST) { RESET } else { 0 };
         self.closing |= fin | reset;
@@ -128,7 +133,7 @@ mod tests {
             (&[(Side::Outside, Flags::RST)], RESET_LINGER, RESET_LINGER + Ns(1)),
         ];
         for (frames, known, over) in cases {
-            let mut entry = FlowEntry::new(Seed { next: 0, whole: true }, Ns::ZERO);
+            let mut entry = FlowEntry::new(Seed::default(), Ns::ZERO);
             for (from, flags) in frames {
                 entry.on_frame(*from, &segment(*flags), Ns::ZERO);
             }
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_syn_reopens_a_closed_flow_and_a_forged_one_from_outside_does_nothing() {
-        let mut entry = FlowEntry::new(Seed { next: 0, whole: true }, Ns::ZERO);
+        let mut entry = FlowEntry::new(Seed::default(), Ns::ZERO);
         entry.on_frame(Side::Inside, &segment(Flags::FIN), Ns::ZERO);
         entry.on_frame(Side::Outside, &segment(Flags::SYN), Ns::ZERO);
         entry.on_frame(Side::Outside, &segment(Flags::FIN), Ns::ZERO);

@@ -16,6 +16,7 @@
 //! A new connection whose round trip is longer is not recognised while that lasts: it is forwarded unpaced, as
 //! `untracked`. What is established is in the other table, which no flood reaches.
 
+use super::scale::WindowScales;
 use super::{WAYS, matches, signature_of};
 use crate::io::Side;
 use crate::time::Ns;
@@ -42,6 +43,8 @@ pub struct Seed {
     pub next: u32,
     /// The handshake was seen, and no data from inside came before this.
     pub whole: bool,
+    /// What the handshake said of windows, as far as it was seen.
+    pub scales: WindowScales,
 }
 
 #[derive(Clone, Copy)]
@@ -60,6 +63,7 @@ struct Pending {
     sent: [u8; 2],
     /// By side: the sequence number after the last that it sent.
     next: [u32; 2],
+    scales: WindowScales,
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<Pending>() == 64);
@@ -137,6 +141,7 @@ impl HalfOpen {
         let after = segment.seq.wrapping_add(u32::from(segment.payload_len)).wrapping_add(control);
         let data = if segment.payload_len > 0 { DATA } else { 0 };
         if flags.has(Flags::SYN) {
+            pending.scales.observe(from, segment);
             if !flags.has(Flags::ACK) && pending.sent[this] != 0 && pending.next[this] != after {
                 // Another number: another connection on the same ports.
                 pending.sent = [0; 2];
@@ -156,7 +161,7 @@ impl HalfOpen {
             pending.next[this] = after;
         }
         pending.sent[this] |= ORDINARY | data;
-        established.then_some(Seed { next, whole })
+        established.then_some(Seed { next, whole, scales: pending.scales })
     }
 
     /// Takes a flow out, if it is there: it is tracked now, or has ended.

@@ -7,10 +7,12 @@
 
 mod entry;
 mod half_open;
+mod scale;
 mod table;
 
 pub use entry::{FlowEntry, PacedId};
 pub use half_open::{HalfOpen, Seed};
+pub use scale::WindowScales;
 pub use table::{FLOW_BYTES, FlowId, Full, Hint, Table};
 
 /// The signature of a hash in a bucket: its upper 16 bits, which choose no bucket. Zero is kept for "empty".

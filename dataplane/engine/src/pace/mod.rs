@@ -24,6 +24,7 @@ mod open;
 mod outcome;
 mod pacer;
 mod settings;
+mod window;
 
 pub use flow::PACED_FLOW_BYTES;
 

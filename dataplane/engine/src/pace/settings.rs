@@ -4,7 +4,7 @@
 use super::flow::{FlowFlags, Governor, PacedFlow, Share};
 use super::open::OpenIntervals;
 use super::pacer::Pacer;
-use crate::config::{PIN_MAX, PacingConfig, PacingRule, Pin};
+use crate::config::{PIN_MAX, PacingConfig, PacingMode, PacingRule, Pin};
 use crate::explore::Explorer;
 use crate::guard::Guard;
 use crate::rule::BbrLite;
@@ -32,6 +32,7 @@ pub(super) struct Settings {
     pub(super) delay_max: Ns,
     pub(super) flow_held_bytes_max: u32,
     pub(super) pin: Pin,
+    pub(super) mode: PacingMode,
 }
 
 impl Settings {
@@ -54,6 +55,7 @@ impl Settings {
                 Pin::Interval => Pin::Interval,
                 Pin::Flow { max } => Pin::Flow { max: max.min(PIN_MAX) },
             },
+            mode: config.mode,
         }
     }
 

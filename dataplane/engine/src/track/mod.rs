@@ -185,6 +185,12 @@ impl Track {
         span(self.una, self.next)
     }
 
+    /// The first sequence number that has not departed yet.
+    #[inline]
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
     /// Whether the byte with this sequence number is outstanding.
     pub fn is_outstanding(&self, seq: u32) -> bool {
         seq.wrapping_sub(self.una) < self.outstanding()

@@ -1,8 +1,8 @@
 //! What a frame says: Ethernet, VLAN, IPv4, IPv6 and TCP headers, read once.
 //!
 //! [`parse`] checks every length before it believes it and copies what the engine needs into a small [`Parsed`];
-//! nothing later looks at header bytes again, except [`set_ce`], [`set_dscp`], [`set_pcp`] and [`complete_checksum`], which
-//! rewrite one field in place.
+//! nothing later looks at header bytes again, except [`set_ce`], [`set_dscp`], [`set_pcp`], [`lower_window`] and
+//! [`complete_checksum`], which rewrite one field in place.
 //!
 //! Three rules decide what a frame is:
 //!
@@ -32,6 +32,7 @@ mod read;
 mod tcp;
 mod transport;
 mod tuple;
+mod window;
 
 pub use ecn::{Ecn, set_ce};
 pub use icmp::{Complaint, Quote};
@@ -39,6 +40,7 @@ pub use mark::{dscp, set_dscp, set_pcp};
 pub use partial::complete_checksum;
 pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
 pub use tuple::{Endpoint, IpVersion, Tuple};
+pub use window::lower_window;
 
 /// What one frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -423,7 +423,8 @@ impl<F: Frame> Core<F> {
             pacing.rebind_if_stale(paced, now, models, stats);
         }
         if side == Side::Outside {
-            acknowledge(entry, pacing, tcp, now, stats);
+            let mut frame = frame;
+            acknowledge(entry, pacing, (&mut frame, tcp), now, stats);
             return Some((frame, Verdict::Forwarded));
         }
         if let (Some(pacing), None) = (&mut pacing, entry.paced)
@@ -512,7 +513,7 @@ pub(super) fn depart<F: Frame>(
 fn acknowledge<F: Frame>(
     entry: &mut FlowEntry,
     pacing: Option<&mut Pacing<F>>,
-    tcp: &TcpFrame,
+    (frame, tcp): (&mut F, &TcpFrame),
     now: Ns,
     stats: &mut WorkerStats,
 ) {
@@ -521,6 +522,7 @@ fn acknowledge<F: Frame>(
     let acked = entry.track.on_ack(detail, &tcp.segment, now);
     if let Some((pacing, id)) = paced {
         pacing.on_acked(id, now, &acked);
+        pacing.show_window(id, frame, tcp, (entry.track.next(), entry.scales.of(Side::Outside)), stats);
     }
     let Acked { lost_bytes, spurious_bytes, ece, reordered, .. } = acked;
     if lost_bytes | spurious_bytes != 0 || ece || reordered {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use weir_engine::Worker;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
 use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -86,6 +86,7 @@ impl Wire {
             sample_share: 0,
             mark_delay: Ns::from_millis(10),
             delay_max: Ns::from_millis(100),
+            mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         };

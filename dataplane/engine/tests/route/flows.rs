@@ -3,7 +3,7 @@
 use super::frames::*;
 use super::world::{World, config, prefix, route};
 use etherparse::TcpHeader;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::route::StaticRoute;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -26,6 +26,7 @@ pub(crate) fn paced() -> EngineConfig {
             sample_share: 0,
             mark_delay: Ns::from_secs(1),
             delay_max: Ns::from_secs(1),
+            mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),

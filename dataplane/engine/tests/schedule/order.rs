@@ -5,7 +5,7 @@ use super::frames::{ACK, FIN, RST, SYN, Say};
 use super::networks::{echo, set};
 use super::{config, modelled, schedule};
 use proptest::prelude::*;
-use weir_engine::config::{PacingConfig, PacingRule, Pin};
+use weir_engine::config::{PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::models::ModelSet;
 use weir_engine::schedule::{ScheduleRule, Trust};
@@ -110,6 +110,7 @@ fn paced() -> PacingConfig {
         mark_delay: Ns::from_millis(10),
         delay_max: Ns::from_millis(100),
         flow_held_bytes_max: 1 << 20,
+        mode: PacingMode::Yield,
         pin: Pin::Interval,
     }
 }

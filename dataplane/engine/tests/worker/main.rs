@@ -21,9 +21,10 @@ mod samples;
 mod steering;
 mod swap;
 mod tcp;
+mod window;
 mod world;
 
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
 
@@ -48,6 +49,7 @@ fn config(rule: PacingRule) -> EngineConfig {
             sample_share: 0,
             mark_delay: Ns::from_millis(10),
             delay_max: Ns::from_millis(100),
+            mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             pin: Pin::Interval,
         }),

@@ -4,7 +4,10 @@ use super::adapt::{self, AdaptPlan};
 use super::error::ConfigError;
 use super::ports::{Device, PortsPlan};
 use super::route;
-use super::schema::{File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, Pin as PinKey, Rule};
+use super::schema::{
+    File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, PacingMode as PacingModeKey, Pin as PinKey,
+    Rule,
+};
 use super::source::Source;
 use super::trainer::{self, TrainerPlan};
 use super::units::{Rate, Share, Size, Span};
@@ -12,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -513,6 +516,10 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         delay_max: delay_max.0,
         flow_held_bytes_max,
         pin,
+        mode: match keys.mode {
+            PacingModeKey::Transparent => PacingMode::Transparent,
+            PacingModeKey::Yield => PacingMode::Yield,
+        },
     })
 }
 

@@ -125,6 +125,8 @@ pub(crate) struct PacingKeys {
     #[serde(default)]
     pub(crate) pin: Pin,
     pub(crate) pin_max: Option<Span>,
+    #[serde(default)]
+    pub(crate) mode: PacingMode,
 }
 
 /// 2 % of flows stay on the rule: enough to measure against, cheap to give up.
@@ -153,6 +155,14 @@ pub(crate) enum Rule {
     None,
     BbrLite,
     Fixed,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PacingMode {
+    #[default]
+    Transparent,
+    Yield,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
