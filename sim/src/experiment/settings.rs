@@ -2,7 +2,7 @@
 
 use crate::weir::WeirConfig;
 use std::sync::Arc;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::models::Generation;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
@@ -76,6 +76,8 @@ impl WeirSettings {
             delay_max: Ns::NEVER,
             flow_held_bytes_max: u32::MAX,
             pin: Pin::Interval,
+            // Its senders have no receive window to lower.
+            mode: PacingMode::Transparent,
         });
         WeirConfig {
             engine: EngineConfig {
