@@ -218,8 +218,8 @@ fn main() -> anyhow::Result<()> {
     };
     // A worker that forwards, by the file, so that what else an engine may be told stays at its default.
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/acl/weir.toml");
-    let (plan, _) =
-        weir_shell::config::load(&file, &["pacing.rule=none", "pacing.model="].map(str::to_owned))?;
+    let small = ["pacing.rule=none", "pacing.model=", "engine.flows_max=4096", "engine.half_open_max=1024"];
+    let (plan, _) = weir_shell::config::load(&file, &small.map(str::to_owned))?;
     let (eal, mut lcores) = Eal::init(&config)?;
     let pool = Pool::new(eal, "cost", 8_191, 256, 2_048)?;
     let lcore = lcores.pop().context("a worker core")?;
