@@ -29,6 +29,7 @@ mod brake;
 mod fixed;
 mod history;
 mod interval;
+mod path;
 mod sample;
 mod schema;
 mod size;
@@ -39,6 +40,10 @@ pub use brake::Brake;
 pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
+pub use path::{
+    FlowSignals, PATH_INPUTS, PathSample, PathSchema, PathSchemaError, PathSignals, PathSource, PathSpec,
+    log2_q16,
+};
 pub use sample::{Noise, Sample, Source};
 pub use schema::{Input, InputSchema, SchemaError};
 pub use size::{

@@ -7,7 +7,10 @@ use crate::reward::Preference;
 use crate::verify::{self, Errors, VerifyError};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use weir_features::{HISTORY, Input, InputSchema, ONE, PacingSpec, SchemaError};
+use weir_features::{
+    FlowSignals, HISTORY, Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, PathSignals,
+    PathSpec, SchemaError,
+};
 use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 
 /// Rows on which a build states its quantisation error; a millisecond each thousand.
@@ -150,7 +153,7 @@ pub enum BuildError {
     Import(#[from] ImportError),
     /// There are no feature definitions for this function yet.
     #[error(
-        "model '{name}': no features are defined for function {function}; only pacing models can be built"
+        "model '{name}': no features are defined for function {function}; models for pacing and balance can be built"
     )]
     Function {
         /// The model's name.
@@ -165,6 +168,14 @@ pub enum BuildError {
         name: String,
         /// What is wrong.
         error: SchemaError,
+    },
+    /// The inputs of a balance model are not what the datapath can give.
+    #[error("model '{name}': {error}")]
+    PathSchema {
+        /// The model's name.
+        name: String,
+        /// What is wrong.
+        error: PathSchemaError,
     },
     /// The network takes another number of values than the configuration gives it.
     #[error(
@@ -247,21 +258,32 @@ pub fn inputs(spec: &ModelSpec) -> Result<(InputSchema, Vec<InputMap>), BuildErr
     if spec.function != Function::Pacing {
         return Err(BuildError::Function { name: spec.name.clone(), function: spec.function.name() });
     }
-    let named: Vec<Input<'_>> = spec
-        .inputs
-        .iter()
-        .map(|input| Input {
-            feature: &input.feature,
-            scale: input.scale,
-            offset: input.offset,
-            clip: input.clip,
-        })
-        .collect();
-    let schema = InputSchema::pacing(&spec.pacing, spec.history, &named)
+    let schema = InputSchema::pacing(&spec.pacing, spec.history, &named(spec))
         .map_err(|error| BuildError::Schema { name: spec.name.clone(), error })?;
+    Ok((schema, maps(spec)))
+}
+
+/// The same of a model that chooses paths.
+///
+/// # Errors
+/// [`BuildError::PathSchema`].
+pub fn path_inputs(spec: &ModelSpec) -> Result<(PathSchema, Vec<InputMap>), BuildError> {
+    let schema = PathSchema::new(&named(spec))
+        .map_err(|error| BuildError::PathSchema { name: spec.name.clone(), error })?;
+    Ok((schema, maps(spec)))
+}
+
+fn named(spec: &ModelSpec) -> Vec<Input<'_>> {
+    spec.inputs
+        .iter()
+        .map(|&InputSpec { ref feature, scale, offset, clip }| Input { feature, scale, offset, clip })
+        .collect()
+}
+
+/// One map per network input.
+fn maps(spec: &ModelSpec) -> Vec<InputMap> {
     let row = spec.inputs.iter().map(|i| InputMap { scale: i.scale, offset: i.offset, clip: i.clip });
-    let maps = (0..spec.history).flat_map(|_| row.clone()).collect();
-    Ok((schema, maps))
+    (0..spec.history).flat_map(|_| row.clone()).collect()
 }
 
 /// Imports, checks and quantises a model.
@@ -269,15 +291,25 @@ pub fn inputs(spec: &ModelSpec) -> Result<(InputSchema, Vec<InputMap>), BuildErr
 /// # Errors
 /// [`BuildError`], one line.
 pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
-    let (schema, maps) = inputs(spec)?;
+    let (schema_hash, maps, neutral) = match spec.function {
+        Function::Balance => {
+            let (schema, maps) = path_inputs(spec)?;
+            let idle = PathSpec::default().row(&PathSignals::default(), &FlowSignals::default());
+            (schema.hash(), maps, idle.to_vec())
+        }
+        Function::Pacing | Function::Schedule => {
+            let (schema, maps) = inputs(spec)?;
+            (schema.hash(), maps, weir_features::History::NEUTRAL.to_vec())
+        }
+    };
     let network = network(spec, maps.len())?;
-    let resting = resting_features(&maps, spec.inputs.len());
+    let resting = resting_features(&maps, &neutral);
     let reference: Vec<f64> = (0..spec.history).flat_map(|_| resting.iter().copied()).collect();
     let options = QuantiseOptions {
         name: &spec.name,
         function: spec.function,
         precision: spec.precision,
-        schema_hash: schema.hash(),
+        schema_hash,
         inputs: &maps,
         reference: &reference,
         calibration: &[],
@@ -299,7 +331,7 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
         activations: network.layers.iter().map(|layer| layer.activation.name()).collect(),
         parameters: network.layers.iter().map(|layer| layer.weights.len() + layer.bias.len()).sum(),
         snapshot_bytes: bytes.len(),
-        schema_hash: schema.hash(),
+        schema_hash,
         checksum: snapshot.checksum(),
         quantisation,
     };
@@ -330,10 +362,10 @@ pub fn network(spec: &ModelSpec, features: usize) -> Result<Network, BuildError>
     }
 }
 
-/// What an interval without news reads (no inflation, ratios of one), within the clips.
-fn resting_features(maps: &[InputMap], features: usize) -> Vec<f64> {
-    let neutral = weir_features::History::NEUTRAL.map(|x| f64::from(x) / f64::from(weir_features::ONE));
-    maps.iter().take(features).zip(neutral).map(|(map, x)| x.clamp(map.clip[0], map.clip[1])).collect()
+/// What an interval without news, or an idle path, reads, within the clips.
+fn resting_features(maps: &[InputMap], neutral: &[i32]) -> Vec<f64> {
+    let neutral = neutral.iter().map(|x| f64::from(*x) / f64::from(ONE));
+    maps.iter().zip(neutral).map(|(map, x)| x.clamp(map.clip[0], map.clip[1])).collect()
 }
 
 fn check(file: &Path, reason: String) -> BuildError {

@@ -23,6 +23,7 @@ pub mod iperf;
 pub mod link;
 pub mod measure;
 pub mod netns;
+pub mod paths;
 pub mod ping;
 pub mod process;
 pub mod prometheus;

@@ -25,7 +25,7 @@ const START_MAX: Duration = Duration::from_secs(20);
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The verdicts of frames that left by no port and were not for Weir.
-const DROPS: [&str; 14] = [
+const DROPS: [&str; 16] = [
     "pace_full",
     "tx_full",
     "empty",
@@ -40,6 +40,8 @@ const DROPS: [&str; 14] = [
     "too_big",
     "neighbour_unresolved",
     "denied",
+    "no_headroom",
+    "ecn_dropped",
 ];
 
 /// A running Weir.

@@ -150,7 +150,8 @@ stats! {
     Counter "originated_total" "Frames that Weir made in mode route, by what they say." by "kind" {
         originated_arp_requests "arp_request", originated_arp_replies "arp_reply",
         originated_solicitations "neighbour_solicitation", originated_advertisements "neighbour_advertisement",
-        originated_icmp_errors "icmp_error", originated_echo_replies "echo_reply", originated_fragments "fragment"
+        originated_icmp_errors "icmp_error", originated_echo_replies "echo_reply", originated_fragments "fragment",
+        originated_probes "probe", originated_reflections "probe_reflection"
     }
     Counter "originate_failed_total" "Frames that Weir could not make for want of a buffer." { originate_failed }
     Counter "icmp_errors_withheld_total" "ICMP errors not sent: barred by the RFCs, over the rate, no way back." by "reason" {
@@ -163,6 +164,18 @@ stats! {
         news_passed "passed", news_taken "taken", news_lane_full "lane_full"
     }
     Counter "address_conflicts_total" "Frames of another station that claims an own address." { address_conflicts }
+    Counter "balance_decisions_total" "Choices of a path, by who chose." by "source" {
+        path_decisions_model "model", path_decisions_explored "explored", path_decisions_rule "rule",
+        path_decisions_control "control"
+    }
+    Counter "balance_inferences_total" "Rows of a flow and a path run through a network." { path_inferences }
+    Counter "balance_inference_batches_total" "Runs of a network over a batch of such rows." { path_inference_batches }
+    Counter "balance_guard_total" "Choices of a network that were limited to paths that may be taken." { path_guard }
+    Counter "balance_table_full_total" "Frames whose flow found no place: the rule placed them." { path_table_full }
+    Counter "balance_all_down_total" "Frames that left while no path was up, as if all were." { path_all_down }
+    Counter "balance_samples_total" "Records of choices handed to the trainer." { path_samples }
+    Counter "balance_samples_dropped_total" "Records of choices dropped because the trainer was behind." { path_samples_dropped }
+    Gauge "balance_flows" "Flows that are on a path." { path_flows }
     Gauge "neighbours" "Neighbours on both sides that the worker knows, by state (RFC 4861); all workers know the same." by "state" {
         neighbours_incomplete "incomplete", neighbours_reachable "reachable", neighbours_stale "stale",
         neighbours_delay "delay", neighbours_probe "probe"

@@ -48,6 +48,18 @@ pub trait Frame {
     fn bytes_mut(&mut self) -> &mut [u8];
     /// The length of the whole frame in bytes, over all segments, without FCS.
     fn wire_len(&self) -> u32;
+    /// Makes the frame `len` bytes longer at its front; what they hold is for the caller to write. Returns whether there
+    /// was room; without it nothing has changed. A frame that cannot grow takes no tunnel and no VLAN tag.
+    fn grow_front(&mut self, len: usize) -> bool {
+        let _ = len;
+        false
+    }
+    /// Takes `len` bytes off the frame's front. Returns whether the first segment has that many; if not, nothing has
+    /// changed.
+    fn shrink_front(&mut self, len: usize) -> bool {
+        let _ = len;
+        false
+    }
 }
 
 /// A whole frame in ordinary memory.
@@ -60,6 +72,17 @@ impl Frame for Vec<u8> {
     }
     fn wire_len(&self) -> u32 {
         u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+    fn grow_front(&mut self, len: usize) -> bool {
+        self.splice(0..0, core::iter::repeat_n(0, len));
+        true
+    }
+    fn shrink_front(&mut self, len: usize) -> bool {
+        let there = len <= self.len();
+        if there {
+            self.drain(..len);
+        }
+        there
     }
 }
 

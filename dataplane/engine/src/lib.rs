@@ -9,6 +9,7 @@
 //! for as long as the appliance runs and [`Worker::drain`] when it stops.
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod config;
 pub mod counters;
 pub mod explore;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use weir_features::{INPUTS, SIZE_INPUTS};
+use weir_features::{INPUTS, PATH_INPUTS, SIZE_INPUTS};
 use weir_snapshot::{Executable, Function, Snapshot};
 
 /// A published snapshot, ready to run, and its number.
@@ -73,6 +73,14 @@ impl Generation {
     /// [`Unfit`], when it was made for something else.
     pub fn of_sizes(number: u32, executable: Executable, schema_hash: u64) -> Result<Generation, Unfit> {
         Generation::of(number, executable, schema_hash, (Function::Schedule, SIZE_INPUTS))
+    }
+
+    /// The same for an engine that chooses paths.
+    ///
+    /// # Errors
+    /// [`Unfit`], when it was made for something else.
+    pub fn of_paths(number: u32, executable: Executable, schema_hash: u64) -> Result<Generation, Unfit> {
+        Generation::of(number, executable, schema_hash, (Function::Balance, PATH_INPUTS))
     }
 
     fn of(

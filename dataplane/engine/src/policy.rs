@@ -1,6 +1,7 @@
 //! What decides, as one value: the networks and the settings around them. The epoch publishes it whole, so a worker
 //! acts on all of the old one or on all of the new one and never on half of each.
 
+use crate::balance::BalanceSettings;
 use crate::config::PacingConfig;
 use crate::models::ModelSet;
 use crate::schedule::ScheduleConfig;
@@ -17,4 +18,8 @@ pub struct Policy {
     pub size_models: ModelSet,
     /// How what leaves by the outside is scheduled. `None` likewise.
     pub schedule: Option<ScheduleConfig>,
+    /// The published snapshots of the network that chooses paths.
+    pub path_models: ModelSet,
+    /// How paths are chosen. `None` leaves what a worker has.
+    pub balance: Option<BalanceSettings>,
 }

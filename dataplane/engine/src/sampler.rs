@@ -29,6 +29,16 @@ pub enum Draw {
     ScheduleControl = 16,
     /// Whether the trainer is told of its size.
     ScheduleSample = 17,
+    /// Which path its next decision draws.
+    Path = 6,
+    /// Whether the flow's paths are the rule's although a model runs.
+    PathControl = 7,
+    /// Whether its flowlets become samples.
+    PathSample = 8,
+    /// Whether a decision explores.
+    PathExplore = 9,
+    /// The flow's draw: the IPv6 flow label or outer port that it bears.
+    Label = 10,
 }
 
 impl Draw {

@@ -68,6 +68,10 @@ pub enum Verdict {
     NeighbourUnresolved,
     /// Dropped: a stage in front of the worker, such as an access control list, did not let it pass.
     Denied,
+    /// Mode `route`, dropped: its buffer had no room for its path's header.
+    NoHeadroom,
+    /// Mode `route`, dropped: its tunnel's header bore a congestion mark, and the packet within cannot (RFC 6040 section 4.2).
+    EcnDropped,
 }
 
 impl Verdict {
@@ -75,7 +79,7 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 23] = [
+    pub const ALL: [Verdict; 25] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
@@ -99,6 +103,8 @@ impl Verdict {
         Verdict::TooBig,
         Verdict::NeighbourUnresolved,
         Verdict::Denied,
+        Verdict::NoHeadroom,
+        Verdict::EcnDropped,
     ];
 
     /// Name as in metrics, status and logs.
@@ -127,6 +133,8 @@ impl Verdict {
             Verdict::TooBig => "too_big",
             Verdict::NeighbourUnresolved => "neighbour_unresolved",
             Verdict::Denied => "denied",
+            Verdict::NoHeadroom => "no_headroom",
+            Verdict::EcnDropped => "ecn_dropped",
         }
     }
 

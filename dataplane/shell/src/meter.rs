@@ -82,7 +82,7 @@ mod tests {
             ..Tally::default()
         };
         let cycles = LoopCycles { busy: scale, idle: 3 * scale, ..LoopCycles::default() };
-        Report::unpack(&pack(&tally, &WorkerStats::default(), &cycles))
+        Report::unpack(&pack(&tally, &WorkerStats::default(), &[], &cycles))
     }
 
     #[test]

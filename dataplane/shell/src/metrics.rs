@@ -20,6 +20,7 @@ use crate::report::Report;
 use crate::status::{ModelStatus, PortStatus, Status};
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeMap;
+use weir_engine::balance::PathStats;
 use weir_engine::counters::Kind;
 use weir_engine::io::Side;
 use weir_engine::verdict::Verdict;
@@ -64,6 +65,9 @@ pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
     )?;
     for (index, report) in view.reports.iter().enumerate() {
         worker(&mut page, &index.to_string(), report, view.tsc_hz)?;
+        for (path, stats) in view.status.paths.iter().zip(&report.paths) {
+            self::path(&mut page, &index.to_string(), &path.name, stats)?;
+        }
     }
     for (side, port) in Side::ALL.iter().zip(&view.status.ports) {
         self::port(&mut page, side.name(), port)?;
@@ -194,6 +198,32 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
         }
     }
     Ok(())
+}
+
+/// A path as one worker sees it.
+fn path(page: &mut Page, worker: &str, path: &str, stats: &PathStats) -> Result<(), prometheus::Error> {
+    let labels = [("worker", worker), ("path", path)];
+    let mut shown = Ok(());
+    stats.each(|stat| {
+        // The engine counts nanoseconds and 1/65536; Prometheus wants base units.
+        let units = [
+            ("_nanoseconds", "_seconds", 1e9),
+            ("_q16", "_ratio", 65_536.0),
+            ("_bits_per_second", "_bytes_per_second", 8.0),
+        ];
+        let unit = units.iter().find_map(|(from, to, per)| {
+            Some((format!("{}{to}", stat.name.strip_suffix(from)?), stat.value as f64 / per))
+        });
+        let result = match (stat.kind, unit) {
+            (Kind::Counter, _) => page.counter(stat.name, stat.help, &labels, stat.value),
+            (Kind::Gauge, Some((name, value))) => page.gauge(&name, stat.help, &labels, value),
+            (Kind::Gauge, None) => page.gauge(stat.name, stat.help, &labels, stat.value as f64),
+        };
+        if shown.is_ok() {
+            shown = result;
+        }
+    });
+    shown
 }
 
 /// The names of the last two are those that Prometheus and its exporters have for the same.
@@ -346,7 +376,7 @@ mod tests {
     use crate::control::learning::Learning;
     use crate::learning::{Measured, ModelLearning, TrainerStatus};
     use crate::report::WORDS;
-    use crate::status::BufferStatus;
+    use crate::status::{BufferStatus, PathName};
     use std::sync::Arc;
 
     fn example() -> String {
@@ -354,6 +384,7 @@ mod tests {
         let status = Status {
             ports: vec![PortStatus { name: "net_null0".to_owned(), ..PortStatus::default() }; 2],
             buffers: Some(BufferStatus { total: 16_384, in_use: 2_048 }),
+            paths: vec![PathName { name: "north".to_owned(), made_of: String::new() }],
             models: vec![ModelStatus {
                 name: "aurora".to_owned(),
                 function: "pacing",
@@ -452,7 +483,7 @@ mod tests {
         let closed = [
             closed.as_slice(),
             &["generation", "precision", "executor", "schema", "checksum", "version", "dpdk"],
-            &["kind", "reason", "fault", "standing", "fate", "flows", "origin"],
+            &["kind", "reason", "fault", "standing", "fate", "flows", "origin", "priority", "path"],
         ]
         .concat();
         for line in example().lines().filter(|line| !line.starts_with('#')) {

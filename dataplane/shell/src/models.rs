@@ -74,6 +74,20 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             println!("route: {prefix} via {via} {}", out.name());
         }
     }
+    if let Some(balance) = plan.engine.route.as_ref().and_then(|route| route.balance.as_ref()) {
+        let to: Vec<String> = balance.to.iter().map(ToString::to_string).collect();
+        let by = plan.path_model.and_then(|index| plan.models.get(index));
+        let by = by.map_or("none", |model| model.spec.name.as_str());
+        println!(
+            "balance: to {}, model {by}, rule {}, packets up to {} bytes",
+            to.join(", "),
+            balance.settings.rule.name(),
+            balance.mtu()
+        );
+        for (path, weight) in plan.path_names().iter().zip(balance.settings.weights) {
+            println!("path {}: {}, weight {weight}", path.name, path.made_of);
+        }
+    }
     match &plan.engine.pacing {
         None => println!("pacing: none, frames are forwarded only"),
         Some(pacing) => {

@@ -2,6 +2,7 @@
 //! one moment.
 
 use std::array;
+use weir_engine::balance::{PATHS_MAX, PathStats};
 use weir_engine::counters::{Stat, WorkerStats};
 use weir_engine::verdict::{Tally, Verdict};
 use weir_engine::worker::Stage;
@@ -10,9 +11,11 @@ use weir_engine::worker::Stage;
 const STATS: usize = size_of::<WorkerStats>() / size_of::<u64>();
 /// Received and sent frames and bytes by side; originated; steered in and out; held; verdicts.
 const TALLY: usize = 4 * 2 + 4 + Verdict::COUNT;
+/// Of each path, there or not.
+const PATHS: usize = PATHS_MAX * PathStats::COUNT;
 const LOOP: usize = 6 + Stage::COUNT;
 /// Words of a report.
-pub const WORDS: usize = TALLY + STATS + LOOP;
+pub const WORDS: usize = TALLY + STATS + PATHS + LOOP;
 
 /// Where the worker's cycles go. All in ticks of the time-stamp counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,12 +43,14 @@ pub struct Report {
     pub tally: Tally,
     /// The engine's other counters, with their names.
     pub stats: Vec<Stat>,
+    /// The paths' counters, in the configuration's order; zeros for those that there are not.
+    pub paths: Vec<PathStats>,
     /// Where its cycles went.
     pub cycles: LoopCycles,
 }
 
 /// Packs a report.
-pub fn pack(tally: &Tally, stats: &WorkerStats, cycles: &LoopCycles) -> [u64; WORDS] {
+pub fn pack(tally: &Tally, stats: &WorkerStats, paths: &[PathStats], cycles: &LoopCycles) -> [u64; WORDS] {
     let mut words = [0; WORDS];
     let mut next = words.iter_mut();
     let mut put = |word: u64| {
@@ -61,6 +66,9 @@ pub fn pack(tally: &Tally, stats: &WorkerStats, cycles: &LoopCycles) -> [u64; WO
     [tally.originated, tally.steered_in, tally.steered_out, tally.held].into_iter().for_each(&mut put);
     tally.ended.into_iter().for_each(&mut put);
     stats.each(|stat| put(stat.value));
+    for index in 0..PATHS_MAX {
+        paths.get(index).copied().unwrap_or_default().each(|stat| put(stat.value));
+    }
     [cycles.busy, cycles.idle, cycles.inference].into_iter().for_each(&mut put);
     cycles.stages.into_iter().for_each(&mut put);
     [cycles.stage_frames, cycles.turn_max, cycles.lag_max].into_iter().for_each(&mut put);
@@ -78,6 +86,7 @@ impl Report {
         let ended = array::from_fn(|_| take());
         let mut stats = Vec::with_capacity(STATS);
         WorkerStats::default().each(|stat| stats.push(Stat { value: take(), ..stat }));
+        let paths = (0..PATHS_MAX).map(|_| PathStats::from_words(&mut take)).collect();
         let cycles = LoopCycles {
             busy: take(),
             idle: take(),
@@ -100,6 +109,7 @@ impl Report {
                 held,
             },
             stats,
+            paths,
             cycles,
         }
     }
@@ -133,16 +143,17 @@ mod tests {
         assert_eq!(report.cycles.lag_max, WORDS as u64);
 
         let stats = WorkerStats { inferences: 77, ..WorkerStats::default() };
-        let repacked = pack(&report.tally, &stats, &report.cycles);
+        assert_eq!(report.paths[1].frames, (TALLY + STATS + PathStats::COUNT) as u64 + 1);
+        let repacked = pack(&report.tally, &stats, &report.paths, &report.cycles);
         assert_eq!(repacked[..TALLY], words[..TALLY]);
-        assert_eq!(repacked[WORDS - LOOP..], words[WORDS - LOOP..]);
+        assert_eq!(repacked[TALLY + STATS..], words[TALLY + STATS..]);
         assert_eq!(Report::unpack(&repacked).stat("inferences_total"), 77);
     }
 
     #[test]
     fn a_worker_follows_one_generation_when_it_has_taken_it_up_and_nobody_follows_another() {
         let only = |stats: WorkerStats, number| {
-            Report::unpack(&pack(&Tally::default(), &stats, &LoopCycles::default())).follows_only(number)
+            Report::unpack(&pack(&Tally::default(), &stats, &[], &LoopCycles::default())).follows_only(number)
         };
         let stats = WorkerStats { generation: 3, following_active: 5, ..WorkerStats::default() };
         assert!(

@@ -4,7 +4,7 @@ use crate::board::BoardReader;
 use crate::calendar::unix_seconds;
 use crate::control::learning::ModelsReport;
 use crate::control::protocol::{
-    ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
+    ConfigReport, Decisions, Drops, LastReload, ModelReport, PathReport, PortReport, ReloadResult, Reloaded,
     StatusReport, WorkerReport,
 };
 use crate::http::Response;
@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use weir_engine::balance::PathStats;
 use weir_engine::counters::Stat;
 use weir_engine::io::Side;
 use weir_engine::verdict::Verdict;
@@ -80,6 +81,15 @@ pub struct ModelStatus {
     pub previous: Option<u32>,
 }
 
+/// A path as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathName {
+    /// Its name.
+    pub name: String,
+    /// What it is made of, such as `vxlan 10.9.1.1 > 10.9.1.2`.
+    pub made_of: String,
+}
+
 /// Everything that control knows.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -91,6 +101,8 @@ pub struct Status {
     pub ports: Vec<PortStatus>,
     /// Where there is a pool.
     pub buffers: Option<BufferStatus>,
+    /// Named paths, in the configuration's order.
+    pub paths: Vec<PathName>,
     /// Published snapshots.
     pub models: Vec<ModelStatus>,
     /// The trainer's thread, where the configuration asks for one.
@@ -250,6 +262,12 @@ impl Shared {
             ports: Side::ALL.iter().zip(status.ports.iter().cloned()).map(port_report).collect(),
             buffers: status.buffers,
             workers: workers.collect(),
+            paths: status
+                .paths
+                .iter()
+                .enumerate()
+                .map(|(index, path)| path_report(index, path, &reports))
+                .collect(),
             models: status.models.iter().map(|model| model_report(model, now)).collect(),
             decisions: Decisions {
                 model: decided("model"),
@@ -319,6 +337,33 @@ fn worker_report(
         paced_flows: report.stat("flows_paced"),
         held_frames: report.tally.held,
         drops: drops.filter(|drops| drops.frames > 0).collect(),
+    }
+}
+
+/// A path as all workers see it, each from its own flows and probes.
+fn path_report(index: usize, path: &PathName, reports: &[Report]) -> PathReport {
+    let seen: Vec<PathStats> = reports.iter().filter_map(|report| report.paths.get(index)).copied().collect();
+    let sum = |of: fn(&PathStats) -> u64| seen.iter().map(of).sum::<u64>();
+    let share = |q16: u64| q16 as f64 / 65_536.0;
+    let known: Vec<u64> = seen.iter().map(|path| path.rtt_ns).filter(|rtt| *rtt > 0).collect();
+    let base = seen.iter().map(|path| path.base_rtt_ns).filter(|rtt| *rtt > 0).min().unwrap_or(0);
+    let workers_up = sum(|path| path.up) as usize;
+    PathReport {
+        name: path.name.clone(),
+        made_of: path.made_of.clone(),
+        workers_up,
+        workers: seen.len(),
+        share: share(seen.iter().map(|path| path.share_q16).min().unwrap_or(0)),
+        flows: sum(|path| path.flows),
+        frames: sum(|path| path.frames),
+        sent_bits_per_second: sum(|path| path.sent_bps) as f64,
+        rtt_seconds: known.iter().sum::<u64>() as f64 / known.len().max(1) as f64 / 1e9,
+        base_rtt_seconds: base as f64 / 1e9,
+        loss_share: share(seen.iter().map(|path| path.loss_q16).max().unwrap_or(0)),
+        ecn_share: share(seen.iter().map(|path| path.ecn_q16).max().unwrap_or(0)),
+        probes: sum(|path| path.probes),
+        answers: sum(|path| path.answers),
+        failures: sum(|path| path.failures),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `weir ctl status` prints, on fixed reports.
 
 use weir_shell::control::protocol::{
-    ConfigReport, Decisions, Drops, LastReload, ModelReport, PortReport, ReloadResult, Reloaded,
+    ConfigReport, Decisions, Drops, LastReload, ModelReport, PathReport, PortReport, ReloadResult, Reloaded,
     StatusReport, WorkerReport,
 };
 use weir_shell::control::screen::render;
@@ -41,6 +41,7 @@ fn calm() -> StatusReport {
             held_frames: 31,
             drops: Vec::new(),
         }],
+        paths: Vec::new(),
         models: vec![ModelReport {
             name: "aurora".to_owned(),
             function: "pacing".to_owned(),
@@ -103,6 +104,46 @@ fn much_is_wrong() {
         ..report.config
     };
     insta::assert_snapshot!(render(&report));
+}
+
+#[test]
+fn paths_are_shown_with_what_is_wrong_with_them() {
+    let path = |name: &str, made_of: &str| PathReport {
+        name: name.to_owned(),
+        made_of: made_of.to_owned(),
+        workers_up: 2,
+        workers: 2,
+        share: 1.0,
+        flows: 120,
+        frames: 1_000_000,
+        sent_bits_per_second: 940_000_000.0,
+        rtt_seconds: 0.000_312,
+        base_rtt_seconds: 0.000_205,
+        loss_share: 0.0,
+        ecn_share: 0.031,
+        probes: 4_000,
+        answers: 3_998,
+        failures: 0,
+    };
+    let down = PathReport {
+        workers_up: 0,
+        share: 0.0,
+        rtt_seconds: 0.0,
+        failures: 2,
+        ..path("b", "ipip 10.9.2.1 > 10.9.2.2")
+    };
+    let report = StatusReport {
+        paths: vec![
+            path("a", "next hop 10.9.1.2"),
+            down,
+            PathReport { share: 0.25, ..path("c", "vxlan 7 fd09:3::1 > fd09:3::2") },
+            PathReport { share: 0.0, ..path("d", "next hop 10.9.4.2") },
+            PathReport { workers_up: 1, ..path("e", "next hop 10.9.5.2") },
+        ],
+        ..calm()
+    };
+    insta::assert_snapshot!(render(&report));
+    insta::assert_snapshot!("paths_json", serde_json::to_string_pretty(&report.paths[..1]).unwrap());
 }
 
 /// The documented form: names may be added to, never changed.

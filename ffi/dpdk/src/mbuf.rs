@@ -133,6 +133,22 @@ impl Mbuf {
         }
         Ok(())
     }
+
+    /// Takes bytes off the frame's front. Returns whether the first buffer has that many; if not, the frame is unchanged.
+    pub fn trim_front(&mut self, len: usize) -> bool {
+        let there = len <= usize::from(self.head().data_len);
+        if there {
+            // SAFETY: the data of the first buffer stay within it: what the offset gains, the length loses. `len` fits 16
+            // bits, being at most `data_len`, and `pkt_len` counts those bytes too.
+            unsafe {
+                let head = self.raw.as_mut();
+                head.data_off += len as u16;
+                head.data_len -= len as u16;
+                head.pkt_len -= len as u32;
+            }
+        }
+        there
+    }
 }
 
 impl Drop for Mbuf {

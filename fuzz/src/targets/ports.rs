@@ -34,6 +34,23 @@ impl Frame for Counted {
     fn wire_len(&self) -> u32 {
         self.bytes.len() as u32
     }
+    fn grow_front(&mut self, len: usize) -> bool {
+        // As much as a buffer of DPDK has, less what a few tags and tunnels have taken already.
+        let room = self.first + len <= 2_048;
+        if room {
+            self.bytes.splice(0..0, std::iter::repeat_n(0, len));
+            self.first += len;
+        }
+        room
+    }
+    fn shrink_front(&mut self, len: usize) -> bool {
+        let there = len <= self.first;
+        if there {
+            self.bytes.drain(..len);
+            self.first -= len;
+        }
+        there
+    }
 }
 
 /// One worker's queues.

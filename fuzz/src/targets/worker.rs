@@ -5,7 +5,9 @@ use super::ports::{Counted, Ports, answer};
 use super::{Target, parser};
 use crate::mutate::one_in;
 use crate::seeds;
+use std::net::IpAddr;
 use std::rc::Rc;
+use weir_engine::balance::{BalanceConfig, BalanceSettings, Draws, Ends, PathConfig, PathRule, Wrap};
 use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide};
@@ -300,5 +302,42 @@ fn router() -> RouteConfig {
         ],
         routes: Vec::new(),
         icmp_errors_per_sec: 100,
+        balance: Some(paths()),
+    }
+}
+
+/// Two stations of the corpus are the other ends of tunnels; what neither network knows goes by paths.
+fn paths() -> BalanceConfig {
+    let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+    let ends = Ends { local: address("192.0.2.254"), remote: address("192.0.2.1") };
+    let wraps = [
+        Wrap::Bare,
+        Wrap::IpIp { ends },
+        Wrap::Vxlan { ends, vni: 7, source_port: 50_000, inner_mac: [2, 0, 0, 0, 0, 9] },
+        Wrap::IpIp { ends: Ends { local: address("2001:db8::fe"), remote: address("2001:db8::1") } },
+    ];
+    let path = |(index, wrap): (usize, Wrap)| PathConfig {
+        name: format!("path{index}"),
+        via: wrap.ends().unwrap_or(ends).remote,
+        wrap,
+        draw: [Draws::FlowLabel, Draws::None, Draws::SourcePort, Draws::FlowLabel][index],
+        mtu: 1_400,
+        rate_bps: None,
+        probe: Some((wrap.ends().unwrap_or(ends).remote, wrap.ends().unwrap_or(ends).local)),
+    };
+    BalanceConfig {
+        to: vec![
+            Prefix { address: address("0.0.0.0"), len: 0 },
+            Prefix { address: address("::"), len: 0 },
+            Prefix { address: address("192.0.2.128"), len: 25 },
+        ],
+        paths: wraps.into_iter().enumerate().map(path).collect(),
+        vlans: vec![(Prefix { address: address("192.0.2.64"), len: 26 }, 5)],
+        probe_interval: Ns::from_millis(20),
+        settings: BalanceSettings {
+            rule: PathRule::LetFlow,
+            slow_start: Ns::from_millis(100),
+            ..BalanceSettings::default()
+        },
     }
 }

@@ -156,6 +156,6 @@ fn the_configuration_is_checked_before_the_file() {
     assert_eq!(line, "model 'aurora': input 1 must be the feature \"latency_ratio\"");
     spec.history = 5;
     assert!(build(&spec).unwrap_err().to_string().contains("history of 10 intervals, found 5"));
-    spec.function = Function::Balance;
-    assert!(build(&spec).unwrap_err().to_string().contains("no features are defined for function balance"));
+    spec.function = Function::Schedule;
+    assert!(build(&spec).unwrap_err().to_string().contains("no features are defined for function schedule"));
 }

@@ -6,6 +6,7 @@ mod congestion;
 mod deployment;
 mod learning;
 mod means;
+mod paths;
 mod ports;
 mod swaps;
 

@@ -4,7 +4,7 @@ use super::fib::NextHop;
 use super::icmp::{self, Trouble};
 use super::interface;
 use super::packet::{ICMP, ICMP6, NO_NEXT_HEADER, Packet, Part, TCP, UDP};
-use super::{End, Outlet, Router, Way};
+use super::{End, Hop, Outlet, Router, Way};
 use crate::io::{Frame, Side};
 use crate::time::Ns;
 use crate::verdict::Verdict;
@@ -43,7 +43,7 @@ impl<F: Frame> Router<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) {
         let way = self.way_back(side, packet.source, now, outlet);
-        let fits = |way: &Way| packet.len <= u32::from(self.interfaces[way.out as usize].mtu);
+        let fits = |way: &Way| packet.len <= u32::from(self.mtu(way.out, way.hop == Hop::PATHS));
         let (Some(way), Some(upper)) = (way.filter(fits), packet.upper(frame.bytes())) else {
             return outlet.end(frame, Verdict::Consumed);
         };
@@ -62,7 +62,7 @@ impl<F: Frame> Router<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<Way> {
         let next = match interface::is_link_local(to) {
-            true => NextHop { out: side, neighbour: to },
+            true => NextHop { out: side, neighbour: to, by_paths: false },
             false => self.fib.find(to)?,
         };
         Some(Way { out: next.out, hop: self.find_or_ask(next, now, outlet)? })

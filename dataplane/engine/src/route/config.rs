@@ -1,6 +1,7 @@
 //! What a router is told at its start.
 
 use super::prefix::Prefix;
+use crate::balance::BalanceConfig;
 use crate::io::Side;
 use core::net::IpAddr;
 
@@ -20,6 +21,8 @@ pub struct RouteConfig {
     pub routes: Vec<StaticRoute>,
     /// ICMP errors per second at most, at least 1.
     pub icmp_errors_per_sec: u32,
+    /// Named paths outside, and how they are chosen.
+    pub balance: Option<BalanceConfig>,
 }
 
 /// One side's interface.

@@ -15,8 +15,10 @@ use core::net::IpAddr;
 pub(super) struct NextHop {
     /// The side by which it leaves.
     pub(super) out: Side,
-    /// The neighbour there.
+    /// The neighbour there; the destination itself where paths lead there.
     pub(super) neighbour: IpAddr,
+    /// A path is to be chosen, which knows its own neighbour.
+    pub(super) by_paths: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +26,15 @@ struct Row<A> {
     network: A,
     mask: A,
     out: Side,
-    /// `None`: the destination itself is on the link.
-    via: Option<IpAddr>,
+    via: Via,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Via {
+    /// The destination itself is on the link.
+    Link,
+    Neighbour(IpAddr),
+    Paths,
 }
 
 /// The table. Fixed once made.
@@ -37,15 +46,17 @@ pub(super) struct Fib {
 
 impl Fib {
     pub(super) fn new(config: &RouteConfig) -> Fib {
-        let mut rows: Vec<(Prefix, Side, Option<IpAddr>)> = Vec::new();
+        let mut rows: Vec<(Prefix, Side, Via)> = Vec::new();
         for (side, interface) in Side::ALL.into_iter().zip(&config.sides) {
-            rows.extend(interface.addresses.iter().map(|prefix| (*prefix, side, None)));
+            rows.extend(interface.addresses.iter().map(|prefix| (*prefix, side, Via::Link)));
         }
-        rows.extend(config.routes.iter().map(|route| (route.prefix, route.out, Some(route.via))));
-        // Stable: of two rows for one network the sides' own come first.
+        // Stable: of two rows for one network the sides' own come first, and paths before a static route.
+        let by_paths = config.balance.iter().flat_map(|balance| &balance.to);
+        rows.extend(by_paths.map(|prefix| (*prefix, Side::Outside, Via::Paths)));
+        rows.extend(config.routes.iter().map(|route| (route.prefix, route.out, Via::Neighbour(route.via))));
         rows.sort_by_key(|(prefix, ..)| core::cmp::Reverse(prefix.len));
         let (v4, v6): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(prefix, ..)| prefix.address.is_ipv4());
-        let row = |(prefix, out, via): (Prefix, Side, Option<IpAddr>)| {
+        let row = |(prefix, out, via): (Prefix, Side, Via)| {
             let (network, mask) = prefix.network_and_mask();
             Row { network, mask, out, via }
         };
@@ -71,6 +82,10 @@ impl Fib {
                 (row.out, row.via)
             }
         };
-        Some(NextHop { out, neighbour: via.unwrap_or(destination) })
+        Some(match via {
+            Via::Neighbour(neighbour) => NextHop { out, neighbour, by_paths: false },
+            Via::Link => NextHop { out, neighbour: destination, by_paths: false },
+            Via::Paths => NextHop { out, neighbour: destination, by_paths: true },
+        })
     }
 }

@@ -197,6 +197,7 @@ mod tests {
             ],
             routes: Vec::new(),
             icmp_errors_per_sec: 100,
+            balance: None,
         }
     }
 

@@ -15,9 +15,11 @@
 //!
 //! A frame that pacing holds keeps a `Hop`, not an Ethernet address: the neighbour may move meanwhile.
 //!
-//! Left out, on purpose or for now: VLAN tags (`not_for_us`), redirects (a hairpin is forwarded, unpaced), router
-//! advertisements, multicast routing and listener reports, duplicate address detection, reverse-path filters, and
-//! tunnels, which are to be decapsulated before `Router::admit` once there are any.
+//! Where several paths lead to a network, `crate::balance` chooses one at departure; VLAN tags and tunnels that paths have
+//! are taken off before a frame is parsed ([`Router::unwrap`]).
+//!
+//! Left out, on purpose or for now: other VLAN tags (`not_for_us`), redirects (a hairpin is forwarded, unpaced), router
+//! advertisements, multicast routing and listener reports, duplicate address detection, reverse-path filters.
 //!
 //! With several workers, each packet is its owner's (`Parsed::owner`), whether it is routed, answered, or refused; only ARP,
 //! which has none, stays with the worker that received it. What one learns of neighbours all learn: see `fellows`.
@@ -34,7 +36,8 @@ mod interface;
 mod mss;
 mod ndp;
 mod neighbour;
-mod packet;
+pub(crate) mod packet;
+mod paths;
 mod prefix;
 mod resolve;
 
@@ -44,13 +47,15 @@ pub use prefix::Prefix;
 pub(crate) use fellows::Fellows;
 pub(crate) use neighbour::Hop;
 
+use crate::balance::{self, Balance, Parcel};
 use crate::counters::WorkerStats;
 use crate::io::{Frame, Side};
 use crate::time::Ns;
 use crate::verdict::Verdict;
-use crate::wire::Parsed;
+use crate::wire::{Flags, Parsed};
 use arp::Arp;
 use bucket::Bucket;
+use core::net::IpAddr;
 use fib::{Fib, NextHop};
 use icmp::Trouble;
 use interface::{Interface, Kind, Kinds, Mac};
@@ -93,11 +98,19 @@ pub(crate) struct Router<F> {
     errors: Bucket,
     /// The lesser of both sides' MTUs: what a connection's segments must fit in either direction.
     mtu_min: u16,
+    /// The same for what leaves by paths.
+    mtu_by_paths: u16,
+    /// Networks outside that are VLANs, and their tags.
+    vlans: Box<[(Prefix, u16)]>,
+    /// Away while it uses the rest of the router.
+    balance: Option<Box<Balance<F>>>,
+    balances: bool,
 }
 
 impl<F: Frame> Router<F> {
-    /// Everything is allocated here.
-    pub(crate) fn new(config: &RouteConfig, seed: u64, now: Ns) -> Router<F> {
+    /// Everything is allocated here. `flows` is how many flows may be balanced, and after which silence one is forgotten.
+    pub(crate) fn new(config: &RouteConfig, seed: u64, flows: (u32, Ns), now: Ns) -> Router<F> {
+        let balance = config.balance.as_ref();
         Router {
             interfaces: Interface::both(config),
             kinds: Kinds::new(config),
@@ -106,6 +119,10 @@ impl<F: Frame> Router<F> {
             fellows: Fellows::none(),
             errors: Bucket::new(config.icmp_errors_per_sec),
             mtu_min: config.sides[0].mtu.min(config.sides[1].mtu),
+            mtu_by_paths: balance.map_or(u16::MAX, |balance| balance.mtu()),
+            vlans: balance.map(|balance| balance.vlans.clone().into_boxed_slice()).unwrap_or_default(),
+            balance: balance.map(|balance| Box::new(Balance::new(balance, flows, seed, now))),
+            balances: balance.is_some(),
         }
     }
 
@@ -130,7 +147,8 @@ impl<F: Frame> Router<F> {
 
     /// When a neighbour is to be asked, or given up, next.
     pub(crate) fn next_due(&self) -> Option<Ns> {
-        self.neighbours.iter().filter_map(Neighbours::next_due).min()
+        let balance = self.balance.as_ref().and_then(|balance| balance.next_due());
+        self.neighbours.iter().filter_map(Neighbours::next_due).chain(balance).min()
     }
 
     /// Shows the present state of the tables.
@@ -142,6 +160,9 @@ impl<F: Frame> Router<F> {
         stats.neighbours_delay = count(State::Delay);
         stats.neighbours_probe = count(State::Probe);
         stats.neighbour_frames = self.waiting() as u64;
+        if let Some(balance) = &self.balance {
+            balance.show(stats);
+        }
     }
 
     /// A frame has arrived on `side`. Returns it when it may be forwarded, one hop poorer, and its way; brings it to
@@ -151,12 +172,16 @@ impl<F: Frame> Router<F> {
         &mut self,
         side: Side,
         mut frame: F,
-        parsed: &Parsed,
+        (parsed, hash): (&Parsed, u64),
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<(F, Way)> {
         match self.judge(side, &mut frame, parsed, now, outlet) {
             Ok(way) => Some((frame, way)),
+            Err(End::Cut(packet, next)) => {
+                self.cut(side, frame, hash, (&packet, next), now, outlet);
+                None
+            }
             Err(end) => {
                 self.end(side, frame, end, now, outlet);
                 None
@@ -173,7 +198,7 @@ impl<F: Frame> Router<F> {
                 self.tell(side, frame.bytes(), &packet, trouble, now, outlet);
                 outlet.end(frame, verdict);
             }
-            End::Cut(packet, next) => self.cut(side, frame, &packet, next, now, outlet),
+            End::Cut(..) => outlet.end(frame, Verdict::TooBig),
             End::Arp(arp) => self.answer_arp(side, frame, &arp, outlet),
             End::Echo(packet) => self.answer_echo(side, frame, &packet, now, outlet),
         }
@@ -226,7 +251,7 @@ impl<F: Frame> Router<F> {
         if packet.hops <= 1 {
             return Err(End::Trouble(packet, Trouble::TimeExceeded, Verdict::TtlExpired));
         }
-        let mtu = self.interfaces[next.out as usize].mtu;
+        let mtu = self.mtu(next.out, next.by_paths);
         if packet.len > u32::from(mtu) {
             return Err(match packet.may_be_cut(bytes) {
                 true => End::Cut(packet, next),
@@ -240,7 +265,8 @@ impl<F: Frame> Router<F> {
         let hop = self.find_or_ask(next, now, outlet).ok_or(Verdict::NeighbourUnresolved)?;
         packet.take_hop(frame.bytes_mut());
         if let Parsed::Tcp(tcp) = parsed
-            && mss::clamp(frame.bytes_mut(), tcp, self.mtu_min)
+            && tcp.segment.flags.has(Flags::SYN)
+            && mss::clamp(frame.bytes_mut(), tcp, self.mtu_of_connection(&packet, next))
         {
             outlet.stats().mss_clamped += 1;
         }
@@ -252,12 +278,12 @@ impl<F: Frame> Router<F> {
         &mut self,
         side: Side,
         mut frame: F,
-        packet: &Packet,
-        next: NextHop,
+        hash: u64,
+        (packet, next): (&Packet, NextHop),
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) {
-        let mtu = self.interfaces[next.out as usize].mtu;
+        let mtu = self.mtu(next.out, next.by_paths);
         let Some(parts) = fragment::parts(frame.bytes(), packet, mtu) else {
             self.tell(side, frame.bytes(), packet, Trouble::TooBig { mtu }, now, outlet);
             return outlet.end(frame, Verdict::TooBig);
@@ -271,7 +297,11 @@ impl<F: Frame> Router<F> {
             let Some(mut made) = outlet.make(next.out, part.frame_len(packet)) else { break };
             part.write(made.bytes_mut(), frame.bytes(), packet);
             outlet.stats().originated_fragments += 1;
-            self.depart(Way { out: next.out, hop }, made, Verdict::Originated, now, outlet);
+            if next.by_paths {
+                self.queue(made, Verdict::Originated, Parcel { hash, ..Parcel::default() }, outlet);
+            } else {
+                self.depart(Way { out: next.out, hop }, made, Verdict::Originated, now, outlet);
+            }
         }
         outlet.end(frame, Verdict::Fragmented);
     }
@@ -285,18 +315,25 @@ impl<F: Frame> Router<F> {
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) {
-        let Way { mut out, hop } = way;
+        let Way { mut out, mut hop } = way;
+        if hop == Hop::PATHS {
+            // What Weir itself says to somebody behind them, or what the shaper lets go.
+            let parsed = crate::wire::parse(frame.bytes(), frame.wire_len());
+            let hash = self.balance.as_ref().map_or(0, |balance| balance.hash_of(&parsed));
+            let begins = matches!(&parsed, Parsed::Tcp(tcp) if tcp.segment.flags.has(Flags::SYN));
+            return self.queue(frame, verdict, Parcel { hash, begins, ..Parcel::default() }, outlet);
+        }
         let mut left = self.neighbours[out as usize].leave(hop, frame, verdict, now);
         // The neighbour was forgotten while the frame was held: its way is looked up again.
         if let Leave::Void(frame) = left {
             let Some(way) = self.way_of(&frame, now, outlet) else {
                 return outlet.end(frame, Verdict::NeighbourUnresolved);
             };
-            out = way.out;
+            (out, hop) = (way.out, way.hop);
             left = self.neighbours[out as usize].leave(way.hop, frame, verdict, now);
         }
         match left {
-            Leave::To(mac, frame) => self.send(out, mac, frame, verdict, outlet),
+            Leave::To(mac, frame) => self.send(out, (mac, hop), frame, verdict, outlet),
             Leave::Waits(None) => {}
             Leave::Waits(Some(Waiting { frame, .. })) | Leave::Void(frame) => {
                 outlet.end(frame, Verdict::NeighbourUnresolved);
@@ -310,12 +347,42 @@ impl<F: Frame> Router<F> {
         Some(Way { out: next.out, hop: self.find_or_ask(next, now, outlet)? })
     }
 
-    fn send(&self, out: Side, to: Mac, mut frame: F, verdict: Verdict, outlet: &mut impl Outlet<Frame = F>) {
+    fn send(
+        &self,
+        out: Side,
+        (to, hop): (Mac, Hop),
+        mut frame: F,
+        verdict: Verdict,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) {
         if let Some(header) = frame.bytes_mut().first_chunk_mut::<ETHERNET_LEN>() {
             header[..6].copy_from_slice(&to);
             header[6..12].copy_from_slice(&self.interfaces[out as usize].mac);
         }
+        if !self.vlans.is_empty()
+            && let Some(neighbour) = self.neighbours[out as usize].address(hop)
+        {
+            return self.send_tagged(out, frame, neighbour, verdict, outlet);
+        }
         outlet.send(out, frame, verdict);
+    }
+
+    /// Sends a frame, Ethernet addresses and all, with the tag of the VLAN that `address`, a neighbour's or an own one, is in.
+    fn send_tagged(
+        &self,
+        out: Side,
+        mut frame: F,
+        address: IpAddr,
+        verdict: Verdict,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) {
+        let vlan = self.vlans.iter().find(|(prefix, _)| out == Side::Outside && prefix.contains(address));
+        match vlan {
+            Some((_, vlan)) if !balance::encap::tag(&mut frame, *vlan) => {
+                outlet.end(frame, Verdict::NoHeadroom)
+            }
+            _ => outlet.send(out, frame, verdict),
+        }
     }
 
     /// Weir stops, and hears no more answers: what waits for one is dropped.

@@ -51,6 +51,8 @@ pub(crate) struct Hop(u32);
 impl Hop {
     /// In mode `wire` there are no neighbours.
     pub(crate) const NONE: Hop = Hop(0);
+    /// A path is chosen at departure. No entry has generation 0.
+    pub(crate) const PATHS: Hop = Hop(1);
 
     fn new(index: u16, generation: u16) -> Hop {
         Hop(u32::from(generation) << 16 | u32::from(index))
@@ -241,6 +243,18 @@ impl<F> Neighbours<F> {
                 entry.until = until;
             }
         }
+    }
+
+    /// Whose hop it is; `None` when it is void.
+    pub(super) fn address(&self, hop: Hop) -> Option<IpAddr> {
+        let entry = self.entries.get(hop.index()).filter(|entry| entry.generation == hop.generation())?;
+        entry.address
+    }
+
+    /// Where `address` is, as far as known.
+    pub(super) fn mac(&self, address: IpAddr) -> Option<Mac> {
+        let entry = &self.entries[usize::from(self.find(address)?)];
+        (entry.state != State::Incomplete).then_some(entry.mac)
     }
 
     /// Makes an entry for one that is unknown, and is asked for the first time. `None` when there is no room.

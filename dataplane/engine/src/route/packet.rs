@@ -6,15 +6,15 @@
 use crate::wire::checksum::{Sum, after_change};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(super) const ETHERNET_LEN: usize = 14;
-pub(super) const IPV4_LEN: usize = 20;
-pub(super) const IPV6_LEN: usize = 40;
+pub(crate) const ETHERNET_LEN: usize = 14;
+pub(crate) const IPV4_LEN: usize = 20;
+pub(crate) const IPV6_LEN: usize = 40;
 
-pub(super) const ICMP: u8 = 1;
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
-pub(super) const ICMP6: u8 = 58;
-pub(super) const NO_NEXT_HEADER: u8 = 59;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const ICMP6: u8 = 58;
+pub(crate) const NO_NEXT_HEADER: u8 = 59;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -25,32 +25,32 @@ const EXTENSIONS_MAX: usize = crate::wire::IPV6_EXTENSIONS_MAX;
 
 /// An IP packet in an untagged Ethernet frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Packet {
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
+pub(crate) struct Packet {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
     /// Length of the whole packet in bytes; what follows it in the frame is padding.
-    pub(super) len: u32,
+    pub(crate) len: u32,
     /// TTL or hop limit, as received.
-    pub(super) hops: u8,
+    pub(crate) hops: u8,
     /// The frame was sent to more than one station.
-    pub(super) to_group: bool,
-    pub(super) header_len: usize,
+    pub(crate) to_group: bool,
+    pub(crate) header_len: usize,
 }
 
 /// What lies above IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Upper {
-    pub(super) protocol: u8,
+pub(crate) struct Upper {
+    pub(crate) protocol: u8,
     /// Where its header begins in the frame.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Where in the packet the byte stands that names `protocol`.
-    pub(super) named_at: usize,
-    pub(super) part: Part,
+    pub(crate) named_at: usize,
+    pub(crate) part: Part,
 }
 
 /// Which part of its packet a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Whole,
     First,
     Later,
@@ -58,7 +58,7 @@ pub(super) enum Part {
 
 impl Packet {
     /// Reads the IPv4 header behind Ethernet. `None` when it does not hold: RFC 1812 section 5.2.2, checksum included.
-    pub(super) fn v4(bytes: &[u8], wire_len: u32) -> Option<Packet> {
+    pub(crate) fn v4(bytes: &[u8], wire_len: u32) -> Option<Packet> {
         let ip = bytes.get(ETHERNET_LEN..)?;
         let fixed = ip.first_chunk::<IPV4_LEN>()?;
         let header_len = usize::from(fixed[0] & 0x0f) * 4;
@@ -81,7 +81,7 @@ impl Packet {
     }
 
     /// Reads the IPv6 header behind Ethernet. `None` when it does not hold.
-    pub(super) fn v6(bytes: &[u8], wire_len: u32) -> Option<Packet> {
+    pub(crate) fn v6(bytes: &[u8], wire_len: u32) -> Option<Packet> {
         let fixed = bytes.get(ETHERNET_LEN..)?.first_chunk::<IPV6_LEN>()?;
         let payload_len = u32::from(u16::from_be_bytes([fixed[4], fixed[5]]));
         let room = wire_len.max(bytes.len() as u32) - ETHERNET_LEN as u32;
@@ -104,7 +104,7 @@ impl Packet {
     }
 
     /// Reads whichever the frame's Ethernet type says.
-    pub(super) fn read(bytes: &[u8], wire_len: u32) -> Option<Packet> {
+    pub(crate) fn read(bytes: &[u8], wire_len: u32) -> Option<Packet> {
         match ether_type(bytes)? {
             TYPE_IPV4 => Packet::v4(bytes, wire_len),
             TYPE_IPV6 => Packet::v6(bytes, wire_len),
@@ -112,23 +112,23 @@ impl Packet {
         }
     }
 
-    pub(super) fn is_v4(&self) -> bool {
+    pub(crate) fn is_v4(&self) -> bool {
         self.source.is_ipv4()
     }
 
     /// Whether a closer look may find a message of neighbour discovery: ICMPv6 that has made no hop (RFC 4861 section 7.1).
     #[inline]
-    pub(super) fn may_be_discovery(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn may_be_discovery(&self, bytes: &[u8]) -> bool {
         self.hops == u8::MAX && !self.is_v4() && bytes.get(ETHERNET_LEN + 6) == Some(&ICMP6)
     }
 
     /// Whether a router may cut it: never in IPv6, nor with DF set.
-    pub(super) fn may_be_cut(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn may_be_cut(&self, bytes: &[u8]) -> bool {
         self.is_v4() && bytes.get(ETHERNET_LEN + 6).is_some_and(|flags| flags & 0x40 == 0)
     }
 
     /// One hop less (RFC 1812 section 5.3.1); an IPv4 header checksum follows. The caller knows that `hops` is above 1.
-    pub(super) fn take_hop(&self, bytes: &mut [u8]) {
+    pub(crate) fn take_hop(&self, bytes: &mut [u8]) {
         let Some(ip) = bytes.get_mut(ETHERNET_LEN..).and_then(<[u8]>::first_chunk_mut::<12>) else { return };
         match self.source {
             IpAddr::V4(_) => {
@@ -143,13 +143,13 @@ impl Packet {
     }
 
     /// The packet's own bytes, as far as the first segment has them.
-    pub(super) fn bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let end = (ETHERNET_LEN + self.len as usize).min(bytes.len());
         bytes.get(ETHERNET_LEN..end).unwrap_or(&[])
     }
 
     /// What lies above IP; `None` where the chain of extension headers does not hold, is too long or not all here.
-    pub(super) fn upper(&self, bytes: &[u8]) -> Option<Upper> {
+    pub(crate) fn upper(&self, bytes: &[u8]) -> Option<Upper> {
         let ip = self.bytes(bytes);
         if self.is_v4() {
             let cut = u16::from_be_bytes([*ip.get(6)?, *ip.get(7)?]);
@@ -195,7 +195,7 @@ impl Packet {
     }
 
     /// Whether the checksum over pseudo-header (ICMPv6) and message is right.
-    pub(super) fn icmp_holds(&self, bytes: &[u8], upper: &Upper) -> bool {
+    pub(crate) fn icmp_holds(&self, bytes: &[u8], upper: &Upper) -> bool {
         let end = ETHERNET_LEN + self.len as usize;
         let Some(message) = bytes.get(upper.at..end) else { return false };
         let sum = match upper.protocol {
@@ -206,27 +206,27 @@ impl Packet {
     }
 }
 
-pub(super) const TYPE_IPV4: u16 = 0x0800;
-pub(super) const TYPE_ARP: u16 = 0x0806;
-pub(super) const TYPE_VLAN: u16 = 0x8100;
-pub(super) const TYPE_IPV6: u16 = 0x86dd;
-pub(super) const TYPE_SERVICE_VLAN: u16 = 0x88a8;
+pub(crate) const TYPE_IPV4: u16 = 0x0800;
+pub(crate) const TYPE_ARP: u16 = 0x0806;
+pub(crate) const TYPE_VLAN: u16 = 0x8100;
+pub(crate) const TYPE_IPV6: u16 = 0x86dd;
+pub(crate) const TYPE_SERVICE_VLAN: u16 = 0x88a8;
 
 /// The type field of an Ethernet header; `None` where there is no whole one.
 #[inline]
-pub(super) fn ether_type(bytes: &[u8]) -> Option<u16> {
+pub(crate) fn ether_type(bytes: &[u8]) -> Option<u16> {
     let header = bytes.first_chunk::<ETHERNET_LEN>()?;
     Some(u16::from_be_bytes([header[12], header[13]]))
 }
 
 /// Whether a frame is addressed to a group (broadcast included): the first bit on the wire.
 #[inline]
-pub(super) fn is_group(bytes: &[u8]) -> bool {
+pub(crate) fn is_group(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & 1 != 0)
 }
 
 /// The pseudo-header of ICMPv6 (RFC 8200 section 8.1).
-pub(super) fn pseudo_header(source: IpAddr, destination: IpAddr, len: usize) -> Sum {
+pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, len: usize) -> Sum {
     let add = |sum: Sum, address: IpAddr| match address {
         IpAddr::V4(address) => sum.bytes(&address.octets()),
         IpAddr::V6(address) => sum.bytes(&address.octets()),

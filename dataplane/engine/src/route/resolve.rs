@@ -37,6 +37,7 @@ impl<F: Frame> Router<F> {
                 }
             }
         }
+        self.probe_paths(now, outlet);
     }
 
     #[cold]
@@ -57,6 +58,7 @@ impl<F: Frame> Router<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<Hop> {
         match self.neighbours[next.out as usize].find_hop(next.neighbour) {
+            _ if next.by_paths => Some(Hop::PATHS),
             None => self.look_for(next, now, outlet),
             known => known,
         }
@@ -93,7 +95,7 @@ impl<F: Frame> Router<F> {
             // No route leads to an IPv4 neighbour on a side without an IPv4 address.
             _ => return,
         };
-        outlet.send(side, frame, Verdict::Originated);
+        self.send_tagged(side, frame, target, Verdict::Originated, outlet);
         self.fellows.tell(News { side, address: target, what: What::Asked }, outlet.stats());
     }
 
@@ -145,7 +147,7 @@ impl<F: Frame> Router<F> {
         arp::write_reply(frame.bytes_mut(), self.interfaces[side as usize].mac, request);
         outlet.turn_round();
         outlet.stats().originated_arp_replies += 1;
-        outlet.send(side, frame, Verdict::Originated);
+        self.send_tagged(side, frame, IpAddr::V4(request.target), Verdict::Originated, outlet);
     }
 
     /// `None` for what is no neighbour discovery.
@@ -225,7 +227,7 @@ impl<F: Frame> Router<F> {
         if let Some(mut answer) = outlet.make(side, ndp::FRAME_LEN) {
             ndp::write_advertisement(answer.bytes_mut(), own_mac, target, asker);
             outlet.stats().originated_advertisements += 1;
-            outlet.send(side, answer, Verdict::Originated);
+            self.send_tagged(side, answer, IpAddr::V6(target), Verdict::Originated, outlet);
         }
         Verdict::Consumed
     }
@@ -270,6 +272,8 @@ impl<F: Frame> Router<F> {
             // What Weir itself made has no sender to tell.
             if waiting.verdict != Verdict::Originated
                 && let Some(packet) = Packet::read(waiting.frame.bytes(), waiting.frame.wire_len())
+                // A tunnel's header is from Weir itself; that its next hop is away, the path's probes show.
+                && !self.interfaces.iter().any(|interface| interface.owns(packet.source))
             {
                 // Where it came in is forgotten; the sides' addresses serve alike.
                 let bytes = waiting.frame.bytes();

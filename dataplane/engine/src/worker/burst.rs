@@ -2,17 +2,18 @@
 
 use super::Core;
 use super::backlog::Backlog;
+use crate::balance::Parcel;
 use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, FlowId, Hint};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::{Offer, Pacing};
 use crate::probe::{Probe, Stage};
-use crate::route::Hop;
+use crate::route::{Hop, Router};
 use crate::schedule::{Schedule, ScheduledId};
 use crate::steer::Steered;
 use crate::time::Ns;
-use crate::track::{Acked, SegmentInfo};
+use crate::track::{Acked, Departed, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
 use crate::wire::{self, Flags, Malformed, Parsed, Quote, TcpFrame, Tuple};
 use arrayvec::ArrayVec;
@@ -81,6 +82,10 @@ impl<F: Frame> Arrivals<F> {
             return received;
         }
         core.tally.received[side as usize] += passed as u64;
+        // Once a burst, as below.
+        if side == Side::Outside && core.router.as_ref().is_some_and(Router::balances) {
+            self.unwrap(io, core);
+        }
         let mut bytes = 0;
         for (frame, parsed) in self.frames.iter().zip(self.parsed.iter_mut()) {
             bytes += u64::from(frame.wire_len());
@@ -126,12 +131,27 @@ impl<F: Frame> Arrivals<F> {
         taken
     }
 
+    /// Takes off what paths have put around packets. What that takes off a frame counts as received here.
+    #[inline(never)]
+    fn unwrap<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io, core: &mut Core<F>) {
+        let now = core.now;
+        let length = |frames: &Burst<F>| frames.iter().map(|frame| u64::from(frame.wire_len())).sum::<u64>();
+        let before = length(&self.frames);
+        let arrived = core::mem::take(&mut self.frames);
+        if let Some((router, mut outlet)) = core.router(io) {
+            self.frames
+                .extend(arrived.into_iter().filter_map(|frame| router.unwrap(frame, now, &mut outlet)));
+        }
+        core.tally.received_bytes[Side::Outside as usize] += before - length(&self.frames);
+    }
+
     /// Hashes the frames that have an owner, and asks for the memory that the look-ups of this worker's own will read,
     /// all of it before the first is waited for. A worker alone hashes only what its flow table is asked for.
     fn hash(&mut self, core: &Core<F>) {
         self.foreign = 0;
         let parsed = self.parsed[..self.frames.len()].iter();
-        if core.steering.is_alone() {
+        // What leaves by paths is told apart by its owner's tuple, whatever it is.
+        if core.steering.is_alone() && !core.router.as_ref().is_some_and(Router::balances) {
             core.hasher.hash_burst(parsed.map(flow_tuple), &mut self.hashes);
             self.hashes.iter().for_each(|hash| core.flows.prefetch(*hash));
             return;
@@ -254,7 +274,7 @@ impl<F: Frame> Core<F> {
         if frame.wire_len() == 0 {
             self.tally.end(Verdict::Empty);
         } else if let Some((frame, verdict)) =
-            self.follow::<SCHEDULED>(side, frame, parsed, found, Hop::NONE, models)
+            self.follow::<SCHEDULED>(side, frame, parsed, found, Hop::NONE, models, &mut ())
         {
             match SCHEDULED && side == Side::Inside {
                 true => self.offer(side, frame, verdict, Hop::NONE, parsed, found),
@@ -303,23 +323,41 @@ impl<F: Frame> Core<F> {
         }
         let now = self.now;
         let Some((router, mut outlet)) = self.router(io) else { return };
-        let Some((frame, way)) = router.admit(side, frame, parsed, now, &mut outlet) else { return };
+        if side == Side::Outside && router.hear_probe(&frame, parsed, now) {
+            drop(frame);
+            self.tally.end(Verdict::Consumed);
+            return;
+        }
+        let Some((frame, way)) = router.admit(side, frame, (parsed, found.hash), now, &mut outlet) else {
+            return;
+        };
+        let mut passage = Passage::default();
         // What turns round never meets the other side, whose traffic is all that a flow's entry tells of.
         let left = match way.out == side {
             true => Some((frame, Verdict::Untracked)),
-            false => self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models),
+            false => self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models, &mut passage),
         };
+        if let (Some(acked), Some(router)) = (&passage.acked, &mut self.router) {
+            router.on_ack(found.hash, acked, now);
+        }
         let Some((frame, verdict)) = left else { return };
         if SCHEDULED && way.out == Side::Outside {
             self.offer(side, frame, verdict, way.hop, parsed, found);
         } else if let Some((router, mut outlet)) = self.router(io) {
-            router.depart(way, frame, verdict, now, &mut outlet);
+            if way.hop == Hop::PATHS {
+                let begins = matches!(parsed, Parsed::Tcp(tcp) if tcp.segment.flags.has(Flags::SYN));
+                let parcel = Parcel { hash: found.hash, departed: passage.departed, begins };
+                router.queue(frame, verdict, parcel, &mut outlet);
+            } else {
+                router.depart(way, frame, verdict, now, &mut outlet);
+            }
         }
     }
 
     /// Takes a frame that is to leave by the other side through tracking and pacing. Returns it, and how it will have
     /// ended, when it leaves now.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "each is one thing that the caller knows of the frame")]
     fn follow<const SCHEDULED: bool>(
         &mut self,
         side: Side,
@@ -328,6 +366,7 @@ impl<F: Frame> Core<F> {
         found: Found,
         hop: Hop,
         models: &ModelSet,
+        heard: &mut impl Heard,
     ) -> Option<(F, Verdict)> {
         match parsed {
             Parsed::Quote(quote) => {
@@ -346,7 +385,7 @@ impl<F: Frame> Core<F> {
                 let Found { hash, flow } = found;
                 match flow.map_or_else(|| self.find_or_establish(side, hash, tcp), |id| Ok(Some(id))) {
                     Ok(Some(id)) => {
-                        self.follow_tracked::<SCHEDULED>(side, frame, (id, hash, hop), tcp, models)
+                        self.follow_tracked::<SCHEDULED>(side, frame, (id, hash, hop), tcp, models, heard)
                     }
                     Ok(None) => Some((frame, Verdict::Untracked)),
                     Err(verdict) => Some((frame, verdict)),
@@ -409,6 +448,7 @@ impl<F: Frame> Core<F> {
         (id, hash, hop): (FlowId, u64, Hop),
         tcp: &TcpFrame,
         models: &ModelSet,
+        heard: &mut impl Heard,
     ) -> Option<(F, Verdict)> {
         // Found or made just now.
         let Some(entry) = self.flows.get_mut(id) else { return Some((frame, Verdict::Untracked)) };
@@ -424,7 +464,7 @@ impl<F: Frame> Core<F> {
         }
         if side == Side::Outside {
             let mut frame = frame;
-            acknowledge(entry, pacing, (&mut frame, tcp), now, stats);
+            heard.acked(acknowledge(entry, pacing, (&mut frame, tcp), now, stats));
             return Some((frame, Verdict::Forwarded));
         }
         if let (Some(pacing), None) = (&mut pacing, entry.paced)
@@ -445,10 +485,11 @@ impl<F: Frame> Core<F> {
         };
         match offer {
             Offer::Pass(frame) => {
-                let new_bytes = depart(entry, pacing, &SegmentInfo::from(&tcp.segment), now, stats);
+                let departed = depart(entry, pacing, &SegmentInfo::from(&tcp.segment), now, stats);
                 if let (Some(schedule), Some(id)) = (schedule, entry.scheduled) {
-                    schedule.on_departed(id, new_bytes, tcp.segment.flags, now, stats);
+                    schedule.on_departed(id, departed.new_bytes, tcp.segment.flags, now, stats);
                 }
+                heard.departed(departed);
                 Some((frame, Verdict::Forwarded))
             }
             Offer::Held => None,
@@ -458,6 +499,35 @@ impl<F: Frame> Core<F> {
                 None
             }
         }
+    }
+}
+
+/// Who wants to know what a frame's passage meant to its flow. Nobody on a wire, at no cost.
+trait Heard {
+    fn departed(&mut self, departed: Departed);
+    fn acked(&mut self, acked: Acked);
+}
+
+impl Heard for () {
+    #[inline(always)]
+    fn departed(&mut self, _: Departed) {}
+    #[inline(always)]
+    fn acked(&mut self, _: Acked) {}
+}
+
+/// What paths want to know.
+#[derive(Default)]
+struct Passage {
+    departed: Departed,
+    acked: Option<Acked>,
+}
+
+impl Heard for Passage {
+    fn departed(&mut self, departed: Departed) {
+        self.departed = departed;
+    }
+    fn acked(&mut self, acked: Acked) {
+        self.acked = Some(acked);
     }
 }
 
@@ -491,14 +561,15 @@ fn watch<F: Frame>(
     }
 }
 
-/// A segment of a flow departs towards the network. Returns how many bytes of its payload do so for the first time.
+/// A segment of a flow departs towards the network.
+#[inline]
 pub(super) fn depart<F: Frame>(
     entry: &mut FlowEntry,
     pacing: Option<&mut Pacing<F>>,
     segment: &SegmentInfo,
     now: Ns,
     stats: &mut WorkerStats,
-) -> u32 {
+) -> Departed {
     let mut paced = pacing.zip(entry.paced);
     let detail = paced.as_mut().and_then(|(pacing, id)| pacing.detail_mut(*id));
     let departed = entry.track.on_depart(detail, segment, now);
@@ -506,17 +577,18 @@ pub(super) fn depart<F: Frame>(
     if let Some((pacing, id)) = paced {
         pacing.on_departed(id, now, &departed);
     }
-    departed.new_bytes
+    departed
 }
 
 /// A segment of a flow has arrived from the network.
+#[inline]
 fn acknowledge<F: Frame>(
     entry: &mut FlowEntry,
     pacing: Option<&mut Pacing<F>>,
     (frame, tcp): (&mut F, &TcpFrame),
     now: Ns,
     stats: &mut WorkerStats,
-) {
+) -> Acked {
     let mut paced = pacing.zip(entry.paced);
     let detail = paced.as_mut().and_then(|(pacing, id)| pacing.detail_mut(*id));
     let acked = entry.track.on_ack(detail, &tcp.segment, now);
@@ -531,4 +603,5 @@ fn acknowledge<F: Frame>(
         stats.reordered += u64::from(reordered);
         stats.ecn_echoes += u64::from(ece);
     }
+    acked
 }

@@ -15,6 +15,7 @@ mod outlet;
 
 pub use crate::probe::{Probe, Stage};
 
+use crate::balance::{Parcel, PathStats};
 use crate::config::EngineConfig;
 use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, HalfOpen, PacedId, Table};
@@ -23,16 +24,17 @@ use crate::io::{BURST, Frame, PacketIo, Side};
 use crate::models::ModelSet;
 use crate::pace::Pacing;
 use crate::policy::Policy;
-use crate::route::{Router, Way};
+use crate::route::{Hop, Router, Way};
 use crate::schedule::{Leaving, Schedule};
 use crate::steer::Steering;
 use crate::time::Ns;
+use crate::track::Departed;
 use crate::verdict::{Tally, Verdict};
 use arrayvec::ArrayVec;
 use backlog::Backlog;
 use burst::Arrivals;
 use outlet::Outlet;
-use weir_features::{FlowSample, Sample};
+use weir_features::{FlowSample, PathSample, Sample};
 use weir_handoff::{LaneSender, Reader};
 
 /// Held frames released per turn at most: two bursts, so that arrivals wait no longer than they take.
@@ -107,7 +109,9 @@ impl<F: Frame> Worker<F> {
                 flows: Table::new(config.flows_max),
                 half_open: HalfOpen::new(config.half_open_max),
                 pacing: config.pacing.as_ref().map(|pacing| Pacing::new(config, pacing, now, samples)),
-                router: config.route.as_ref().map(|route| Router::new(route, config.seed, now)),
+                router: config.route.as_ref().map(|route| {
+                    Router::new(route, config.seed, (config.flows_max, config.flow_idle_max), now)
+                }),
                 schedule: config.schedule.as_ref().map(|schedule| Schedule::new(config, schedule)),
                 backlogs: Side::ALL.map(Backlog::new),
                 tally: Tally::default(),
@@ -126,6 +130,9 @@ impl<F: Frame> Worker<F> {
         let fellows = place.take_fellows();
         if let (Some(router), Some(fellows)) = (&mut self.core.router, fellows) {
             router.join(fellows);
+        }
+        if let Some(balance) = self.core.router.as_mut().and_then(Router::balance_mut) {
+            balance.choose_ports(|hash| place.elsewhere(hash).is_none());
         }
         if let Some(schedule) = &mut self.core.schedule {
             schedule.share(place.link());
@@ -149,6 +156,15 @@ impl<F: Frame> Worker<F> {
     pub fn deciding_late(mut self, delay: Ns) -> Worker<F> {
         if let Some(pacing) = &mut self.core.pacing {
             pacing.decide_late(delay);
+        }
+        self
+    }
+
+    /// The same engine, which tells `lane` of its choices of paths.
+    #[must_use]
+    pub fn recording(mut self, lane: LaneSender<PathSample>) -> Worker<F> {
+        if let Some(balance) = self.core.router.as_mut().and_then(Router::balance_mut) {
+            balance.record_into(lane);
         }
         self
     }
@@ -185,11 +201,13 @@ impl<F: Frame> Worker<F> {
         let models = &live.models;
         core.release(io);
         core.tick(io);
+        core.leave_by_paths(io, &live.path_models);
         probe.stage(Stage::Release);
         let mut received = 0;
         // First what arrived first: in an earlier turn of another worker.
         for _ in 0..STEERED_BURSTS_PER_TURN {
             let taken = self.arrivals.take_steered(io, core, models, probe);
+            core.leave_by_paths(io, &live.path_models);
             received += taken;
             core.settle(&live.size_models);
             if taken < BURST {
@@ -201,6 +219,7 @@ impl<F: Frame> Worker<F> {
             for side in [Side::Outside, Side::Inside] {
                 received += self.arrivals.receive(side, io, core, models, probe);
                 core.settle(&live.size_models);
+                core.leave_by_paths(io, &live.path_models);
             }
             core.flush();
         }
@@ -209,6 +228,7 @@ impl<F: Frame> Worker<F> {
         }
         probe.stage(Stage::Decide);
         core.let_go(io);
+        core.leave_by_paths(io, &live.path_models);
         let sent = core.send(io);
         probe.stage(Stage::Send);
         core.sweep();
@@ -235,6 +255,7 @@ impl<F: Frame> Worker<F> {
         self.core.now = self.core.now.max(now);
         self.core.release(io);
         self.core.let_go(io);
+        self.core.leave_by_paths(io, &ModelSet::empty());
         self.core.abandon(io);
         let sent = self.core.send(io);
         self.core.report(0, sent, sent > 0)
@@ -259,6 +280,11 @@ impl<F: Frame> Worker<F> {
     /// Where every frame went. Balanced after every turn.
     pub fn tally(&self) -> &Tally {
         &self.core.tally
+    }
+
+    /// What each named path has done and is, in the configuration's order; empty without any.
+    pub fn paths(&self) -> &[PathStats] {
+        self.core.router.as_ref().map_or(&[], Router::path_stats)
     }
 
     /// What else was counted.
@@ -290,6 +316,9 @@ impl<F: Frame> Core<F> {
         if let (Some(schedule), Some(settings)) = (&mut self.schedule, &policy.schedule) {
             schedule.adopt(settings);
         }
+        if let (Some(router), Some(settings)) = (&mut self.router, &policy.balance) {
+            router.adopt(settings);
+        }
     }
 
     fn held(&self) -> usize {
@@ -303,12 +332,12 @@ impl<F: Frame> Core<F> {
         let Some(pacing) = pacing else { return };
         for _ in 0..backlogs[Side::Outside as usize].room().min(DEPARTURES_PER_TURN) {
             let Some(departure) = pacing.next_departure(*now, stats) else { break };
-            let mut scheduled = None;
+            let (mut scheduled, mut departed) = (None, Departed::default());
             if let Some(entry) = flows.get_mut(departure.flow) {
-                let new_bytes = burst::depart(entry, Some(pacing), &departure.segment, *now, stats);
+                departed = burst::depart(entry, Some(pacing), &departure.segment, *now, stats);
                 scheduled = entry.scheduled;
                 if let (Some(schedule), Some(id)) = (&mut *schedule, scheduled) {
-                    schedule.on_departed(id, new_bytes, departure.segment.flags, *now, stats);
+                    schedule.on_departed(id, departed.new_bytes, departure.segment.flags, *now, stats);
                 }
             }
             if let Some(schedule) = schedule {
@@ -328,6 +357,12 @@ impl<F: Frame> Core<F> {
                 Some(router) => {
                     let way = Way { out: Side::Outside, hop: departure.hop };
                     let mut outlet = Outlet { io, backlogs, tally, stats };
+                    if way.hop == Hop::PATHS {
+                        let hash = flows.hash(departure.flow).unwrap_or_default();
+                        let parcel = Parcel { hash, departed, begins: false };
+                        router.queue(departure.frame, Verdict::Paced, parcel, &mut outlet);
+                        continue;
+                    }
                     router.depart(way, departure.frame, Verdict::Paced, *now, &mut outlet);
                 }
             }
@@ -384,6 +419,15 @@ impl<F: Frame> Core<F> {
         }
     }
 
+    /// What this burst has queued leaves by paths.
+    #[inline]
+    fn leave_by_paths<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io, models: &ModelSet) {
+        let now = self.now;
+        if let Some((router, mut outlet)) = self.router(io).filter(|(router, _)| router.balances()) {
+            router.leave_by_paths(models, now, &mut outlet);
+        }
+    }
+
     /// A stop: no neighbour will be heard any more.
     fn abandon<Io: PacketIo<Frame = F>>(&mut self, io: &mut Io) {
         if let Some((router, mut outlet)) = self.router(io) {
@@ -422,6 +466,9 @@ impl<F: Frame> Core<F> {
             if let (Some(schedule), Some(id)) = (&mut self.schedule, entry.scheduled) {
                 schedule.close(id, entry.seen, &mut self.stats);
             }
+        }
+        if let Some(router) = &mut self.router {
+            router.keep_paths(now);
         }
     }
 

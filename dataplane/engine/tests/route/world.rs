@@ -97,6 +97,7 @@ pub(crate) fn config() -> EngineConfig {
                 far(FAR_V6.into(), 32, GATEWAY.v6.into()),
             ],
             icmp_errors_per_sec: 100,
+            balance: None,
         }),
         schedule: None,
     }

@@ -5,6 +5,7 @@
 //! finds a refused key in the raw text again.
 
 mod adapt;
+mod balance;
 mod error;
 mod plan;
 mod ports;
@@ -19,7 +20,7 @@ mod units;
 
 pub use adapt::{AdaptPlan, TunerPlan};
 pub use error::{ConfigError, KeyPath, Place, Step};
-pub use plan::{CorePlan, EalPlan, ModelPlan, Plan};
+pub use plan::{CorePlan, EalPlan, ModelPlan, ModelSchema, Plan};
 pub use ports::{CapturePair, Device, PortsPlan};
 pub use reload::{needs_restart, reload};
 pub use schema::SOCKET_DEFAULT;

@@ -1,6 +1,7 @@
 //! The relations between keys, and the checked result.
 
 use super::adapt::{self, AdaptPlan};
+use super::balance;
 use super::error::ConfigError;
 use super::ports::{Device, PortsPlan};
 use super::route;
@@ -11,15 +12,19 @@ use super::schema::{
 use super::source::Source;
 use super::trainer::{self, TrainerPlan};
 use super::units::{Rate, Share, Size, Span};
+use crate::status::PathName;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use weir_engine::balance::{PathConfig, Wrap};
 use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
-use weir_features::{Input, InputSchema, ONE, PacingSpec, RATE_MAX_BPS, SchemaError};
+use weir_features::{
+    Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, RATE_MAX_BPS, SchemaError,
+};
 use weir_snapshot::{Function, Precision};
 use weir_trainer::reward::Preference;
 use weir_trainer::{InputSpec, ModelSpec};
@@ -45,6 +50,8 @@ pub struct Plan {
     pub models: Vec<ModelPlan>,
     /// Which of `models` paces.
     pub pacing_model: Option<usize>,
+    /// Which of `models` chooses paths.
+    pub path_model: Option<usize>,
     /// Who adapts those of `models` that may learn.
     pub trainer: Option<TrainerPlan>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -89,9 +96,36 @@ pub struct ModelPlan {
     /// What to build.
     pub spec: ModelSpec,
     /// Features, clips, scales and history, checked.
-    pub schema: InputSchema,
+    pub schema: ModelSchema,
     /// How it learns, if it does.
     pub adapt: Option<AdaptPlan>,
+}
+
+/// What a model is shown.
+#[derive(Clone, Debug)]
+pub enum ModelSchema {
+    /// A pacing model.
+    Pacing(InputSchema),
+    /// One that chooses paths.
+    Balance(PathSchema),
+}
+
+impl ModelSchema {
+    /// What its snapshots carry.
+    pub fn hash(&self) -> u64 {
+        match self {
+            ModelSchema::Pacing(schema) => schema.hash(),
+            ModelSchema::Balance(schema) => schema.hash(),
+        }
+    }
+
+    /// What a pacing model is shown; the definitions' own where it is another's.
+    pub fn pacing_spec(&self) -> PacingSpec {
+        match self {
+            ModelSchema::Pacing(schema) => schema.spec().clone(),
+            ModelSchema::Balance(_) => PacingSpec::default(),
+        }
+    }
 }
 
 impl Plan {
@@ -138,7 +172,11 @@ impl Plan {
         };
         let mut models = check_models(&file.model, source)?;
         let pacing_model = match file.pacing.as_ref().and_then(|pacing| pacing.model.as_deref()) {
-            Some(wanted) => Some(find_model(wanted, &models, source)?),
+            Some(wanted) => Some(find_model("pacing.model", Function::Pacing, wanted, &models, source)?),
+            None => None,
+        };
+        let path_model = match file.balance.as_ref().and_then(|balance| balance.model.as_deref()) {
+            Some(wanted) => Some(find_model("balance.model", Function::Balance, wanted, &models, source)?),
             None => None,
         };
         let trainer = trainer::check(&file, &ports, &cores.allowed, source)?;
@@ -149,7 +187,7 @@ impl Plan {
             }
         }
         let spec = match pacing_model.and_then(|index| models.get(index)) {
-            Some(model) => model.schema.spec().clone(),
+            Some(model) => model.schema.pacing_spec(),
             None => PacingSpec::default(),
         };
         let pacing = match &file.pacing {
@@ -165,7 +203,12 @@ impl Plan {
         if keys.drain_max.0 > Ns::from_secs(60) {
             return Err(source.error("engine.drain_max", "expected at most 60s: a stop should end"));
         }
-        let route = route::check(&file, &ports, source)?;
+        let mut route = route::check(&file, &ports, source)?;
+        let path_spec = match path_model.and_then(|index| models.get(index)).map(|model| &model.schema) {
+            Some(ModelSchema::Balance(schema)) => Some(schema.spec()),
+            _ => None,
+        };
+        balance::check(&file, route.as_mut(), path_spec, source)?;
         let mac_of_port = route.as_ref().map_or([false; 2], |route| route.mac_of_port);
         let engine = EngineConfig {
             seed: keys.seed.get(),
@@ -204,11 +247,24 @@ impl Plan {
             drain_max,
             models,
             pacing_model,
+            path_model,
             trainer,
             metrics,
             control,
             keys,
         })
+    }
+
+    /// The named paths, in order, and what each is made of.
+    pub fn path_names(&self) -> Vec<PathName> {
+        let balance = self.engine.route.as_ref().and_then(|route| route.balance.as_ref());
+        let made_of = |path: &PathConfig| match path.wrap {
+            Wrap::Bare => format!("next hop {}", path.via),
+            Wrap::IpIp { ends } => format!("ipip {} > {}", ends.local, ends.remote),
+            Wrap::Vxlan { ends, vni, .. } => format!("vxlan {vni} {} > {}", ends.local, ends.remote),
+        };
+        let name = |path: &PathConfig| PathName { name: path.name.clone(), made_of: made_of(path) };
+        balance.map(|balance| balance.paths.iter().map(name).collect()).unwrap_or_default()
     }
 
     /// Frame buffers for all of it.
@@ -362,23 +418,30 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             })
             .collect();
         let history = model.history.get() as usize;
-        let schema = InputSchema::pacing(&PacingSpec::default(), history, &inputs).map_err(|error| {
-            let key = match error {
-                SchemaError::History { .. } => "history".to_owned(),
-                SchemaError::Feature { index, .. } => format!("inputs[{index}].feature"),
-                SchemaError::Scale { index } => format!("inputs[{index}].scale"),
-                SchemaError::Offset { index } => format!("inputs[{index}].offset"),
-                SchemaError::Clip { index } => format!("inputs[{index}].clip"),
-                _ => "inputs".to_owned(),
-            };
-            source.error(&at(&key), error)
-        })?;
+        let schema = match model.function {
+            ModelFunction::Pacing => ModelSchema::Pacing(
+                pacing_schema(history, &inputs).map_err(|(key, error)| source.error(&at(&key), error))?,
+            ),
+            ModelFunction::Balance => {
+                if history != 1 {
+                    let reason = format!("expected 1: a path has no history of rows, found {history}");
+                    return Err(source.error(&at("history"), reason));
+                }
+                if model.preference.is_some() || model.adapt.is_some() {
+                    let key = if model.adapt.is_some() { "adapt" } else { "preference" };
+                    return Err(source.error(&at(key), "expected only with function = \"pacing\""));
+                }
+                let schema = path_schema(&inputs).map_err(|(key, error)| source.error(&at(&key), error))?;
+                ModelSchema::Balance(schema)
+            }
+        };
         let precision = match model.precision {
             ModelPrecision::Bits8 => Precision::Bits8,
             ModelPrecision::Bits12 => Precision::Bits12,
         };
         let function = match model.function {
             ModelFunction::Pacing => Function::Pacing,
+            ModelFunction::Balance => Function::Balance,
         };
         let inputs = inputs
             .iter()
@@ -419,17 +482,56 @@ pub(super) fn preference(weights: [Share; 3]) -> Result<Preference, String> {
     })
 }
 
-fn find_model(wanted: &str, models: &[ModelPlan], source: &Source) -> Result<usize, ConfigError> {
-    if let Some(index) = models.iter().position(|model| model.spec.name == wanted) {
+/// The schema, or the key within the model that is wrong, and why.
+fn pacing_schema(history: usize, inputs: &[Input<'_>]) -> Result<InputSchema, (String, SchemaError)> {
+    InputSchema::pacing(&PacingSpec::default(), history, inputs).map_err(|error| {
+        let key = match error {
+            SchemaError::History { .. } => "history".to_owned(),
+            SchemaError::Feature { index, .. } => format!("inputs[{index}].feature"),
+            SchemaError::Scale { index } => format!("inputs[{index}].scale"),
+            SchemaError::Offset { index } => format!("inputs[{index}].offset"),
+            SchemaError::Clip { index } => format!("inputs[{index}].clip"),
+            _ => "inputs".to_owned(),
+        };
+        (key, error)
+    })
+}
+
+/// The same for one that chooses paths.
+fn path_schema(inputs: &[Input<'_>]) -> Result<PathSchema, (String, PathSchemaError)> {
+    PathSchema::new(inputs).map_err(|error| {
+        let key = match error {
+            PathSchemaError::Feature { index } => format!("inputs[{index}].feature"),
+            PathSchemaError::Affine { index } => format!("inputs[{index}].scale"),
+            PathSchemaError::Clip { index } => format!("inputs[{index}].clip"),
+            _ => "inputs".to_owned(),
+        };
+        (key, error)
+    })
+}
+
+fn find_model(
+    key: &str,
+    function: Function,
+    wanted: &str,
+    models: &[ModelPlan],
+    source: &Source,
+) -> Result<usize, ConfigError> {
+    let mut fit = models.iter().enumerate().filter(|(_, model)| model.spec.function == function);
+    if let Some((index, _)) = fit.clone().find(|(_, model)| model.spec.name == wanted) {
         return Ok(index);
     }
-    let known: Vec<&str> = models.iter().map(|model| model.spec.name.as_str()).collect();
+    if models.iter().any(|model| model.spec.name == wanted) {
+        let reason = format!("expected a [[model]] with function = {:?}, found {wanted:?}", function.name());
+        return Err(source.error(key, reason));
+    }
+    let known: Vec<&str> = fit.by_ref().map(|(_, model)| model.spec.name.as_str()).collect();
     let hint = match super::read::nearest(wanted, &known) {
         Some(near) => format!("; did you mean {near:?}?"),
         None if known.is_empty() => "; the file has no [[model]]".to_owned(),
         None => format!("; there is {}", known.join(", ")),
     };
-    Err(source.error("pacing.model", format!("expected the name of a [[model]], found {wanted:?}{hint}")))
+    Err(source.error(key, format!("expected the name of a [[model]], found {wanted:?}{hint}")))
 }
 
 fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<PacingConfig, ConfigError> {

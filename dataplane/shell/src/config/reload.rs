@@ -1,6 +1,6 @@
 //! What a reload may change, and what it may not.
 //!
-//! A policy, that is `[pacing]` and `[[model]]`, changes while frames flow. Everything else was given to DPDK, to a thread
+//! A policy, that is `[pacing]`, `[[model]]`, how `[balance]` chooses and what a `[[path]]` takes, changes while frames flow. Everything else was given to DPDK, to a thread
 //! or to a table at the start, so a file that changes it is refused whole. A key is fixed unless it is listed here:
 //! a new one cannot be overlooked.
 
@@ -12,6 +12,10 @@ use std::path::Path;
 
 /// The tables that a reload may change. That `pacing` is there at all is fixed: its tables are made at the start.
 const CHANGEABLE: [&str; 2] = ["pacing", "model"];
+/// The tables of which only these keys are fixed.
+const MOSTLY_CHANGEABLE: [(&str, &[&str]); 1] = [("balance", &["to", "probe_interval"])];
+/// What of a path may change.
+const OF_A_PATH: [&str; 2] = ["weight", "state"];
 
 /// Reads a configuration again in a process that was `started` with another, and checks that it can change to it.
 ///
@@ -52,12 +56,28 @@ fn compare(key: &str, was: &Value, is: &Value, differs: &mut impl FnMut(&str, &V
         names.dedup();
         for name in names {
             let path = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            if is_changeable(key, name) {
+                continue;
+            }
             let of = |table: &serde_json::Map<String, Value>| table.get(name).cloned().unwrap_or_default();
             compare(&path, &of(was), &of(is), differs);
+        }
+    } else if let (true, Value::Array(was), Value::Array(is)) = (key == "path", was, is)
+        && was.len() == is.len()
+    {
+        for (index, (was, is)) in was.iter().zip(is).enumerate() {
+            compare(&format!("{key}[{index}]"), was, is, differs);
         }
     } else if was != is && !(was.is_array() && CHANGEABLE.contains(&key)) {
         differs(key, was, is);
     }
+}
+
+/// Whether a key of a table that is otherwise fixed may change.
+fn is_changeable(table: &str, key: &str) -> bool {
+    let fixed = MOSTLY_CHANGEABLE.iter().find(|(name, _)| *name == table);
+    fixed.is_some_and(|(_, fixed)| !fixed.contains(&key))
+        || table.starts_with("path[") && OF_A_PATH.contains(&key)
 }
 
 /// A value as a user would write it.

@@ -66,7 +66,7 @@ enum SideText {
 macro_rules! from_text {
     ($name:ident($inner:ty), $expected:literal, $read:path, $write:expr) => {
         #[derive(Clone, Copy, Debug)]
-        struct $name($inner);
+        pub(crate) struct $name(pub(super) $inner);
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<$name, D::Error> {
@@ -181,7 +181,7 @@ pub(super) fn check(
         }
     }
     let routes = check_ways(&keys.to, &sides, source)?;
-    let config = RouteConfig { sides, routes, icmp_errors_per_sec: keys.icmp_rate.get_u32() };
+    let config = RouteConfig { sides, routes, icmp_errors_per_sec: keys.icmp_rate.get_u32(), balance: None };
     Ok(Some(RoutePlan { config, mac_of_port: macs.map(|mac| mac.is_none()) }))
 }
 
@@ -247,7 +247,7 @@ fn check_ways(
     Ok(routes)
 }
 
-fn is_station(address: IpAddr) -> bool {
+pub(super) fn is_station(address: IpAddr) -> bool {
     let other = match address {
         IpAddr::V4(address) => {
             let [first, ..] = address.octets();

@@ -2,6 +2,7 @@
 //! `super::plan`. Keys can be written out again, defaults included, so that `super::reload` can compare two files.
 
 use super::adapt::AdaptKeys;
+use super::balance::{BalanceKeys, PathKeys};
 use super::route::RouteKeys;
 use super::trainer::TrainerKeys;
 use super::units::{Rate, Real, Share, Size, Span, Whole};
@@ -18,6 +19,9 @@ pub(crate) struct File {
     pub(crate) cores: CoreKeys,
     pub(crate) ports: PortKeys,
     pub(crate) route: Option<RouteKeys>,
+    pub(crate) balance: Option<BalanceKeys>,
+    #[serde(default)]
+    pub(crate) path: Vec<PathKeys>,
     #[serde(default)]
     pub(crate) engine: EngineKeys,
     pub(crate) pacing: Option<PacingKeys>,
@@ -187,11 +191,12 @@ pub(crate) struct ModelKeys {
     pub(crate) adapt: Option<AdaptKeys>,
 }
 
-/// What a model decides. Only pacing, so far.
+/// What a model decides.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ModelFunction {
     Pacing,
+    Balance,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]

@@ -128,6 +128,9 @@ pub struct StatusReport {
     pub buffers: Option<BufferStatus>,
     /// By index.
     pub workers: Vec<WorkerReport>,
+    /// Named paths, in the configuration's order; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathReport>,
     /// Published snapshots.
     pub models: Vec<ModelReport>,
     /// Pacing decisions since the start, by who decided.
@@ -209,6 +212,41 @@ pub struct Drops {
     pub verdict: String,
     /// How many frames.
     pub frames: u64,
+}
+
+/// A named path, as all workers see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it is made of.
+    pub made_of: String,
+    /// Workers for whom it is not down.
+    pub workers_up: usize,
+    /// All workers.
+    pub workers: usize,
+    /// Share of its weight that it takes: less than 1 in slow start, 0 in drain.
+    pub share: f64,
+    /// Flows on it.
+    pub flows: u64,
+    /// Frames sent by it.
+    pub frames: u64,
+    /// Rate at which frames leave by it, over the last millisecond.
+    pub sent_bits_per_second: f64,
+    /// Smoothed round-trip time; 0 while unknown.
+    pub rtt_seconds: f64,
+    /// Smallest round-trip time of late; 0 while unknown.
+    pub base_rtt_seconds: f64,
+    /// Smoothed share of reports that tell of a loss.
+    pub loss_share: f64,
+    /// Smoothed share of acknowledgements that echo a congestion mark.
+    pub ecn_share: f64,
+    /// Probes sent.
+    pub probes: u64,
+    /// Probes answered.
+    pub answers: u64,
+    /// Times that a worker found it to be down.
+    pub failures: u64,
 }
 
 /// A published snapshot.

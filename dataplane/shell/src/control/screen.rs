@@ -1,6 +1,6 @@
 //! A status as an operator reads it: one screen, worst news in words, numbers in columns.
 
-use super::protocol::{ConfigReport, PortReport, StatusReport, WorkerReport};
+use super::protocol::{ConfigReport, PathReport, PortReport, StatusReport, WorkerReport};
 use super::table::{Table, scaled, span};
 use crate::calendar;
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ pub fn render(report: &StatusReport) -> String {
     head(&mut text, report);
     ports(&mut text, report);
     workers(&mut text, report);
+    paths(&mut text, &report.paths);
     models(&mut text, report);
     text
 }
@@ -95,6 +96,55 @@ fn workers(out: &mut String, report: &StatusReport) {
     if let Some(buffers) = report.buffers {
         let _ = writeln!(out, "buffers    {} of {} in use", buffers.in_use, buffers.total);
     }
+}
+
+fn paths(out: &mut String, paths: &[PathReport]) {
+    if paths.is_empty() {
+        return;
+    }
+    let head = [
+        "path",
+        "made of",
+        "state",
+        "flows",
+        "frames",
+        "bit/s",
+        "rtt",
+        "least rtt",
+        "loss",
+        "marked",
+        "answered",
+        "failures",
+    ];
+    let mut table = Table::new(3, &head);
+    for path in paths {
+        let state = match path.share {
+            _ if path.workers_up == 0 => "DOWN".to_owned(),
+            _ if path.workers_up < path.workers => format!("up for {} of {}", path.workers_up, path.workers),
+            0.0 => "drain".to_owned(),
+            share if share < 1.0 => format!("slow start, {:.0} %", share * 100.0),
+            _ => "up".to_owned(),
+        };
+        let rtt = |seconds: f64| match seconds {
+            0.0 => "-".to_owned(),
+            seconds => format!("{:.3} ms", seconds * 1e3),
+        };
+        table.rows.push(vec![
+            path.name.clone(),
+            path.made_of.clone(),
+            state,
+            path.flows.to_string(),
+            path.frames.to_string(),
+            scaled(path.sent_bits_per_second),
+            rtt(path.rtt_seconds),
+            rtt(path.base_rtt_seconds),
+            format!("{:.1} %", path.loss_share * 100.0),
+            format!("{:.1} %", path.ecn_share * 100.0),
+            format!("{} of {}", path.answers, path.probes),
+            path.failures.to_string(),
+        ]);
+    }
+    table.print(out);
 }
 
 /// All drops so far, by verdict, over all workers.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
-use weir_features::Sample;
+use weir_features::{PathSample, Sample};
 use weir_handoff::LaneReceiver;
 
 /// Time between two looks at everything. Bounds how long a stop waits, and how stale a port's state is.
@@ -60,6 +60,8 @@ pub(super) struct Control {
     post: Post,
     /// By worker index; none where a trainer has them.
     samples: Vec<LaneReceiver<Sample>>,
+    /// By worker index; none without paths.
+    path_samples: Vec<LaneReceiver<PathSample>>,
     server: Option<Server>,
     socket: Option<control::Server>,
 }
@@ -72,7 +74,7 @@ impl Control {
         reloader: Reloader,
         reload_asked: Arc<AtomicBool>,
         post: Post,
-        samples: Vec<LaneReceiver<Sample>>,
+        samples: (Vec<LaneReceiver<Sample>>, Vec<LaneReceiver<PathSample>>),
     ) -> Control {
         let reloader = Arc::new(reloader);
         Control {
@@ -82,7 +84,8 @@ impl Control {
             reload_asked,
             reloading: None,
             post,
-            samples,
+            samples: samples.0,
+            path_samples: samples.1,
             server: None,
             socket: None,
         }
@@ -152,6 +155,10 @@ impl Control {
     /// One look at everything, and a short sleep.
     pub(super) fn tick(&mut self, look: impl FnOnce(&mut Status)) {
         let drained: usize = self.samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum();
+        // Nobody learns from these yet: they are counted.
+        let paths =
+            self.path_samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum::<usize>();
+        let drained = drained + paths;
         self.reload_on_signal();
         let shared = &self.shared;
         let follows_only = |number| shared.reports().iter().all(|report| report.follows_only(number));

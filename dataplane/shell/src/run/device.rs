@@ -72,8 +72,9 @@ pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
             .map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() })
             .collect(),
         buffers: Some(BufferStatus { total: buffers, in_use: pool.in_use() }),
-        models: prepared.live.models.clone(),
+        models: prepared.live.shown(),
         cores: plan.cores.workers.clone(),
+        paths: plan.path_names(),
         config: ConfigReport {
             file: origin.0.display().to_string(),
             overrides: origin.1.to_vec(),
@@ -100,7 +101,14 @@ pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
     let runtime = prepared.runtime.unwrap_or_else(Runtime::unwanted);
     let (file, overrides) = (origin.0.to_owned(), origin.1.to_vec());
     let reloader = Reloader::new(file, overrides, plan.clone(), shared.clone(), runtime, post.clone());
-    let mut control = Control::new(shared, publication, reloader, signals.reload, post, samples);
+    let mut control = Control::new(
+        shared,
+        publication,
+        reloader,
+        signals.reload,
+        post,
+        (samples, prepared.path_samples_out),
+    );
 
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
     control.open_socket(plan.control.as_deref())?;
@@ -353,11 +361,15 @@ fn start_workers<Io: PacketIo<Frame = MbufFrame>>(
             drain_max: plan.drain_max,
             shares_core: lcore.cpu() == plan.cores.control,
         };
-        let WorkerEnds { mut policy, samples } = ends;
+        let WorkerEnds { mut policy, samples, path_samples } = ends;
         let job = move || {
             // On the worker's own core, so that its memory is near it.
             let mut io = front(index, queues);
-            let worker: Worker<MbufFrame> = Worker::new(&engine, Ns(clock.now_ns()), samples).among(place);
+            let mut worker: Worker<MbufFrame> =
+                Worker::new(&engine, Ns(clock.now_ns()), samples).among(place);
+            if let Some(lane) = path_samples {
+                worker = worker.recording(lane);
+            }
             poll::poll(worker, &mut io, &mut policy, clock, board, &terms)
         };
         // Those that run already are waited for on the way out.

@@ -42,7 +42,18 @@ impl Frame for MbufFrame {
     fn wire_len(&self) -> u32 {
         self.0.wire_len()
     }
+    fn grow_front(&mut self, len: usize) -> bool {
+        static ZEROS: [u8; HEADROOM] = [0; HEADROOM];
+        ZEROS.get(..len).is_some_and(|zeros| self.0.prepend(zeros).is_ok())
+    }
+    fn shrink_front(&mut self, len: usize) -> bool {
+        self.0.trim_front(len)
+    }
 }
+
+/// What DPDK leaves free in front of a frame: `RTE_PKTMBUF_HEADROOM`, 128 unless it was built otherwise. A path's header and
+/// a tag take 74 at most.
+const HEADROOM: usize = 128;
 
 /// No frame that Weir makes is longer: a part of a packet for the largest MTU that mode `route` knows, 9 216, and its
 /// Ethernet header.

@@ -36,7 +36,7 @@ use weir_engine::io::PacketIo;
 use weir_engine::policy::Policy;
 use weir_engine::sampler::{LANE_BATCH, LANE_BATCHES};
 use weir_engine::verdict::{Tally, Verdict};
-use weir_features::Sample;
+use weir_features::{PathSample, Sample};
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
 use weir_trainer::Built;
 
@@ -52,12 +52,15 @@ struct Prepared {
     ends: Vec<WorkerEnds>,
     /// By worker index.
     samples_out: Vec<LaneReceiver<Sample>>,
+    /// By worker index; none without paths.
+    path_samples_out: Vec<LaneReceiver<PathSample>>,
 }
 
 /// A worker's ends of what joins it to control.
 struct WorkerEnds {
     policy: Reader<Policy>,
     samples: LaneSender<Sample>,
+    path_samples: Option<LaneSender<PathSample>>,
 }
 
 /// Runs a configuration until a signal, or until its capture files end.
@@ -115,30 +118,35 @@ fn prepare(file: &Path, overrides: &[String]) -> anyhow::Result<(Plan, Prepared)
         None => None,
     };
     let (live, begun) = trainer::begin(&plan, next, parts)?;
-    for model in &live.models {
+    for model in live.shown() {
         info!(
             "model {} is generation {}: {}, {} executor, schema {:016x}",
             model.name, model.generation, model.precision, model.executor, model.schema_hash
         );
     }
     let (publisher, readers) = epoch(live.policy.clone(), plan.cores.workers.len());
-    let (ends, samples_out) = readers
-        .into_iter()
-        .map(|policy| {
-            let (samples, samples_out) = lane(LANE_BATCHES, LANE_BATCH);
-            (WorkerEnds { policy, samples }, samples_out)
-        })
-        .unzip();
-    Ok((plan, Prepared { publisher, live, begun, runtime, ends, samples_out }))
+    let balances = plan.engine.route.as_ref().is_some_and(|route| route.balance.is_some());
+    let (mut ends, mut samples_out, mut path_samples_out) = (Vec::new(), Vec::new(), Vec::new());
+    for policy in readers {
+        let (samples, out) = lane(LANE_BATCHES, LANE_BATCH);
+        samples_out.push(out);
+        let path_samples = balances.then(|| {
+            let (path_samples, out) = lane(LANE_BATCHES, LANE_BATCH);
+            path_samples_out.push(out);
+            path_samples
+        });
+        ends.push(WorkerEnds { policy, samples, path_samples });
+    }
+    Ok((plan, Prepared { publisher, live, begun, runtime, ends, samples_out, path_samples_out }))
 }
 
 /// Runs capture files through one worker, until their end.
 fn replay_captures(plan: &Plan, files: &[CapturePair; 2], prepared: Prepared) -> anyhow::Result<()> {
-    let Prepared { mut ends, mut samples_out, .. } = prepared;
+    let Prepared { mut ends, mut samples_out, mut path_samples_out, .. } = prepared;
     let (Some(ends), Some(samples_out)) = (ends.pop(), samples_out.pop()) else {
         anyhow::bail!("a replay has one worker, and the plan has none");
     };
-    let replayed = replay::replay(files, &plan.engine, ends, samples_out)?;
+    let replayed = replay::replay(files, &plan.engine, ends, (samples_out, path_samples_out.pop()))?;
     info!("{:.6} s of captured time, {} samples", replayed.span.0 as f64 / 1e9, replayed.samples);
     print_tally(&replayed.tally, &replayed.stats);
     Ok(())

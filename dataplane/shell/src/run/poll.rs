@@ -109,7 +109,7 @@ impl Pace {
             self.cycles.turn_max = turn_max;
             self.cycles.lag_max = (u128::from(lag_max_ns) * hz / 1_000_000_000) as u64;
         }
-        self.board.publish(&pack(worker.tally(), worker.stats(), &self.cycles));
+        self.board.publish(&pack(worker.tally(), worker.stats(), worker.paths(), &self.cycles));
     }
 }
 
@@ -171,7 +171,8 @@ pub(super) fn poll<Io: PacketIo>(
     }
     pace.take(&stages);
     let Pace { mut board, cycles, .. } = pace;
+    let paths = worker.paths().to_vec();
     let (tally, stats) = worker.finish();
-    board.publish(&pack(&tally, &stats, &cycles));
+    board.publish(&pack(&tally, &stats, &paths, &cycles));
     Outcome { tally, stats, cycles }
 }

@@ -88,7 +88,7 @@ impl Publication {
         match self.publisher.publish(waiting.live.policy.clone()) {
             Ok(_) => {
                 self.live = waiting.live;
-                published(&self.live.models);
+                published(&self.live.shown());
                 tell(&waiting.reply, ReloadResult::Applied, Vec::new());
             }
             Err(refused) if now >= waiting.until => refuse(

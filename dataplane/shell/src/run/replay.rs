@@ -10,7 +10,7 @@ use weir_engine::io::{Burst, Frame, PacketIo, Side};
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::worker::Worker;
-use weir_features::Sample;
+use weir_features::{PathSample, Sample};
 use weir_handoff::LaneReceiver;
 
 /// The least by which virtual time moves when something is due that this turn had no room for.
@@ -32,6 +32,17 @@ impl Frame for HeapFrame {
     }
     fn wire_len(&self) -> u32 {
         self.wire_len
+    }
+    fn grow_front(&mut self, len: usize) -> bool {
+        self.wire_len += len as u32;
+        self.bytes.grow_front(len)
+    }
+    fn shrink_front(&mut self, len: usize) -> bool {
+        let shrunk = self.bytes.shrink_front(len);
+        if shrunk {
+            self.wire_len -= len as u32;
+        }
+        shrunk
     }
 }
 
@@ -131,8 +142,8 @@ pub(super) struct Replayed {
 pub(super) fn replay(
     files: &[CapturePair; 2],
     config: &EngineConfig,
-    WorkerEnds { mut policy, samples }: WorkerEnds,
-    mut drained: LaneReceiver<Sample>,
+    WorkerEnds { mut policy, samples, path_samples }: WorkerEnds,
+    (mut drained, mut paths_drained): (LaneReceiver<Sample>, Option<LaneReceiver<PathSample>>),
 ) -> Result<Replayed, CaptureError> {
     let [inside, outside] = files;
     let wires = [Wire::open(inside)?, Wire::open(outside)?];
@@ -140,13 +151,20 @@ pub(super) fn replay(
     let start = io.next_arrival().unwrap_or(Ns::ZERO);
     io.now = start;
     let mut worker: Worker<HeapFrame> = Worker::new(config, start, samples);
+    if let Some(lane) = path_samples {
+        worker = worker.recording(lane);
+    }
     let mut sample_count = 0;
+    let mut drain = || {
+        let paths = paths_drained.as_mut().map_or(0, |lane| lane.drain(usize::MAX, |_| {}));
+        (drained.drain(usize::MAX, |_| {}) + paths) as u64
+    };
     loop {
         let report = worker.turn(io.now, &mut io, &mut policy);
         if let Some(error) = io.failed.take() {
             return Err(error);
         }
-        sample_count += drained.drain(usize::MAX, |_| {}) as u64;
+        sample_count += drain();
         let arrival = io.next_arrival();
         if arrival.is_none() && report.inside == 0 {
             break;
@@ -157,7 +175,7 @@ pub(super) fn replay(
     }
     let span = io.now - start;
     let (tally, stats) = worker.finish();
-    sample_count += drained.drain(usize::MAX, |_| {}) as u64;
+    sample_count += drain();
     for wire in io.wires {
         wire.writer.finish()?;
     }

@@ -89,7 +89,7 @@ impl Parts {
         Ok(Some(Parts {
             model: model.clone(),
             adapt: adapt.clone(),
-            replay: LinkReplay::new(model.schema.spec().clone(), config.preference, rates),
+            replay: LinkReplay::new(model.schema.pacing_spec(), config.preference, rates),
             config,
             terms,
             sigma_q16,

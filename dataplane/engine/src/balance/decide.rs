@@ -1,0 +1,254 @@
+//! A burst's decisions: which flows are to be decided, what the network says, where they go.
+
+use super::choose::{Choice, Due};
+use super::config::{BalanceSettings, Cadence, PATHS_MAX, PathRule};
+use super::flows::{FlowPath, NO_PATH, Place};
+use super::path::PathState;
+use super::record::Begin;
+use super::{Balance, PLB_REST, PLB_ROUNDS, PLB_ROUNDS_IDLE, TIMEOUT_MIN, label};
+use crate::counters::WorkerStats;
+use crate::io::Frame;
+use crate::models::{Generation, ModelSet};
+use crate::sampler::Draw;
+use crate::time::Ns;
+use weir_features::{FlowSignals, PATH_INPUTS, PathSource};
+use weir_snapshot::Scratch;
+
+/// Flows whose rows are run at once.
+const FLOWS_PER_RUN: usize = 32;
+const ROWS: usize = FLOWS_PER_RUN * PATHS_MAX;
+
+/// A flow that waits for its decision.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    place: Place,
+    hash: u64,
+    due: Due,
+    /// How long it was silent; `None` for a new flow.
+    gap: Option<Ns>,
+}
+
+/// Working memory of the decisions of a burst.
+#[derive(Debug)]
+pub(super) struct Batch {
+    waiting: Vec<Waiting>,
+    rows: Box<[i16; ROWS * PATH_INPUTS]>,
+    scores: Box<[i32; ROWS]>,
+    scratch: Scratch,
+}
+
+impl Batch {
+    pub(super) fn new() -> Batch {
+        Batch {
+            waiting: Vec::with_capacity(super::QUEUE),
+            rows: Box::new([0; ROWS * PATH_INPUTS]),
+            scores: Box::new([0; ROWS]),
+            scratch: Scratch::new(),
+        }
+    }
+}
+
+impl<F: Frame> Balance<F> {
+    /// Decides for each flow of the queue that is to be decided. Nothing of what the decisions go by changes meanwhile.
+    pub(super) fn decide(&mut self, models: &ModelSet, now: Ns, stats: &mut WorkerStats) {
+        self.burst = self.burst.wrapping_add(1).max(1);
+        self.base_rtt = self.states.iter().map(PathState::base_rtt).filter(|rtt| *rtt > 0).min().unwrap_or(0);
+        let mut waiting = core::mem::take(&mut self.batch.waiting);
+        for at in 0..self.queue.len() {
+            waiting.extend(self.due(at, now, stats));
+        }
+        let generation = models.active().filter(|_| self.settings.model);
+        for run in waiting.chunks(FLOWS_PER_RUN) {
+            if let Some(generation) = generation {
+                self.score(run, generation, now, stats);
+            }
+            for (at, flow) in run.iter().enumerate() {
+                self.settle(at, flow, generation, now, stats);
+            }
+        }
+        waiting.clear();
+        self.batch.waiting = waiting;
+    }
+
+    /// Whether the flow of a queued frame is to be decided, and is not yet about to be.
+    fn due(&mut self, at: usize, now: Ns, stats: &mut WorkerStats) -> Option<Waiting> {
+        let queued = &self.queue[at];
+        let (hash, begins, repeats) = (queued.hash, queued.begins, queued.departed.retransmitted_bytes > 0);
+        let Some((place, gone)) = self.flows.find_or_make(hash, now) else {
+            stats.path_table_full += 1;
+            return None;
+        };
+        if let Some(gone) = gone {
+            if let Some(state) = gone.path().and_then(|path| self.states.get_mut(path)) {
+                state.in_flight = state.in_flight.saturating_sub(u64::from(gone.in_flight));
+            }
+            self.records.end(gone.sample);
+        }
+        let all_down = self.chooser(now).all_down();
+        stats.path_all_down += u64::from(all_down);
+        let flow = self.flows.get_mut(place);
+        if flow.burst == self.burst {
+            return None;
+        }
+        flow.burst = self.burst;
+        let silent = now - flow.last;
+        let waiting = |due| Some(Waiting { place, hash, due, gap: (due != Due::New).then_some(silent) });
+        let Some(state) = flow.path().and_then(|path| self.states.get_mut(path)) else {
+            return waiting(Due::New);
+        };
+        if begins {
+            // The same ports again, another connection; a SYN that is repeated has not found its way.
+            flow.bytes = 0;
+            return waiting(Due::New);
+        }
+        let timeout = repeats && silent >= TIMEOUT_MIN.max(Ns(2 * state.srtt().0));
+        if timeout {
+            state.on_timeout();
+            self.stats[usize::from(flow.path)].timeouts += 1;
+        }
+        if !state.is_up() && !all_down {
+            return waiting(Due::Lost);
+        }
+        let flowlet = silent >= self.settings.flowlet_gap;
+        if self.settings.rule == PathRule::Plb {
+            let rests = now < flow.suspended_until;
+            let congested = flow.rounds >= PLB_ROUNDS || flowlet && flow.rounds >= PLB_ROUNDS_IDLE;
+            if timeout {
+                let rest = PLB_REST.0 + Draw::Path.nth(hash, flow.decisions) % PLB_REST.0;
+                flow.suspended_until = now + Ns(rest);
+            }
+            if timeout || congested && !rests {
+                flow.rounds = 0;
+                return waiting(Due::Redraw);
+            }
+        }
+        match self.settings.cadence {
+            // What the flow does to its new path is seen an RTT later; until then it would decide on what was before.
+            _ if flowlet && settles(&self.settings, flow, state, now) => None,
+            _ if flowlet => waiting(Due::Flowlet),
+            Cadence::Packet => waiting(Due::Packet),
+            Cadence::Flowlet => None,
+        }
+    }
+
+    /// Runs the network over the rows of some flows and all paths.
+    fn score(&mut self, run: &[Waiting], generation: &Generation, now: Ns, stats: &mut WorkerStats) {
+        let executable = generation.executable();
+        let count = run.len() * self.states.len();
+        let Balance { batch, states, flows, settings, base_rtt, .. } = self;
+        let mut rows = batch.rows.chunks_exact_mut(PATH_INPUTS);
+        for waiting in run {
+            let flow = flows.get(waiting.place);
+            let signals = flow_signals(waiting, flow.bytes, settings.flowlet_gap);
+            for (path, state) in states.iter().enumerate() {
+                let current = usize::from(flow.path) == path;
+                if let Some(row) = rows.next() {
+                    let features = settings.spec.row(&state.signals(*base_rtt, current, now), &signals);
+                    executable.quantise_row(&features, row);
+                }
+            }
+        }
+        executable.run(
+            &batch.rows[..count * PATH_INPUTS],
+            count,
+            &mut batch.scores[..count],
+            &mut batch.scratch,
+        );
+        stats.path_inferences += count as u64;
+        stats.path_inference_batches += 1;
+    }
+
+    /// Puts the `at`-th flow of a run where it is to go.
+    fn settle(
+        &mut self,
+        at: usize,
+        waiting: &Waiting,
+        generation: Option<&Generation>,
+        now: Ns,
+        stats: &mut WorkerStats,
+    ) {
+        let Waiting { place, hash, due, .. } = *waiting;
+        let flow = *self.flows.get(place);
+        let (current, n) = (flow.path().filter(|_| due != Due::New), flow.decisions);
+        let control = Draw::PathControl.hits(hash, self.settings.control_share);
+        let chooser = self.chooser(now);
+        let scores = &self.batch.scores[at * self.states.len()..][..self.states.len()];
+        let (choice, source, score) = match generation.filter(|_| !control) {
+            Some(_) => {
+                let choice = chooser.by_scores(scores, hash, n, current, due);
+                let source = if choice.explored { PathSource::Explored } else { PathSource::Model };
+                (choice, source, scores.get(choice.path).copied().unwrap_or(0))
+            }
+            None => {
+                let path = chooser.by_rule(hash, n, current, due);
+                let choices = self.states.iter().filter(|state| state.is_up()).count();
+                let choice =
+                    Choice { path, probability_q16: 1 << 16, choices, explored: false, clamped: false };
+                (choice, PathSource::Control, 0)
+            }
+        };
+        let path = choice.path;
+        stats.path_guard += u64::from(choice.clamped);
+        *match (source, control && generation.is_some()) {
+            (PathSource::Explored, _) => &mut stats.path_decisions_explored,
+            (PathSource::Model, _) => &mut stats.path_decisions_model,
+            (PathSource::Control, true) => &mut stats.path_decisions_control,
+            (PathSource::Control, false) => &mut stats.path_decisions_rule,
+        } += 1;
+        let begin = self.samples(hash, control, due).then(|| {
+            let signals = flow_signals(waiting, flow.bytes, self.settings.flowlet_gap);
+            let state = &self.states[path];
+            let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
+            let network = generation.filter(|_| source != PathSource::Control);
+            Begin {
+                source,
+                schema_hash: network.map_or(0, |network| network.executable().snapshot().schema_hash()),
+                generation: network.map_or(0, Generation::number),
+                flow: hash,
+                features: self.settings.spec.row(&state.signals(self.base_rtt, was_current, now), &signals),
+                score_q16: score,
+                path: path as u8,
+                choices: choice.choices as u8,
+                probability_q16: choice.probability_q16,
+                at: now,
+                base_rtt: state.base_rtt(),
+                rate_bps: state.rate_bps(),
+            }
+        });
+        self.move_to(place, path, due, now);
+        let sample = self.records.turn_over(flow.sample, begin);
+        let flow = self.flows.get_mut(place);
+        flow.sample = sample;
+        flow.decisions = n.wrapping_add(1);
+        if due == Due::New || due == Due::Redraw {
+            flow.label = label(hash, n);
+        }
+    }
+
+    /// Whether the flowlet that begins is to be recorded.
+    fn samples(&self, hash: u64, control: bool, due: Due) -> bool {
+        let chosen =
+            control && self.settings.model || Draw::PathSample.hits(hash, self.settings.sample_share);
+        chosen && due != Due::Packet && self.records.wanted()
+    }
+
+    fn move_to(&mut self, place: Place, path: usize, due: Due, now: Ns) {
+        self.stats[path].chosen += u64::from(due != Due::Packet);
+        if let Some((before, left)) = self.flows.put(place, path, now) {
+            self.stats[path].arrived += 1;
+            if let Some(state) = self.states.get_mut(before) {
+                state.in_flight = state.in_flight.saturating_sub(u64::from(left));
+            }
+        }
+    }
+}
+
+/// Whether the flow has just come to its path, and decides by what it finds there.
+fn settles(settings: &BalanceSettings, flow: &FlowPath, state: &PathState, now: Ns) -> bool {
+    let by_state = settings.model || settings.rule == PathRule::PowerOfTwo;
+    by_state && flow.decisions > 1 && now - flow.moved < Ns(2 * state.srtt().0)
+}
+
+fn flow_signals(waiting: &Waiting, sent: u64, flowlet_gap: Ns) -> FlowSignals {
+    FlowSignals { remaining: None, sent, gap_ns: waiting.gap.map(|gap| gap.0), flowlet_ns: flowlet_gap.0 }
+}

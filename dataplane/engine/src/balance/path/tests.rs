@@ -1,0 +1,82 @@
+use super::*;
+
+const INTERVAL: Ns = Ns::from_millis(10);
+const START: Ns = Ns::from_secs(5);
+
+fn probed(answered: impl Fn(u32) -> bool, ticks: u64) -> (PathState, Vec<(u64, Health)>) {
+    let (mut path, mut changes) = (PathState::new(None, START), Vec::new());
+    for tick in 0..ticks {
+        let now = START + Ns(tick * INTERVAL.0);
+        changes.extend(path.judge(INTERVAL, now).map(|health| (tick, health)));
+        let sequence = path.on_probe(now, INTERVAL);
+        if answered(sequence) {
+            path.on_answer(sequence, Ns(500), now + Ns::from_micros(200)).unwrap();
+        }
+    }
+    (path, changes)
+}
+
+#[test]
+fn a_failure_is_found_within_three_intervals_of_the_last_answer() {
+    // The tenth is the last that is answered: the path was cut right after.
+    let (path, changes) = probed(|sequence| sequence < 10, 20);
+    assert_eq!(changes, [(12, Health::Down)]);
+    assert!(!path.is_up());
+}
+
+#[test]
+fn one_lost_probe_is_no_failure() {
+    let (path, changes) = probed(|sequence| sequence % 4 != 0, 40);
+    assert_eq!(changes, []);
+    assert_eq!(path.base_rtt(), 199_500);
+}
+
+#[test]
+fn data_that_arrives_speaks_against_a_failure() {
+    let mut path = PathState::new(None, START);
+    for tick in 0..10 {
+        let now = START + Ns(tick * INTERVAL.0);
+        assert_eq!(path.judge(INTERVAL, now), None);
+        path.on_probe(now, INTERVAL);
+        path.on_rtt(Ns::from_micros(100), now + Ns::from_millis(1));
+    }
+}
+
+#[test]
+fn a_path_comes_back_after_three_answers_and_takes_its_weight_bit_by_bit() {
+    let (mut path, changes) = probed(|sequence| !(5..12).contains(&sequence), 30);
+    assert_eq!(changes[0], (7, Health::Down));
+    let (tick, Health::Returning(since)) = changes[1] else { unreachable!("{changes:?}") };
+    assert_eq!((tick, since, changes.len()), (15, START + Ns(15 * INTERVAL.0), 2));
+    let slow = Ns::from_secs(1);
+    assert_eq!(path.ramp_q16(slow, since), RAMP_MIN_Q16);
+    assert_eq!(path.ramp_q16(slow, since + Ns::from_millis(500)), ONE / 2);
+    path.end_slow_start(slow, since + slow);
+    assert_eq!(path.health, Health::Up);
+}
+
+#[test]
+fn forged_and_second_answers_say_nothing() {
+    let mut path = PathState::new(None, START);
+    let sequence = path.on_probe(START, INTERVAL);
+    let now = START + Ns(1_000);
+    assert_eq!(path.on_answer(sequence + 16, Ns(0), now), None);
+    assert_eq!(path.on_answer(sequence, Ns(0), now), Some(Ns(1_000)));
+    assert_eq!(path.on_answer(sequence, Ns(0), now), None);
+}
+
+#[test]
+fn the_estimator_of_the_rate_settles_at_it_and_forgets() {
+    let mut path = PathState::new(None, START);
+    // 1 250 bytes each 10 us: 1 Gb/s.
+    let mut now = START;
+    for _ in 0..2_000 {
+        path.on_depart(1_250, now);
+        now += Ns::from_micros(10);
+    }
+    let rate = path.sent_bps(now);
+    // By where in a period one looks.
+    assert!((790_000_000..1_010_000_000).contains(&rate), "{rate}");
+    assert_eq!(path.sent_bps(now + Ns::from_millis(50)), 0);
+    assert!(path.rate_bps() >= rate, "what it carried it can carry");
+}

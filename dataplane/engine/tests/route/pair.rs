@@ -1,0 +1,369 @@
+//! Two Weirs with three ways between them, on a network of this file's making:
+//!
+//! ```text
+//!   client -- A ==== the network outside, a lossless Ethernet that may cut a way ==== B -- server
+//! ```
+
+use super::allocations::during;
+use super::frames::{self, CLIENT, Station};
+use super::world::{TestIo, prefix};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use weir_engine::Worker;
+use weir_engine::balance::{
+    BalanceConfig, BalanceSettings, Draws, Ends, PATHS_MAX, PathConfig, PathRule, PathStats, Wrap,
+};
+use weir_engine::config::EngineConfig;
+use weir_engine::io::Side;
+use weir_engine::policy::Policy;
+use weir_engine::route::{Prefix, RouteConfig, RouteSide};
+use weir_engine::time::Ns;
+use weir_features::PathSample;
+use weir_handoff::{LaneReceiver, Publisher, Reader, epoch, lane};
+
+/// Beyond B.
+pub(crate) const FAR: Station = Station {
+    mac: [2, 0, 0, 0, 7, 2],
+    v4: [10, 7, 0, 2],
+    v6: [0xfd, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
+};
+
+/// What a way is made of, seen from A; B's is its mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A next hop in a network of its own.
+    Bare,
+    /// The same in a VLAN.
+    Vlan,
+    IpIp,
+    IpIpOverV6,
+    Vxlan,
+    VxlanOverV6,
+}
+
+/// How long a frame is on its way.
+const DELAY: Ns = Ns::from_micros(50);
+/// Time between probes.
+pub(crate) const PROBES: Ns = Ns::from_millis(10);
+
+fn v4(end: u8, path: u8) -> IpAddr {
+    Ipv4Addr::new(10, 9, path, end).into()
+}
+fn v6(end: u8, path: u8) -> IpAddr {
+    Ipv6Addr::new(0xfd09, 0, 0, u16::from(path), 0, 0, 0, u16::from(end)).into()
+}
+
+fn paths(kinds: &[Kind], own: u8, other: u8) -> Vec<PathConfig> {
+    let path = |(index, kind): (usize, &Kind)| {
+        let n = index as u8 + 1;
+        let (four, six) = (
+            Ends { local: v4(own, n), remote: v4(other, n) },
+            Ends { local: v6(own, n), remote: v6(other, n) },
+        );
+        let vxlan = |ends| Wrap::Vxlan {
+            ends,
+            vni: 7,
+            source_port: 50_000 + u16::from(n),
+            inner_mac: [2, 0, 0, 0, 0, n],
+        };
+        let (wrap, via) = match kind {
+            Kind::Bare | Kind::Vlan => (Wrap::Bare, four.remote),
+            Kind::IpIp => (Wrap::IpIp { ends: four }, four.remote),
+            Kind::IpIpOverV6 => (Wrap::IpIp { ends: six }, six.remote),
+            Kind::Vxlan => (vxlan(four), four.remote),
+            Kind::VxlanOverV6 => (vxlan(six), six.remote),
+        };
+        PathConfig {
+            name: format!("path{n}"),
+            via,
+            wrap,
+            draw: Draws::None,
+            mtu: 1_500,
+            rate_bps: None,
+            probe: Some((wrap.ends().unwrap_or(four).remote, wrap.ends().unwrap_or(four).local)),
+        }
+    };
+    kinds.iter().enumerate().map(path).collect()
+}
+
+/// One end: `own` is 1 for A, 2 for B.
+pub(crate) fn config(kinds: &[Kind], own: u8) -> EngineConfig {
+    let other = 3 - own;
+    let inside: [Prefix; 2] = match own {
+        1 => [prefix(Ipv4Addr::new(10, 8, 0, 1), 24), prefix(Ipv6Addr::new(0xfd08, 0, 0, 0, 0, 0, 0, 1), 64)],
+        _ => [
+            prefix(Ipv4Addr::new(10, 7, 0, 1), 24),
+            // As the stations' addresses are made: fd07::1.
+            prefix(Ipv6Addr::from([0xfd, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]), 64),
+        ],
+    };
+    let beyond = match own {
+        1 => vec![
+            prefix(Ipv4Addr::new(10, 7, 0, 0), 24),
+            prefix(Ipv6Addr::from([0xfd, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), 64),
+        ],
+        _ => vec![
+            prefix(Ipv4Addr::new(10, 8, 0, 0), 24),
+            prefix(Ipv6Addr::new(0xfd08, 0, 0, 0, 0, 0, 0, 0), 64),
+        ],
+    };
+    let mut outside = Vec::new();
+    let mut vlans = Vec::new();
+    for (index, kind) in kinds.iter().enumerate() {
+        let n = index as u8 + 1;
+        outside.push(prefix(v4(own, n), 24));
+        outside.push(prefix(v6(own, n), 64));
+        if *kind == Kind::Vlan {
+            vlans.push((prefix(v4(own, n), 24), 100 + u16::from(n)));
+            vlans.push((prefix(v6(own, n), 64), 100 + u16::from(n)));
+        }
+    }
+    EngineConfig {
+        seed: 7,
+        flows_max: 256,
+        half_open_max: 64,
+        flow_idle_max: Ns::from_secs(120),
+        held_max: 256,
+        pacing: None,
+        schedule: None,
+        route: Some(RouteConfig {
+            sides: [
+                RouteSide { mac: [2, 0, 0, 0, own, 1], addresses: inside.into(), mtu: 1_500 },
+                RouteSide { mac: [2, 0, 0, 0, own, 2], addresses: outside, mtu: 1_500 },
+            ],
+            routes: Vec::new(),
+            icmp_errors_per_sec: 100,
+            balance: Some(BalanceConfig {
+                to: beyond,
+                paths: paths(kinds, own, other),
+                vlans,
+                probe_interval: PROBES,
+                settings: BalanceSettings { slow_start: Ns::from_secs(1), ..BalanceSettings::default() },
+            }),
+        }),
+    }
+}
+
+/// The settings of a configuration.
+pub(crate) fn settings(config: &mut EngineConfig) -> &mut BalanceSettings {
+    &mut config.route.as_mut().unwrap().balance.as_mut().unwrap().settings
+}
+
+/// One Weir.
+pub(crate) struct End {
+    pub(crate) worker: Worker<Vec<u8>>,
+    pub(crate) io: TestIo,
+    pub(crate) samples: LaneReceiver<PathSample>,
+    reader: Reader<Policy>,
+    publisher: Publisher<Policy>,
+    station: Station,
+    mac: [u8; 6],
+    /// What has arrived at the station inside.
+    pub(crate) inbox: Vec<Vec<u8>>,
+    /// Frames come with checksums that are wrong, and may leave so.
+    pub(crate) bent: bool,
+}
+
+impl End {
+    fn new(config: &EngineConfig, station: Station, now: Ns) -> End {
+        let (samples, _) = lane(4, 16);
+        let (path_samples, path_samples_out) = lane(8, 16);
+        let (publisher, mut readers) = epoch(Policy::default(), 1);
+        End {
+            worker: Worker::new(config, now, samples).recording(path_samples),
+            io: TestIo::new(4_096),
+            samples: path_samples_out,
+            reader: readers.pop().unwrap(),
+            publisher,
+            station,
+            mac: config.route.as_ref().unwrap().sides[0].mac,
+            inbox: Vec::new(),
+            bent: false,
+        }
+    }
+
+    pub(crate) fn publish(&mut self, policy: Policy) {
+        self.publisher.publish(policy).unwrap();
+    }
+
+    pub(crate) fn path(&self, index: usize) -> PathStats {
+        self.worker.paths()[index]
+    }
+
+    /// A frame of the station inside, in a buffer with headroom.
+    pub(crate) fn offer(&mut self, mut frame: Vec<u8>) {
+        frame[..6].copy_from_slice(&self.mac);
+        frame[6..12].copy_from_slice(&self.station.mac);
+        frame.reserve(128);
+        self.io.inbox[Side::Inside as usize].push_back(frame);
+    }
+
+    fn turn(&mut self, now: Ns) -> Option<Ns> {
+        let (report, allocations) = during(|| self.worker.turn(now, &mut self.io, &mut self.reader));
+        assert_eq!(allocations, 0, "a turn has allocated");
+        assert!(self.worker.tally().balanced(), "{:?}", self.worker.tally());
+        for frame in self.io.outbox[Side::Inside as usize].drain(..) {
+            if !self.bent {
+                frames::check(&frame);
+            }
+            let arp = frame[12..14] == [8, 6];
+            if arp && frame[20..22] == [0, 1] {
+                self.io.inbox[Side::Inside as usize].push_back(answer(&frame, self.station));
+            } else if frame[12..14] == [0x86, 0xdd] && frame[20] == 58 && frame[54] == 135 {
+                let weir = Station { mac: self.mac, v6: frame[22..38].try_into().unwrap(), ..self.station };
+                self.io.inbox[Side::Inside as usize].push_back(frames::advertisement(
+                    self.station,
+                    weir,
+                    0x60,
+                ));
+            } else {
+                self.inbox.push(frame);
+            }
+        }
+        self.io.spare.extend(super::world::spare(4_096 - self.io.spare.len().min(4_096)));
+        report.next_due
+    }
+}
+
+/// The answer to an ARP request.
+fn answer(request: &[u8], station: Station) -> Vec<u8> {
+    let mut frame = request.to_vec();
+    frame[..6].copy_from_slice(&request[6..12]);
+    frame[6..12].copy_from_slice(&station.mac);
+    frame[21] = 2;
+    frame[22..28].copy_from_slice(&station.mac);
+    frame[28..32].copy_from_slice(&request[38..42]);
+    frame[32..42].copy_from_slice(&request[22..32]);
+    frame
+}
+
+pub(crate) struct Pair {
+    pub(crate) now: Ns,
+    pub(crate) ends: [End; 2],
+    /// Frames under way: when they arrive, and at which end.
+    under_way: VecDeque<(Ns, usize, Vec<u8>)>,
+    /// Ways that are cut, from 0.
+    pub(crate) cut: Vec<u8>,
+    /// What each of the first ways takes longer than the others.
+    pub(crate) slow: Vec<Ns>,
+    /// What has left A outside, as it is, tags and tunnels and all.
+    pub(crate) seen: Vec<Vec<u8>>,
+}
+
+impl Pair {
+    pub(crate) fn new(kinds: &[Kind], change: impl Fn(&mut BalanceSettings)) -> Pair {
+        let now = Ns::from_secs(1_000);
+        let end = |own: u8, station| {
+            let mut config = config(kinds, own);
+            change(settings(&mut config));
+            End::new(&config, station, now)
+        };
+        Pair {
+            now,
+            ends: [end(1, CLIENT), end(2, FAR)],
+            under_way: VecDeque::new(),
+            cut: Vec::new(),
+            slow: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The same, with a few of each path's probes answered.
+    pub(crate) fn met(kinds: &[Kind], rule: PathRule) -> Pair {
+        Pair::met_with(kinds, |settings| settings.rule = rule)
+    }
+
+    pub(crate) fn met_with(kinds: &[Kind], change: impl Fn(&mut BalanceSettings)) -> Pair {
+        let mut pair = Pair::new(kinds, change);
+        pair.run_for(Ns::from_millis(100));
+        for end in &pair.ends {
+            for (index, path) in end.worker.paths().iter().enumerate() {
+                assert!(path.up == 1 && path.answers >= 5, "{kinds:?} {index}: {path:?}");
+            }
+        }
+        pair.seen.clear();
+        pair
+    }
+
+    /// Turns of both at every time at which something happens, for this long.
+    pub(crate) fn run_for(&mut self, span: Ns) {
+        let until = self.now + span;
+        loop {
+            while self.under_way.front().is_some_and(|(at, ..)| *at <= self.now)
+                && let Some((_, end, frame)) = self.under_way.pop_front()
+            {
+                self.ends[end].io.inbox[Side::Outside as usize].push_back(frame);
+            }
+            let mut due = until;
+            for (index, end) in self.ends.iter_mut().enumerate() {
+                due = due.min(end.turn(self.now).unwrap_or(until));
+                for frame in end.io.outbox[Side::Outside as usize].drain(..) {
+                    if index == 0 {
+                        self.seen.push(frame.clone());
+                    }
+                    if !self.cut.contains(&way(&frame)) {
+                        let slower = self.slow.get(usize::from(way(&frame))).copied().unwrap_or_default();
+                        let at = self.now + DELAY + slower;
+                        let place = self.under_way.partition_point(|(other, ..)| *other <= at);
+                        self.under_way.insert(place, (at, 1 - index, roomy(frame)));
+                    }
+                }
+                if !end.io.inbox[Side::Inside as usize].is_empty() {
+                    due = self.now;
+                }
+            }
+            due = due.min(self.under_way.front().map_or(until, |(at, ..)| *at));
+            if due >= until && self.under_way.front().is_none_or(|(at, ..)| *at >= until) {
+                self.now = until;
+                return;
+            }
+            self.now = due.max(self.now + Ns(1_000));
+        }
+    }
+
+    /// Frames of A that carry the client's packets, by way.
+    pub(crate) fn used(&self, ways: usize) -> Vec<usize> {
+        let mut used = vec![0; ways];
+        self.seen
+            .iter()
+            .filter(|frame| carries_data(frame))
+            .for_each(|frame| used[usize::from(way(frame))] += 1);
+        used
+    }
+}
+
+fn roomy(mut frame: Vec<u8>) -> Vec<u8> {
+    frame.reserve(128);
+    frame
+}
+
+/// By which way a frame goes, from 0: each has networks of its own outside. Bare ones are told by the neighbour's number,
+/// which an ARP request names.
+fn way(frame: &[u8]) -> u8 {
+    let at = if frame[12..14] == [0x81, 0] { 18 } else { 14 };
+    if at == 18 {
+        return frame[15] - 101;
+    }
+    match &frame[12..14] {
+        [8, 6] => frame[40] - 1,
+        [8, 0] if frame[30..32] == [10, 9] => frame[32] - 1,
+        [0x86, 0xdd] if frame[38..40] == [0xfd, 9] => frame[45] - 1,
+        // A solicitation: what it asks for.
+        [0x86, 0xdd] if frame[20] == 58 => frame[54 + 8 + 7] - 1,
+        _ => u8::MAX,
+    }
+}
+
+/// Whether a frame of A bears a packet of the client.
+fn carries_data(frame: &[u8]) -> bool {
+    let from = [10, 8, 0, 2, 10, 7, 0, 2];
+    let from6 = [0xfd, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    frame.windows(8).any(|window| window == from) || frame.windows(16).any(|window| window == from6)
+}
+
+/// The weights of the first paths; others have none.
+pub(crate) fn weights(first: &[u16]) -> [u16; PATHS_MAX] {
+    let mut weights = [0; PATHS_MAX];
+    weights[..first.len()].copy_from_slice(first);
+    weights
+}
