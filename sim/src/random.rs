@@ -1,5 +1,5 @@
 //! Draws from the distributions that worlds need, the same on every machine: [`weir_env::Rng`]'s bits through
-//! [`math`](crate::math).
+//! [`math`].
 
 use crate::math;
 use weir_env::Rng;

@@ -155,7 +155,7 @@ impl Verdict {
 /// Frames in, frames out, and how each ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Frames received, by [`Side`](crate::io::Side) index.
+    /// Frames received, by [`Side`] index.
     pub received: [u64; 2],
     /// Bytes received, by side index.
     pub received_bytes: [u64; 2],

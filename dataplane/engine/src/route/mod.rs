@@ -16,7 +16,7 @@
 //! A frame that pacing holds keeps a `Hop`, not an Ethernet address: the neighbour may move meanwhile.
 //!
 //! Where several paths lead to a network, `crate::balance` chooses one at departure; VLAN tags and tunnels that paths have
-//! are taken off before a frame is parsed ([`Router::unwrap`]).
+//! are taken off before a frame is parsed (`Router::unwrap`).
 //!
 //! Left out, on purpose or for now: other VLAN tags (`not_for_us`), redirects (a hairpin is forwarded, unpaced), router
 //! advertisements, multicast routing and listener reports, duplicate address detection, reverse-path filters.

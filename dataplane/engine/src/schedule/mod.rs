@@ -8,12 +8,12 @@
 //! ```
 //!
 //! Priority is worth something only where frames wait, so a shaper holds back what the link would have to queue
-//! ([`shaper`]). A flow's prediction is made once and belongs to it: a swap of the network moves no live flow. A flow that
+//! (`shaper`). A flow's prediction is made once and belongs to it: a swap of the network moves no live flow. A flow that
 //! outlives its prediction is taken for twice as large, and so becomes less urgent; a frame that has waited long goes
 //! first: a wrong guess in either direction has a bound.
 //!
 //! Frames of a flow keep their order. A less urgent queue is behind a more urgent one, or, by age, takes its turn after
-//! everything older; a more urgent one is barred to a flow until its frames have left the other ([`flow::Lane`]). Frames of
+//! everything older; a more urgent one is barred to a flow until its frames have left the other (`flow::Lane`). Frames of
 //! connections that have no scheduling state share one such lane, which a new flow begins in.
 
 mod config;
