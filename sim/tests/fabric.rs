@@ -98,8 +98,10 @@ fn flows_leave_a_link_that_is_cut() {
 
 #[test]
 fn to_know_sizes_is_worth_something_and_to_guess_them_wrong_costs() {
-    let scheme =
-        |(name, priorities): (&str, Priorities)| JobsScheme { name: name.to_owned(), priorities, weir: None };
+    let scheme = |(name, priorities): (&str, Priorities)| {
+        let weir = matches!(priorities, Priorities::Engine(_)).then_some(FORWARDING);
+        JobsScheme { name: name.to_owned(), priorities, weir }
+    };
     let jobs = experiment(World::Jobs(JobsExperiment {
         fabric: FabricConfig { hosts_per_leaf: 8, ..FabricConfig::default() },
         applications: 3,
@@ -112,11 +114,14 @@ fn to_know_sizes_is_worth_something_and_to_guess_them_wrong_costs() {
             ("ageing", Priorities::Ageing(1.0)),
             ("oracle", Priorities::Oracle),
             ("stage", Priorities::Stage),
+            ("engine", Priorities::Engine(1.0)),
         ]
         .map(scheme)
         .into(),
     }));
     let mean = |scheme| (1..=3).map(|seed| figure(&jobs, scheme, "slowdown", seed)).sum::<f64>();
-    let [fifo, ageing, oracle, stage] = [0, 1, 2, 3].map(mean);
+    let [fifo, ageing, oracle, stage, engine] = [0, 1, 2, 3, 4].map(mean);
     assert!(oracle < ageing && ageing < fifo && stage < fifo, "{fifo} {ageing} {oracle} {stage}");
+    // The engine marks by the same thresholds as a stack that knows its own bytes.
+    assert!(engine < fifo && (engine / ageing - 1.0).abs() < 0.25, "{fifo} {ageing} {engine}");
 }

@@ -11,7 +11,7 @@ use super::fabric::figures;
 use super::{Metric, WeirSettings};
 use crate::books::Books;
 use crate::conn::{FlowReport, FlowSpec, Priority};
-use crate::fabric::{Fabric, FabricConfig};
+use crate::fabric::{FRAME_BYTES, Fabric, FabricConfig};
 use crate::frame::{HostId, MSS_IPV6};
 use crate::link::{BANDS, LinkConfig};
 use crate::math;
@@ -20,9 +20,11 @@ use crate::tcp::{CongestionKind, TcpConfig};
 use crate::workload::poisson;
 use crate::world::{Script, World};
 use std::sync::Arc;
-use weir_engine::time::Ns;
+use weir_engine::schedule::{PRIORITIES, ScheduleConfig, ScheduleRule, Thresholds, Trust};
+use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
 use weir_env::Rng;
+use weir_features::SizeSpec;
 
 pub(super) const METRICS: &[Metric] = super::fabric::METRICS;
 
@@ -60,6 +62,9 @@ pub enum Priorities {
     Stage,
     /// What was known of its stage before the drift.
     StageBeforeDrift,
+    /// The engine's schedule function on every host: its rule, ageing at equal-load quantiles of the sizes times this, its
+    /// shaper at the host's rate, its marks.
+    Engine(f64),
 }
 
 /// What is compared.
@@ -122,11 +127,15 @@ impl JobsExperiment {
                 world.script(Ns::ZERO, Script::Link { link, config });
             }
         }
-        if let Some(weir) = &scheme.weir {
-            (0..fabric.hosts()).for_each(|host| world.install(HostId(host), &weir.config(seed)));
-        }
         let transfers = self.transfers(case, &fabric, seed);
         let classes = Classes::new(&transfers);
+        if let Some(weir) = &scheme.weir {
+            let mut config = weir.config(seed);
+            if let Priorities::Engine(scale) = &scheme.priorities {
+                config.engine.schedule = Some(self.schedule(&classes.scaled(*scale)));
+            }
+            (0..fabric.hosts()).for_each(|host| world.install(HostId(host), &config));
+        }
         for transfer in &transfers {
             let tcp = TcpConfig {
                 ecn: true,
@@ -136,7 +145,7 @@ impl JobsExperiment {
                 ..TcpConfig::linux(CongestionKind::Dctcp, MSS_IPV6)
             };
             let priority = match &scheme.priorities {
-                Priorities::Fifo => Priority::None,
+                Priorities::Fifo | Priorities::Engine(_) => Priority::None,
                 Priorities::Ageing(scale) => Priority::Ageing(classes.scaled(*scale)),
                 Priorities::Oracle => Priority::Fixed(classes.of(transfer.bytes as f64)),
                 Priorities::Stage => Priority::Fixed(classes.of(transfer.stage)),
@@ -160,6 +169,35 @@ impl JobsExperiment {
         let flows: Vec<FlowReport> = world.flows().collect();
         let books = world.books();
         (figures(&flows, &fabric, end, &books), books)
+    }
+
+    /// What each host's engine is told: the switch's classes as marks, its shaper just below the link's rate, so that a queue
+    /// forms where it can be put in order.
+    fn schedule(&self, thresholds: &[u64]) -> ScheduleConfig {
+        let mut parts = Thresholds([u64::MAX; PRIORITIES - 1]);
+        parts.0.iter_mut().zip(thresholds).for_each(|(part, threshold)| *part = *threshold);
+        ScheduleConfig {
+            rule: ScheduleRule::Ageing,
+            model: false,
+            spec: SizeSpec::default(),
+            link_rate: BitsPerSec(self.fabric.rate.0 / 1_000 * 999),
+            overhead_bytes: 0,
+            burst_bytes: 2 * FRAME_BYTES as u32,
+            queue_frames_max: 65_536,
+            peers_max: 1_024,
+            wait_max: self.ageing,
+            mark_frames: self.fabric.ecn_frames.unwrap_or(0) as u32,
+            size_thresholds: parts,
+            ageing_thresholds: parts,
+            predicted_min: 1,
+            predicted_max: u64::MAX,
+            other_priority: 0,
+            control_share: 0,
+            sample_share: 0,
+            trust: Trust::Remark,
+            dscp: Some(std::array::from_fn(|priority| ((BANDS - 1 - priority) as u8) << 3)),
+            pcp: None,
+        }
     }
 
     /// All transfers of a seed, in the order of their time.

@@ -76,8 +76,8 @@ pub(super) fn check_jobs(
             .priorities
             .ok_or_else(|| source.error(&format!("scheme[{at}].priorities"), "missing key"))?;
         let scale = keys.threshold_scale.map_or(1.0, |real| real.0);
-        if keys.threshold_scale.is_some() && !matches!(word, PriorityWord::Ageing) {
-            let reason = "expected only with priorities = \"ageing\"";
+        if keys.threshold_scale.is_some() && !matches!(word, PriorityWord::Ageing | PriorityWord::Engine) {
+            let reason = "expected only with priorities = \"ageing\" or \"engine\"";
             return Err(source.error(&format!("scheme[{at}].threshold_scale"), reason));
         }
         let priorities = match word {
@@ -86,6 +86,11 @@ pub(super) fn check_jobs(
             PriorityWord::Oracle => Priorities::Oracle,
             PriorityWord::Stage => Priorities::Stage,
             PriorityWord::StageBeforeDrift => Priorities::StageBeforeDrift,
+            PriorityWord::Engine if keys.weir => Priorities::Engine(scale),
+            PriorityWord::Engine => {
+                let reason = "expected only with weir = true";
+                return Err(source.error(&format!("scheme[{at}].priorities"), reason));
+            }
         };
         Ok(JobsScheme { name: keys.name.clone(), priorities, weir: keys.weir.then_some(FORWARDING) })
     };

@@ -171,6 +171,7 @@ pub(super) enum PriorityWord {
     Oracle,
     Stage,
     StageBeforeDrift,
+    Engine,
 }
 
 /// A leaf-spine fabric, or with `[jobs]` its one leaf.
