@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use weir_features::{
     FlowSignals, HISTORY, Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, PathSignals,
-    PathSpec, SchemaError,
+    PathSpec, SchemaError, SizeSchema,
 };
 use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 
@@ -151,16 +151,6 @@ pub enum BuildError {
     /// The file is refused.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// There are no feature definitions for this function yet.
-    #[error(
-        "model '{name}': no features are defined for function {function}; models for pacing and balance can be built"
-    )]
-    Function {
-        /// The model's name.
-        name: String,
-        /// The function's name.
-        function: &'static str,
-    },
     /// The inputs are not what the datapath can give.
     #[error("model '{name}': {error}")]
     Schema {
@@ -224,8 +214,8 @@ pub enum BuildError {
         /// Inputs of features and preference together.
         expected: usize,
     },
-    /// A pacing network gives one number.
-    #[error("{}: the network gives {found} outputs, but a pacing model gives 1", file.display())]
+    /// A network gives one number.
+    #[error("{}: the network gives {found} outputs, but a model gives 1", file.display())]
     Outputs {
         /// The model's file.
         file: PathBuf,
@@ -250,27 +240,29 @@ pub enum BuildError {
     },
 }
 
-/// The schema and the input maps of a model, without reading its file.
+/// The hash of the schema and the input maps of a model, without reading its file.
 ///
 /// # Errors
-/// [`BuildError::Function`], [`BuildError::Schema`].
-pub fn inputs(spec: &ModelSpec) -> Result<(InputSchema, Vec<InputMap>), BuildError> {
-    if spec.function != Function::Pacing {
-        return Err(BuildError::Function { name: spec.name.clone(), function: spec.function.name() });
-    }
-    let schema = InputSchema::pacing(&spec.pacing, spec.history, &named(spec))
-        .map_err(|error| BuildError::Schema { name: spec.name.clone(), error })?;
-    Ok((schema, maps(spec)))
+/// [`BuildError::Schema`], [`BuildError::PathSchema`].
+pub fn inputs(spec: &ModelSpec) -> Result<(u64, Vec<InputMap>), BuildError> {
+    let hash = match spec.function {
+        Function::Pacing => pacing_schema(spec)?.hash(),
+        Function::Schedule => SizeSchema::new(&named(spec)).map_err(|error| refused(spec, error))?.hash(),
+        Function::Balance => PathSchema::new(&named(spec))
+            .map_err(|error| BuildError::PathSchema { name: spec.name.clone(), error })?
+            .hash(),
+    };
+    let row = spec.inputs.iter().map(|i| InputMap { scale: i.scale, offset: i.offset, clip: i.clip });
+    let maps = (0..spec.history).flat_map(|_| row.clone()).collect();
+    Ok((hash, maps))
 }
 
-/// The same of a model that chooses paths.
+/// The schema of a pacing model.
 ///
 /// # Errors
-/// [`BuildError::PathSchema`].
-pub fn path_inputs(spec: &ModelSpec) -> Result<(PathSchema, Vec<InputMap>), BuildError> {
-    let schema = PathSchema::new(&named(spec))
-        .map_err(|error| BuildError::PathSchema { name: spec.name.clone(), error })?;
-    Ok((schema, maps(spec)))
+/// [`BuildError::Schema`].
+pub fn pacing_schema(spec: &ModelSpec) -> Result<InputSchema, BuildError> {
+    InputSchema::pacing(&spec.pacing, spec.history, &named(spec)).map_err(|error| refused(spec, error))
 }
 
 fn named(spec: &ModelSpec) -> Vec<Input<'_>> {
@@ -280,10 +272,8 @@ fn named(spec: &ModelSpec) -> Vec<Input<'_>> {
         .collect()
 }
 
-/// One map per network input.
-fn maps(spec: &ModelSpec) -> Vec<InputMap> {
-    let row = spec.inputs.iter().map(|i| InputMap { scale: i.scale, offset: i.offset, clip: i.clip });
-    (0..spec.history).flat_map(|_| row.clone()).collect()
+fn refused(spec: &ModelSpec, error: SchemaError) -> BuildError {
+    BuildError::Schema { name: spec.name.clone(), error }
 }
 
 /// Imports, checks and quantises a model.
@@ -291,19 +281,9 @@ fn maps(spec: &ModelSpec) -> Vec<InputMap> {
 /// # Errors
 /// [`BuildError`], one line.
 pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
-    let (schema_hash, maps, neutral) = match spec.function {
-        Function::Balance => {
-            let (schema, maps) = path_inputs(spec)?;
-            let idle = PathSpec::default().row(&PathSignals::default(), &FlowSignals::default());
-            (schema.hash(), maps, idle.to_vec())
-        }
-        Function::Pacing | Function::Schedule => {
-            let (schema, maps) = inputs(spec)?;
-            (schema.hash(), maps, weir_features::History::NEUTRAL.to_vec())
-        }
-    };
+    let (schema_hash, maps) = inputs(spec)?;
     let network = network(spec, maps.len())?;
-    let resting = resting_features(&maps, &neutral);
+    let resting = resting_features(spec.function, &maps);
     let reference: Vec<f64> = (0..spec.history).flat_map(|_| resting.iter().copied()).collect();
     let options = QuantiseOptions {
         name: &spec.name,
@@ -362,8 +342,15 @@ pub fn network(spec: &ModelSpec, features: usize) -> Result<Network, BuildError>
     }
 }
 
-/// What an interval without news, or an idle path, reads, within the clips.
-fn resting_features(maps: &[InputMap], neutral: &[i32]) -> Vec<f64> {
+/// What an interval without news, an idle path, or a flow to a peer that nothing is known of reads, within the clips.
+fn resting_features(function: Function, maps: &[InputMap]) -> Vec<f64> {
+    let neutral: Vec<i32> = match function {
+        Function::Pacing => weir_features::History::NEUTRAL.to_vec(),
+        Function::Balance => {
+            PathSpec::default().row(&PathSignals::default(), &FlowSignals::default()).to_vec()
+        }
+        Function::Schedule => vec![0; maps.len()],
+    };
     let neutral = neutral.iter().map(|x| f64::from(*x) / f64::from(ONE));
     maps.iter().zip(neutral).map(|(map, x)| x.clamp(map.clip[0], map.clip[1])).collect()
 }

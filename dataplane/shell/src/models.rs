@@ -10,6 +10,7 @@ use tracing::info;
 use weir_engine::config::PacingRule;
 use weir_engine::io::Side;
 use weir_engine::route::StaticRoute;
+use weir_engine::schedule::ScheduleRule;
 use weir_trainer::{BuildError, Built, imitate as imitation};
 
 /// Imports and quantises every model of a plan.
@@ -99,6 +100,28 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             let by = plan.pacing_model.and_then(|index| plan.models.get(index));
             let by = by.map_or("none", |model| model.spec.name.as_str());
             println!("pacing: model {by}, rule {rule}, {} to {}", pacing.rate_min, pacing.rate_max);
+        }
+    }
+    if let Some(schedule) = &plan.engine.schedule {
+        let rule = match schedule.rule {
+            ScheduleRule::Fifo => "fifo",
+            ScheduleRule::Ageing => "ageing",
+        };
+        let by = plan.size_model.and_then(|index| plan.models.get(index));
+        let by = by.map_or("none", |model| model.spec.name.as_str());
+        println!("schedule: model {by}, rule {rule}, link {}", schedule.link_rate);
+        let shown = |thresholds: &[u64]| thresholds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        if schedule.model {
+            println!(
+                "schedule: priorities part at predicted sizes of {} bytes",
+                shown(&schedule.size_thresholds.0)
+            );
+        }
+        if schedule.rule == ScheduleRule::Ageing {
+            println!(
+                "schedule: priorities part at {} bytes sent, by rule",
+                shown(&schedule.ageing_thresholds.0)
+            );
         }
     }
     for built in &built {

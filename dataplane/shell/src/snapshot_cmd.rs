@@ -125,13 +125,13 @@ pub(crate) fn pacing(source: &Source) -> anyhow::Result<(Snapshot, PacingSpec)> 
     let snapshot = match (&source.snapshot, &source.model) {
         (Some(file), _) => {
             let (_, snapshot) = read(file)?;
-            let (schema, _) = spec::inputs(&plain_spec(file, precision, &usual.clips, None))?;
-            if schema.hash() != snapshot.schema_hash() {
+            let (schema_hash, _) = spec::inputs(&plain_spec(file, precision, &usual.clips, None))?;
+            if schema_hash != snapshot.schema_hash() {
                 bail!(
                     "{}: expected schema {:016x}, found {:016x}: in the kernel a network is shown the features with the \
                      usual clips, unscaled (`weir snapshot build FILE.onnx`)",
                     file.display(),
-                    schema.hash(),
+                    schema_hash,
                     snapshot.schema_hash()
                 );
             }
@@ -285,7 +285,7 @@ pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
         (Some(file), Some(name)) => configured(file, name)?,
         _ => named_by_its_clips(&args.snapshot, &snapshot, None),
     };
-    let (schema, _) = spec::inputs(&spec)?;
+    let schema = spec::pacing_schema(&spec)?;
     same_schema(&args.snapshot, &snapshot, schema.hash())?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     for (name, text) in weir_kernel_emit::folder(&snapshot, schema.spec())? {
@@ -326,12 +326,12 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     };
     // What is named on the command line, whatever file the configuration has.
     let spec = ModelSpec { file: args.onnx.clone(), ..spec };
-    let (schema, inputs) = spec::inputs(&spec)?;
-    same_schema(&args.snapshot, &snapshot, schema.hash())?;
+    let (schema_hash, inputs) = spec::inputs(&spec)?;
+    same_schema(&args.snapshot, &snapshot, schema_hash)?;
     let network = spec::network(&spec, inputs.len())?;
     let held = spec.preference.map_or_else(Vec::new, |preference| preference.weights().to_vec());
     let model = std::fs::read(&args.onnx).with_context(|| args.onnx.display().to_string())?;
-    let rows = verify::rows(&inputs, FEATURES, args.rows as usize, args.seed);
+    let rows = verify::rows(&inputs, spec.inputs.len(), args.rows as usize, args.seed);
     let runtime = Engine::load(args.ort.as_deref());
     let report = verify::verify(&snapshot, &network, &inputs, &rows, (&model, &held), runtime)?;
     println!("{report}");

@@ -5,7 +5,7 @@ use crate::calendar::unix_seconds;
 use crate::control::learning::ModelsReport;
 use crate::control::protocol::{
     ConfigReport, Decisions, Drops, LastReload, ModelReport, PathReport, PortReport, ReloadResult, Reloaded,
-    StatusReport, WorkerReport,
+    ScheduleReport, StatusReport, WorkerReport,
 };
 use crate::http::Response;
 use crate::learning::{self, ModelLearning, TrainerStatus};
@@ -245,12 +245,19 @@ impl Shared {
             let rates = rates.get(index).copied().unwrap_or_default();
             worker_report([index, core], report, rates, seconds(report.cycles.turn_max))
         });
-        let decided = |source: &str| -> u64 {
+        let sum = |name: &str, label: &str| -> u64 {
             let all = reports.iter().flat_map(|report| &report.stats);
-            let ours = |stat: &&Stat| {
-                stat.name == "pacing_decisions_total" && stat.label == Some(("source", source))
-            };
+            let ours = |stat: &&Stat| stat.name == name && stat.label.map_or("", |(_, value)| value) == label;
             all.filter(ours).map(|stat| stat.value).sum()
+        };
+        let decided = |source: &str| sum("pacing_decisions_total", source);
+        let scheduled = |source: &str| sum("scheduled_flows_total", source);
+        let schedule = ScheduleReport {
+            model: scheduled("model"),
+            rule: scheduled("rule"),
+            control: scheduled("control"),
+            waiting: sum("shaper_frames", ""),
+            left: std::array::from_fn(|priority| sum("shaped_frames_total", &priority.to_string())),
         };
         StatusReport {
             weir: env!("CARGO_PKG_VERSION").to_owned(),
@@ -275,6 +282,7 @@ impl Shared {
                 rule: decided("rule"),
                 control: decided("control"),
             },
+            schedule: (schedule != ScheduleReport::default()).then_some(schedule),
             config: status.config,
         }
     }

@@ -740,3 +740,116 @@ fn the_control_socket_is_found_in_a_file_that_is_wrong_elsewhere() {
     );
     assert!(found("[ports]\n").unwrap_err().contains("control: missing key"));
 }
+
+/// A file that schedules by rule.
+fn scheduling(rest: &str) -> String {
+    let ports = "[ports]\ninside = \"net_null0\"\noutside = \"net_null1\"\n";
+    format!("{ports}[schedule]\nrule = \"ageing\"\nlink_rate = \"1Gbps\"\n{rest}")
+}
+
+#[test]
+fn a_schedule_has_defaults_and_reads_what_it_is_told() {
+    use weir_engine::schedule::{ScheduleRule, Thresholds, Trust};
+    let plain = plan(&scheduling(""), &[]).unwrap().engine.schedule.unwrap();
+    assert_eq!((plain.rule, plain.trust, plain.model), (ScheduleRule::Ageing, Trust::Ignore, false));
+    assert_eq!(plain.link_rate.0, 1_000_000_000);
+    assert_eq!((plain.overhead_bytes, plain.burst_bytes, plain.mark_frames), (24, 65_536, 0));
+    assert_eq!((plain.queue_frames_max, plain.peers_max, plain.other_priority), (4_096, 16_384, 3));
+    assert_eq!((plain.wait_max.0, plain.control_share), (50_000_000, 1_311));
+    assert_eq!(plain.ageing_thresholds, Thresholds::PIAS_WEB_SEARCH);
+    let told = scheduling(
+        "trust = \"remark\"\ndscp = [40, 32, 24, 16, 10, 0, 8, 1]\npcp = [7, 6, 5, 4, 3, 2, 1, 0]\nmark_frames = 65\n\
+         ageing_thresholds = [\"1kB\", \"2kB\", \"3kB\", \"4kB\", \"5kB\", \"6kB\", \"7kB\"]\n\
+         predicted_min = \"1kB\"\npredicted_max = \"1MB\"\nwait_max = \"10ms\"\nother_priority = 5\n",
+    );
+    let told = plan(&told, &[]).unwrap().engine.schedule.unwrap();
+    assert_eq!((told.trust, told.mark_frames, told.other_priority), (Trust::Remark, 65, 5));
+    assert_eq!((told.dscp.unwrap()[1], told.pcp.unwrap()[7]), (32, 0));
+    assert_eq!(told.ageing_thresholds.0[6], 7_000);
+    assert_eq!((told.predicted_min, told.predicted_max), (1_000, 1_000_000));
+}
+
+#[test]
+fn a_schedule_that_does_not_hold_is_refused_at_its_key() {
+    let cases = [
+        (
+            "model = \"sizes\"",
+            "7:9: schedule.model: expected the name of a [[model]], found \"sizes\"; the file has no [[model]]",
+        ),
+        ("burst = \"1kB\"", "7:9: schedule.burst: expected from 1522B, one full frame, to 1GiB, found 1kB"),
+        ("wait_max = \"2s\"", "7:12: schedule.wait_max: expected more than 0 and at most 1s, found 2s"),
+        (
+            "trust = \"trust\"",
+            "7:9: schedule.trust: \"trust\" needs schedule.dscp: the DSCP of each priority, most urgent first",
+        ),
+        (
+            "trust = \"remark\"",
+            "7:9: schedule.trust: \"remark\" needs schedule.dscp or schedule.pcp: the mark of each priority, most urgent first",
+        ),
+        (
+            "pcp = [0, 1, 2, 3, 4, 5, 6, 7]",
+            "7:1: schedule.pcp: expected only with schedule.trust = \"trust\" or \"remark\": \"ignore\" writes no marks",
+        ),
+        (
+            "trust = \"trust\"\ndscp = [40, 32, 40, 16, 10, 0, 8, 1]",
+            "8:17: schedule.dscp[2]: expected each mark once where marks are trusted, found 40 twice",
+        ),
+        (
+            "size_thresholds = [\"2kB\", \"1kB\", \"3kB\", \"4kB\", \"5kB\", \"6kB\", \"7kB\"]",
+            "7:27: schedule.size_thresholds[1]: expected at least 2kB, the one before, found 1kB",
+        ),
+        (
+            "mark_frames = 4096",
+            "7:15: schedule.mark_frames: expected less than schedule.queue_frames_max = 4096, found 4096",
+        ),
+        (
+            "predicted_min = \"20GB\"",
+            "4:1: schedule.predicted_max: expected at least schedule.predicted_min = 20GB, found 10GB",
+        ),
+    ];
+    for (lines, expected) in cases {
+        let error = plan(&scheduling(&format!("{lines}\n")), &[]).unwrap_err();
+        let (_, said) = error.split_once("conf/x.toml:").unwrap_or(("", &error));
+        // Where the key is not in the file, the table's place stands for it.
+        let tail = |text: &str| text.split_once(": ").map(|(_, tail)| tail.to_owned());
+        match expected.starts_with("4:1") {
+            true => assert_eq!(tail(said), tail(expected), "{lines}"),
+            false => assert_eq!(said, expected, "{lines}"),
+        }
+    }
+    let missing = plan(&scheduling("sizes = \"no-such.csv\"\n"), &[]).unwrap_err();
+    assert!(missing.contains("schedule.sizes: conf/no-such.csv: No such file"), "{missing}");
+}
+
+#[test]
+fn the_shipped_distribution_parts_the_load() {
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf/schedule.toml");
+    let (plan, _) =
+        weir_shell::config::load(&conf, &["cores.workers=[0]".into(), "cores.shared=true".into()]).unwrap();
+    let schedule = plan.engine.schedule.unwrap();
+    assert!(!schedule.model && plan.size_model.is_none() && plan.pacing_model.is_none());
+    let sizes = schedule.size_thresholds.0;
+    assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]), "{sizes:?}");
+    // Web search: half of the bytes are in flows of more than some 8 MB.
+    assert!((5_000_000..12_000_000).contains(&sizes[3]), "{sizes:?}");
+}
+
+#[test]
+fn the_model_that_the_shipped_schedule_leaves_out_is_right_once_it_is_put_in() {
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf");
+    let text = std::fs::read_to_string(conf.join("schedule.toml")).unwrap();
+    let table = text.split_once("# [[model]]").unwrap().1.split_once("\n\n").unwrap().0;
+    let table = format!("[[model]]{table}").replace("\n# ", "\n");
+    let sizes = conf.join("workloads/web-search.csv");
+    let text = scheduling(&format!("model = \"sizes\"\nsizes = {sizes:?}\n{table}\n"));
+    let found = plan(&text, &[]).unwrap();
+    assert!(found.engine.schedule.unwrap().model && found.size_model == Some(0));
+    assert_eq!(found.models[0].spec.function.name(), "schedule");
+    assert_eq!(found.models[0].schema.hash(), weir_trainer::spec::inputs(&found.models[0].spec).unwrap().0);
+    let twice = text.replace("history = 1 ", "history = 2 ");
+    assert!(
+        plan(&twice, &[]).unwrap_err().contains("model[0].history: expected 1: a flow has one row, found 2")
+    );
+    let other = text.replace("function = \"schedule\"", "function = \"balance\"");
+    assert!(plan(&other, &[]).is_err());
+}

@@ -2,7 +2,7 @@
 
 use weir_shell::control::protocol::{
     ConfigReport, Decisions, Drops, LastReload, ModelReport, PathReport, PortReport, ReloadResult, Reloaded,
-    StatusReport, WorkerReport,
+    ScheduleReport, StatusReport, WorkerReport,
 };
 use weir_shell::control::screen::render;
 use weir_shell::status::{BufferStatus, PortStatus};
@@ -53,12 +53,31 @@ fn calm() -> StatusReport {
             age_seconds: 722.0,
         }],
         decisions: Decisions { model: 4_970, explored: 260, rule: 0, control: 107 },
+        schedule: None,
     }
 }
 
 #[test]
 fn all_is_well() {
     insta::assert_snapshot!(render(&calm()));
+}
+
+#[test]
+fn the_scheduler_has_two_lines() {
+    let schedule =
+        ScheduleReport { model: 70, rule: 2, control: 1, waiting: 31, left: [9, 8, 7, 6, 5, 4, 3, 2] };
+    let screen = render(&StatusReport { schedule: Some(schedule), ..calm() });
+    let without = render(&calm());
+    let added: Vec<&str> =
+        screen.lines().filter(|line| !without.lines().any(|other| other == *line)).collect();
+    assert_eq!(
+        added,
+        [
+            "scheduled  70 flows by model, 2 by rule, 1 by rule for control; 31 frames wait",
+            "priority   9 8 7 6 5 4 3 2 frames left, of 0 to 7",
+        ]
+    );
+    assert_eq!(screen.lines().count(), without.lines().count() + 2);
 }
 
 #[test]

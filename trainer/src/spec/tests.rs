@@ -47,7 +47,7 @@ fn the_shipped_model_builds_at_both_precisions_within_its_cards_errors() {
         assert_eq!(report.parameters, 1537);
         assert_eq!(report.activations, ["tanh", "tanh", "identity"]);
         assert!(report.quantisation.mean < share * report.quantisation.output_deviation, "{report}");
-        assert_eq!(built.snapshot.schema_hash(), inputs(&shipped(precision)).unwrap().0.hash());
+        assert_eq!(built.snapshot.schema_hash(), inputs(&shipped(precision)).unwrap().0);
         assert!(report.to_string().contains("layers 30-32-16-1 (tanh, tanh, identity), 1537 parameters"));
     }
 }
@@ -89,7 +89,7 @@ fn a_width_mismatch_names_what_is_expected_and_found() {
     );
     spec.file = file(folder.path(), &[30, 2]);
     let line = build(&spec).unwrap_err().to_string();
-    assert!(line.ends_with("the network gives 2 outputs, but a pacing model gives 1"), "{line}");
+    assert!(line.ends_with("the network gives 2 outputs, but a model gives 1"), "{line}");
 }
 
 #[test]
@@ -157,5 +157,5 @@ fn the_configuration_is_checked_before_the_file() {
     spec.history = 5;
     assert!(build(&spec).unwrap_err().to_string().contains("history of 10 intervals, found 5"));
     spec.function = Function::Schedule;
-    assert!(build(&spec).unwrap_err().to_string().contains("no features are defined for function schedule"));
+    assert!(build(&spec).unwrap_err().to_string().contains("expected 12 inputs"));
 }

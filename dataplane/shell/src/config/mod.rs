@@ -12,6 +12,7 @@ mod ports;
 mod read;
 mod reload;
 mod route;
+mod schedule;
 mod schema;
 pub mod simulation;
 mod source;

@@ -5,6 +5,7 @@ use super::balance;
 use super::error::ConfigError;
 use super::ports::{Device, PortsPlan};
 use super::route;
+use super::schedule;
 use super::schema::{
     File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, PacingMode as PacingModeKey, Pin as PinKey,
     Rule,
@@ -23,7 +24,7 @@ use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{
-    Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, RATE_MAX_BPS, SchemaError,
+    Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, RATE_MAX_BPS, SchemaError, SizeSchema,
 };
 use weir_snapshot::{Function, Precision};
 use weir_trainer::reward::Preference;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub pacing_model: Option<usize>,
     /// Which of `models` chooses paths.
     pub path_model: Option<usize>,
+    /// Which of `models` predicts flow sizes.
+    pub size_model: Option<usize>,
     /// Who adapts those of `models` that may learn.
     pub trainer: Option<TrainerPlan>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -108,6 +111,8 @@ pub enum ModelSchema {
     Pacing(InputSchema),
     /// One that chooses paths.
     Balance(PathSchema),
+    /// One that predicts flow sizes.
+    Schedule(SizeSchema),
 }
 
 impl ModelSchema {
@@ -116,6 +121,7 @@ impl ModelSchema {
         match self {
             ModelSchema::Pacing(schema) => schema.hash(),
             ModelSchema::Balance(schema) => schema.hash(),
+            ModelSchema::Schedule(schema) => schema.hash(),
         }
     }
 
@@ -123,13 +129,14 @@ impl ModelSchema {
     pub fn pacing_spec(&self) -> PacingSpec {
         match self {
             ModelSchema::Pacing(schema) => schema.spec().clone(),
-            ModelSchema::Balance(_) => PacingSpec::default(),
+            ModelSchema::Balance(_) | ModelSchema::Schedule(_) => PacingSpec::default(),
         }
     }
 }
 
 impl Plan {
-    /// Reads what `source` holds and checks it. Touches no file; models are not read yet.
+    /// Reads what `source` holds and checks it. Of the files that it names only a distribution of flow sizes is read; models
+    /// are not yet.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -179,6 +186,10 @@ impl Plan {
             Some(wanted) => Some(find_model("balance.model", Function::Balance, wanted, &models, source)?),
             None => None,
         };
+        let size_model = match file.schedule.as_ref().and_then(|schedule| schedule.model.as_deref()) {
+            Some(wanted) => Some(find_model("schedule.model", Function::Schedule, wanted, &models, source)?),
+            None => None,
+        };
         let trainer = trainer::check(&file, &ports, &cores.allowed, source)?;
         for (index, (keys, model)) in file.model.iter().zip(&mut models).enumerate() {
             if let Some(keys) = &keys.adapt {
@@ -192,6 +203,14 @@ impl Plan {
         };
         let pacing = match &file.pacing {
             Some(keys) => Some(check_pacing(keys, spec, source)?),
+            None => None,
+        };
+        let size_spec = match size_model.and_then(|index| models.get(index)).map(|model| &model.schema) {
+            Some(ModelSchema::Schedule(schema)) => Some(schema.spec()),
+            _ => None,
+        };
+        let schedule = match &file.schedule {
+            Some(keys) => Some(schedule::check(keys, size_spec, source)?),
             None => None,
         };
         let keys = &file.engine;
@@ -218,7 +237,7 @@ impl Plan {
             held_max: keys.held_max.get_u32(),
             pacing,
             route: route.map(|route| route.config),
-            schedule: None,
+            schedule,
         };
         let eal = EalPlan { hugepages: file.eal.hugepages, memory_mb: file.eal.memory_mb.get_u32() };
         if let PortsPlan::Devices(devices) = &ports {
@@ -248,6 +267,7 @@ impl Plan {
             models,
             pacing_model,
             path_model,
+            size_model,
             trainer,
             metrics,
             control,
@@ -297,10 +317,12 @@ const BUFFER_OVERHEAD: u64 = 384;
 /// Ethernet header and two VLAN tags.
 const FRAME_OVERHEAD: u32 = 22;
 
-/// Frame buffers for this many workers. Each may hold `held_max`, and have a full lane from each other one.
+/// Frame buffers for this many workers. Each may hold `held_max`, and as many as its shaper has places for, and have a full
+/// lane from each other one.
 fn buffers(engine: &EngineConfig, workers: usize) -> u64 {
     let lanes = (workers as u64).saturating_sub(1) * LANE_FRAMES as u64;
-    workers as u64 * (u64::from(engine.held_max) + BUFFERS_BESIDES_HELD + lanes)
+    let shaped = engine.schedule.as_ref().map_or(0, |schedule| u64::from(schedule.queue_frames_max));
+    workers as u64 * (u64::from(engine.held_max) + shaped + BUFFERS_BESIDES_HELD + lanes)
 }
 
 fn frame_room(devices: &[Device; 2], mtu: Option<u16>) -> u32 {
@@ -328,8 +350,12 @@ fn check_memory(
         (buffers(engine, workers) * (u64::from(frame_room) + BUFFER_OVERHEAD) * 9 / 8).div_ceil(1 << 20);
     if needed_mb > u64::from(eal.memory_mb) {
         let each = if workers == 1 { String::new() } else { format!(" on each of {workers} workers") };
+        let queued = match &engine.schedule {
+            Some(schedule) => format!(" and schedule.queue_frames_max = {}", schedule.queue_frames_max),
+            None => String::new(),
+        };
         let reason = format!(
-            "expected at least {needed_mb} for engine.held_max = {} frames{each} and buffers of {frame_room} bytes, found {}",
+            "expected at least {needed_mb} for engine.held_max = {} frames{queued}{each} and buffers of {frame_room} bytes, found {}",
             engine.held_max, eal.memory_mb
         );
         return Err(source.error("eal.memory_mb", reason));
@@ -419,20 +445,31 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
             .collect();
         let history = model.history.get() as usize;
         let schema = match model.function {
-            ModelFunction::Pacing => ModelSchema::Pacing(
-                pacing_schema(history, &inputs).map_err(|(key, error)| source.error(&at(&key), error))?,
-            ),
-            ModelFunction::Balance => {
+            ModelFunction::Pacing => InputSchema::pacing(&PacingSpec::default(), history, &inputs)
+                .map(ModelSchema::Pacing)
+                .map_err(|error| source.error(&at(&schema_key(&error)), error))?,
+            ModelFunction::Balance | ModelFunction::Schedule => {
                 if history != 1 {
-                    let reason = format!("expected 1: a path has no history of rows, found {history}");
+                    let what = match model.function {
+                        ModelFunction::Balance => "a path has no history of rows",
+                        _ => "a flow has one row",
+                    };
+                    let reason = format!("expected 1: {what}, found {history}");
                     return Err(source.error(&at("history"), reason));
                 }
                 if model.preference.is_some() || model.adapt.is_some() {
                     let key = if model.adapt.is_some() { "adapt" } else { "preference" };
                     return Err(source.error(&at(key), "expected only with function = \"pacing\""));
                 }
-                let schema = path_schema(&inputs).map_err(|(key, error)| source.error(&at(&key), error))?;
-                ModelSchema::Balance(schema)
+                if let ModelFunction::Balance = model.function {
+                    PathSchema::new(&inputs)
+                        .map(ModelSchema::Balance)
+                        .map_err(|error| source.error(&at(&path_schema_key(&error)), error))?
+                } else {
+                    SizeSchema::new(&inputs)
+                        .map(ModelSchema::Schedule)
+                        .map_err(|error| source.error(&at(&schema_key(&error)), error))?
+                }
             }
         };
         let precision = match model.precision {
@@ -442,6 +479,7 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
         let function = match model.function {
             ModelFunction::Pacing => Function::Pacing,
             ModelFunction::Balance => Function::Balance,
+            ModelFunction::Schedule => Function::Schedule,
         };
         let inputs = inputs
             .iter()
@@ -482,34 +520,29 @@ pub(super) fn preference(weights: [Share; 3]) -> Result<Preference, String> {
     })
 }
 
-/// The schema, or the key within the model that is wrong, and why.
-fn pacing_schema(history: usize, inputs: &[Input<'_>]) -> Result<InputSchema, (String, SchemaError)> {
-    InputSchema::pacing(&PacingSpec::default(), history, inputs).map_err(|error| {
-        let key = match error {
-            SchemaError::History { .. } => "history".to_owned(),
-            SchemaError::Feature { index, .. } => format!("inputs[{index}].feature"),
-            SchemaError::Scale { index } => format!("inputs[{index}].scale"),
-            SchemaError::Offset { index } => format!("inputs[{index}].offset"),
-            SchemaError::Clip { index } => format!("inputs[{index}].clip"),
-            _ => "inputs".to_owned(),
-        };
-        (key, error)
-    })
+/// The key within a model that is wrong.
+fn schema_key(error: &SchemaError) -> String {
+    match error {
+        SchemaError::History { .. } => "history".to_owned(),
+        SchemaError::Feature { index, .. } => format!("inputs[{index}].feature"),
+        SchemaError::Scale { index } => format!("inputs[{index}].scale"),
+        SchemaError::Offset { index } => format!("inputs[{index}].offset"),
+        SchemaError::Clip { index } => format!("inputs[{index}].clip"),
+        _ => "inputs".to_owned(),
+    }
 }
 
-/// The same for one that chooses paths.
-fn path_schema(inputs: &[Input<'_>]) -> Result<PathSchema, (String, PathSchemaError)> {
-    PathSchema::new(inputs).map_err(|error| {
-        let key = match error {
-            PathSchemaError::Feature { index } => format!("inputs[{index}].feature"),
-            PathSchemaError::Affine { index } => format!("inputs[{index}].scale"),
-            PathSchemaError::Clip { index } => format!("inputs[{index}].clip"),
-            _ => "inputs".to_owned(),
-        };
-        (key, error)
-    })
+/// The same within one that chooses paths.
+fn path_schema_key(error: &PathSchemaError) -> String {
+    match error {
+        PathSchemaError::Feature { index } => format!("inputs[{index}].feature"),
+        PathSchemaError::Affine { index } => format!("inputs[{index}].scale"),
+        PathSchemaError::Clip { index } => format!("inputs[{index}].clip"),
+        _ => "inputs".to_owned(),
+    }
 }
 
+/// The model of this name, which `key` wants for `function`.
 fn find_model(
     key: &str,
     function: Function,
@@ -517,18 +550,21 @@ fn find_model(
     models: &[ModelPlan],
     source: &Source,
 ) -> Result<usize, ConfigError> {
-    let mut fit = models.iter().enumerate().filter(|(_, model)| model.spec.function == function);
-    if let Some((index, _)) = fit.clone().find(|(_, model)| model.spec.name == wanted) {
+    let fit = |model: &&ModelPlan| model.spec.function == function;
+    if let Some(index) = models.iter().position(|model| fit(&model) && model.spec.name == wanted) {
         return Ok(index);
     }
     if models.iter().any(|model| model.spec.name == wanted) {
         let reason = format!("expected a [[model]] with function = {:?}, found {wanted:?}", function.name());
         return Err(source.error(key, reason));
     }
-    let known: Vec<&str> = fit.by_ref().map(|(_, model)| model.spec.name.as_str()).collect();
+    let known: Vec<&str> = models.iter().filter(fit).map(|model| model.spec.name.as_str()).collect();
     let hint = match super::read::nearest(wanted, &known) {
         Some(near) => format!("; did you mean {near:?}?"),
-        None if known.is_empty() => "; the file has no [[model]]".to_owned(),
+        None if models.is_empty() => "; the file has no [[model]]".to_owned(),
+        None if known.is_empty() => {
+            format!("; the file has no [[model]] with function = {:?}", function.name())
+        }
         None => format!("; there is {}", known.join(", ")),
     };
     Err(source.error(key, format!("expected the name of a [[model]], found {wanted:?}{hint}")))

@@ -1,6 +1,7 @@
 //! What a reload may change, and what it may not.
 //!
-//! A policy, that is `[pacing]`, `[[model]]`, how `[balance]` chooses and what a `[[path]]` takes, changes while frames flow. Everything else was given to DPDK, to a thread
+//! A policy, that is `[pacing]`, `[schedule]` but for its tables' sizes, `[[model]]`, how `[balance]` chooses and what a
+//! `[[path]]` takes, changes while frames flow. Everything else was given to DPDK, to a thread
 //! or to a table at the start, so a file that changes it is refused whole. A key is fixed unless it is listed here:
 //! a new one cannot be overlooked.
 
@@ -13,7 +14,8 @@ use std::path::Path;
 /// The tables that a reload may change. That `pacing` is there at all is fixed: its tables are made at the start.
 const CHANGEABLE: [&str; 2] = ["pacing", "model"];
 /// The tables of which only these keys are fixed.
-const MOSTLY_CHANGEABLE: [(&str, &[&str]); 1] = [("balance", &["to", "probe_interval"])];
+const MOSTLY_CHANGEABLE: [(&str, &[&str]); 2] =
+    [("balance", &["to", "probe_interval"]), ("schedule", &["queue_frames_max", "peers_max"])];
 /// What of a path may change.
 const OF_A_PATH: [&str; 2] = ["weight", "state"];
 

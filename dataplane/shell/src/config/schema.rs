@@ -4,6 +4,7 @@
 use super::adapt::AdaptKeys;
 use super::balance::{BalanceKeys, PathKeys};
 use super::route::RouteKeys;
+use super::schedule::ScheduleKeys;
 use super::trainer::TrainerKeys;
 use super::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) engine: EngineKeys,
     pub(crate) pacing: Option<PacingKeys>,
+    pub(crate) schedule: Option<ScheduleKeys>,
     #[serde(default)]
     pub(crate) model: Vec<ModelKeys>,
     pub(crate) trainer: Option<TrainerKeys>,
@@ -197,6 +199,7 @@ pub(crate) struct ModelKeys {
 pub(crate) enum ModelFunction {
     Pacing,
     Balance,
+    Schedule,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]

@@ -135,6 +135,9 @@ pub struct StatusReport {
     pub models: Vec<ModelReport>,
     /// Pacing decisions since the start, by who decided.
     pub decisions: Decisions,
+    /// What the scheduler does, where there is one and frames have left by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleReport>,
 }
 
 /// The configuration, and what became of changes to it.
@@ -281,4 +284,19 @@ pub struct Decisions {
     pub rule: u64,
     /// The rule, for the control share.
     pub control: u64,
+}
+
+/// What the scheduler does, over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleReport {
+    /// Flows whose size a network predicted, since the start.
+    pub model: u64,
+    /// Flows that follow the rule.
+    pub rule: u64,
+    /// Flows that follow the rule, for the control share.
+    pub control: u64,
+    /// Frames that wait for the link.
+    pub waiting: u64,
+    /// Frames that have left, by priority, the most urgent first.
+    pub left: [u64; 8],
 }

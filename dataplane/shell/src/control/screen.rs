@@ -1,6 +1,6 @@
 //! A status as an operator reads it: one screen, worst news in words, numbers in columns.
 
-use super::protocol::{ConfigReport, PathReport, PortReport, StatusReport, WorkerReport};
+use super::protocol::{ConfigReport, PathReport, PortReport, ScheduleReport, StatusReport, WorkerReport};
 use super::table::{Table, scaled, span};
 use crate::calendar;
 use std::fmt::Write as _;
@@ -172,6 +172,17 @@ fn models(out: &mut String, report: &StatusReport) {
         out,
         "decisions  {model} by model, {explored} with noise, {rule} by rule, {control} by rule for control\n"
     );
+    if let Some(schedule) = &report.schedule {
+        let ScheduleReport { model, rule, control, waiting, left } = schedule;
+        let left: Vec<String> = left.iter().map(u64::to_string).collect();
+        out.pop();
+        let _ = writeln!(
+            out,
+            "scheduled  {model} flows by model, {rule} by rule, {control} by rule for control; {waiting} frames wait\n\
+             priority   {} frames left, of 0 to 7\n",
+            left.join(" ")
+        );
+    }
     if report.models.is_empty() {
         out.push_str("no model: the rule decides\n");
         return;

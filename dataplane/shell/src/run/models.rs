@@ -9,6 +9,7 @@ use weir_engine::balance::BalanceSettings;
 use weir_engine::config::PacingConfig;
 use weir_engine::models::{Generation, ModelSet};
 use weir_engine::policy::Policy;
+use weir_engine::schedule::ScheduleConfig;
 use weir_snapshot::{Executable, Executor, Snapshot};
 use weir_trainer::Built;
 
@@ -20,8 +21,25 @@ pub(super) struct NextPolicy {
     balance: Option<Box<BalanceSettings>>,
     /// The one that chooses paths.
     path_model: Option<Box<Candidate>>,
-    /// What that model was built to, for whoever tunes it.
+    schedule: Option<Box<ScheduleConfig>>,
+    /// The one that predicts flow sizes.
+    size_model: Option<Box<Candidate>>,
+    /// What the model that paces was built to, for whoever tunes it.
     pub(super) built: Option<Box<Built>>,
+}
+
+/// A model that decides beside the one that paces, fitted to the engine and to this machine.
+fn beside(
+    chosen: Option<usize>,
+    plan: &Plan,
+    built: &[Built],
+    source: &Source,
+) -> Result<Option<Box<Candidate>>, ConfigError> {
+    let chosen = chosen.and_then(|index| Some((index, plan.models.get(index)?, built.get(index)?)));
+    let Some((index, model, built)) = chosen else { return Ok(None) };
+    let candidate = Candidate::fit(model, built.snapshot.clone())
+        .map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))?;
+    Ok(Some(Box::new(candidate)))
 }
 
 /// A snapshot fitted to the engine and to this machine.
@@ -43,24 +61,19 @@ impl NextPolicy {
         let pacing = plan.engine.pacing.clone();
         let balance = plan.engine.route.as_ref().and_then(|route| route.balance.as_ref());
         let balance = balance.map(|balance| Box::new(balance.settings.clone()));
-        let path_model =
-            match plan.path_model.and_then(|index| Some((index, plan.models.get(index)?, built.get(index)?)))
-            {
-                Some((index, model, built)) => Some(Box::new(
-                    Candidate::fit(model, built.snapshot.clone())
-                        .map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))?,
-                )),
-                None => None,
-            };
+        let path_model = beside(plan.path_model, plan, &built, source)?;
+        let schedule = plan.engine.schedule.clone().map(Box::new);
+        let size_model = beside(plan.size_model, plan, &built, source)?;
+        let next = NextPolicy { pacing, model: None, balance, path_model, schedule, size_model, built: None };
         let chosen = plan.pacing_model.and_then(|index| Some((index, plan.models.get(index)?)));
         let Some((index, model)) = chosen.filter(|(index, _)| *index < built.len()) else {
-            return Ok(NextPolicy { pacing, model: None, balance, path_model, built: None });
+            return Ok(next);
         };
         let built = built.swap_remove(index);
         let candidate = Candidate::fit(model, built.snapshot.clone())
             .map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))?;
         let built = Some(Box::new(built));
-        Ok(NextPolicy { pacing, model: Some(candidate), balance, path_model, built })
+        Ok(NextPolicy { model: Some(candidate), built, ..next })
     }
 
     /// What makes its model the one that it is.
@@ -97,6 +110,7 @@ impl Candidate {
         let generation = match model.schema {
             ModelSchema::Pacing(_) => Generation::new(0, executable, model.schema.hash()),
             ModelSchema::Balance(_) => Generation::of_paths(0, executable, model.schema.hash()),
+            ModelSchema::Schedule(_) => Generation::of_sizes(0, executable, model.schema.hash()),
         };
         let generation = generation.map_err(|error| error.to_string())?;
         Ok(Candidate { generation, status })
@@ -118,9 +132,11 @@ pub(super) struct Live {
     /// What is published.
     pub(super) policy: Policy,
     /// What to show of the model that paces.
-    pub(super) models: Vec<ModelStatus>,
+    models: Vec<ModelStatus>,
     /// What to show of the one that chooses paths.
     path_model: Option<ModelStatus>,
+    /// What to show of the one that predicts flow sizes.
+    size_model: Option<ModelStatus>,
     /// The highest number that was given out.
     numbered: u32,
     /// What the configuration names, which what paces may have been tuned from.
@@ -135,6 +151,7 @@ impl Live {
             policy: Policy::default(),
             models: Vec::new(),
             path_model: None,
+            size_model: None,
             numbered: 0,
             configured: None,
         };
@@ -142,14 +159,15 @@ impl Live {
             None => nothing.configure(next),
             Some(candidate) => {
                 let (pacing, identity) = (next.pacing.clone(), next.identity());
-                nothing.with(candidate, pacing, identity).with_paths(next.balance, next.path_model)
+                let live = nothing.with(candidate, pacing, identity);
+                live.with_paths(next.balance, next.path_model).with_schedule(next.schedule, next.size_model)
             }
         }
     }
 
     /// What to show of all its models.
     pub(super) fn shown(&self) -> Vec<ModelStatus> {
-        self.models.iter().chain(&self.path_model).cloned().collect()
+        self.models.iter().chain(&self.path_model).chain(&self.size_model).cloned().collect()
     }
 
     /// The highest number that was given out.
@@ -163,7 +181,9 @@ impl Live {
     pub(super) fn followed_by(&self, next: NextPolicy) -> Option<Live> {
         let changed = next.pacing != self.policy.pacing
             || next.balance.as_deref() != self.policy.balance.as_ref()
-            || !self.is_path_model(next.path_model.as_deref())
+            || !is_same(self.path_model.as_ref(), next.path_model.as_deref())
+            || next.schedule.as_deref() != self.policy.schedule.as_ref()
+            || !is_same(self.size_model.as_ref(), next.size_model.as_deref())
             || !self.is_configured(&next.model);
         changed.then(|| self.configure(next))
     }
@@ -184,40 +204,29 @@ impl Live {
         self.configured == model.as_ref().map(Candidate::identity)
     }
 
-    fn is_path_model(&self, model: Option<&Candidate>) -> bool {
-        let name = |status: &ModelStatus| (status.name.clone(), status.schema_hash, status.checksum);
-        self.path_model.as_ref().map(name) == model.map(Candidate::identity)
+    /// This policy with these settings and this model for paths.
+    fn with_paths(self, balance: Option<Box<BalanceSettings>>, model: Option<Box<Candidate>>) -> Live {
+        let (path_models, path_model) = follow(self.policy.path_models, self.path_model, model);
+        let policy = Policy { balance: balance.map(|settings| *settings), path_models, ..self.policy };
+        Live { policy, path_model, ..self }
     }
 
-    /// This policy with these settings and this model for paths: its generations have numbers of their own, and a flow
-    /// follows none of them, since a decision outlives the snapshot that made it.
-    fn with_paths(self, balance: Option<Box<BalanceSettings>>, model: Option<Box<Candidate>>) -> Live {
-        let same = self.is_path_model(model.as_deref());
-        let policy = Policy { balance: balance.map(|settings| *settings), ..self.policy };
-        match model {
-            _ if same => Live { policy, ..self },
-            None => {
-                Live { policy: Policy { path_models: ModelSet::empty(), ..policy }, path_model: None, ..self }
-            }
-            Some(candidate) => {
-                let number = self.path_model.as_ref().map_or(1, |live| live.generation + 1);
-                let Candidate { generation, status } = candidate.numbered(number);
-                let published_unix_seconds = calendar::unix_seconds();
-                let path_models = ModelSet::empty().with(Arc::new(generation));
-                let path_model = Some(ModelStatus { published_unix_seconds, ..status });
-                Live { policy: Policy { path_models, ..policy }, path_model, ..self }
-            }
-        }
+    /// The same for flow sizes.
+    fn with_schedule(self, schedule: Option<Box<ScheduleConfig>>, model: Option<Box<Candidate>>) -> Live {
+        let (size_models, size_model) = follow(self.policy.size_models, self.size_model, model);
+        let policy = Policy { schedule: schedule.map(|settings| *settings), size_models, ..self.policy };
+        Live { policy, size_model, ..self }
     }
 
     fn configure(&self, next: NextPolicy) -> Live {
         let same = self.is_configured(&next.model);
-        let NextPolicy { pacing, model, balance, path_model, .. } = next;
+        let NextPolicy { pacing, model, balance, path_model, schedule, size_model, .. } = next;
         let configured = model.as_ref().map(Candidate::identity);
         let kept = |models: ModelSet, shown: Vec<ModelStatus>| Live {
             policy: Policy { models, pacing: pacing.clone(), ..self.policy.clone() },
             models: shown,
             path_model: self.path_model.clone(),
+            size_model: self.size_model.clone(),
             numbered: self.numbered,
             configured: configured.clone(),
         };
@@ -229,7 +238,7 @@ impl Live {
                 self.with(candidate.numbered(number), pacing, configured)
             }
         };
-        live.with_paths(balance, path_model)
+        live.with_paths(balance, path_model).with_schedule(schedule, size_model)
     }
 
     fn with(&self, candidate: Candidate, pacing: Option<PacingConfig>, configured: Option<Identity>) -> Live {
@@ -243,10 +252,34 @@ impl Live {
         let published_unix_seconds = calendar::unix_seconds();
         Live {
             policy: Policy { models, pacing, ..self.policy.clone() },
+            size_model: self.size_model.clone(),
             models: vec![ModelStatus { published_unix_seconds, previous, ..status }],
             path_model: self.path_model.clone(),
             numbered,
             configured,
         }
     }
+}
+
+/// Whether a model that decides beside the one that paces is the one that a configuration names.
+fn is_same(shown: Option<&ModelStatus>, named: Option<&Candidate>) -> bool {
+    let identity = |status: &ModelStatus| (status.name.clone(), status.schema_hash, status.checksum);
+    shown.map(identity) == named.map(Candidate::identity)
+}
+
+/// What decides next beside the model that paces. Its generations have numbers of their own, and no flow waits for an old
+/// one, since a decision outlives the snapshot that made it.
+fn follow(
+    models: ModelSet,
+    shown: Option<ModelStatus>,
+    named: Option<Box<Candidate>>,
+) -> (ModelSet, Option<ModelStatus>) {
+    if is_same(shown.as_ref(), named.as_deref()) {
+        return (models, shown);
+    }
+    let Some(candidate) = named else { return (ModelSet::empty(), None) };
+    let number = shown.map_or(1, |live| live.generation + 1);
+    let Candidate { generation, status } = candidate.numbered(number);
+    let published_unix_seconds = calendar::unix_seconds();
+    (ModelSet::empty().with(Arc::new(generation)), Some(ModelStatus { published_unix_seconds, ..status }))
 }

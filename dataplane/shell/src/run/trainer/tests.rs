@@ -139,7 +139,7 @@ impl World {
         let built = next.built.take();
         let parts = make(&script, &source, &plan, built);
         let (live, begun) = begin(&plan, next, parts).unwrap();
-        let shared = Shared::new(Status { models: live.models.clone(), ..Status::default() }, Vec::new(), 1);
+        let shared = Shared::new(Status { models: live.shown(), ..Status::default() }, Vec::new(), 1);
         let (publisher, mut readers) = epoch(live.policy.clone(), 1);
         let (publication, submissions) = Publication::new(publisher, live);
         let (samples, samples_out) = lane(16, 256);
