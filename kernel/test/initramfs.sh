@@ -36,3 +36,25 @@ for file in "$root"/data/shapes/*.wsnap; do
 done >"$root/data/shapes.txt"
 echo "9 $queries $($cases hash "$root/data/aurora.wsnap" 9 $queries) $($cases hash "$root/data/other.wsnap" 9 $queries)" \
     >"$root/data/query.txt"
+
+# The long form has the trainer in the guest: weir, ONNX Runtime, a configuration that publishes easily.
+if [ "$tier" = long ]; then
+    ort=${WEIR_ORT_LIB:-third_party/ort/libonnxruntime.so}
+    copy target/debug/weir "$root/bin/"
+    strip "$root/bin/weir"
+    cp -L "$ort" "$root/lib/libonnxruntime.so"
+    ldd "$ort" | grep -o '/[^ )]*' | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+    mkdir -p "$root/data/conf/models"
+    cp conf/adaptive.toml "$root/data/conf/"
+    cp conf/models/aurora.onnx "$root/data/conf/models/"
+    echo '--set trainer.store=/tmp/store --set trainer.onnxruntime=/lib/libonnxruntime.so --set pacing.explore_share=1.0' \
+        '--set pacing.control_share=0.0 --set model[0].adapt.rows_min=64 --set model[0].adapt.gate.fidelity_threshold=0.0' \
+        '--set model[0].adapt.gate.stability_tolerance=1000.0 --set model[0].adapt.gate.reward_loss_max=1.0' \
+        '--set model[0].adapt.gate.episode_reward_loss_max=1.0 --set model[0].adapt.gate.episode_loss_max=1.0' \
+        '--set model[0].adapt.gate.forgotten_share_max=1.0' \
+        >"$root/data/overrides"
+    target/debug/weir snapshot inspect "$root/data/aurora.wsnap" | sed -n 's/^checksum *\([0-9a-f]*\).*/\1/p' >"$root/data/checksum"
+fi

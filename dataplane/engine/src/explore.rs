@@ -107,8 +107,9 @@ impl Explorer {
         Noise { noise_q16, sigma_q16: self.sigma_q16, log_prob_q16: self.log_prob_q16(noise_q16) }
     }
 
-    /// By the noise as it was rounded, which is what the trainer sees.
-    fn log_prob_q16(&self, noise_q16: i32) -> i32 {
+    /// The logarithm of the density, per unit of action, of a noise in 1/65536, in 1/65536: by the noise as it was rounded,
+    /// which is what the trainer sees.
+    pub fn log_prob_q16(&self, noise_q16: i32) -> i32 {
         let z_q16 = (i64::from(noise_q16) << FRAC_BITS) / i64::from(self.sigma_q16);
         let log_prob = self.log_peak_q16 - ((z_q16 * z_q16) >> (FRAC_BITS + 1));
         log_prob.clamp(i32::MIN.into(), i32::MAX.into()) as i32

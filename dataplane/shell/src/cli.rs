@@ -22,6 +22,9 @@ struct Cli {
 enum Command {
     /// Run a configuration until SIGTERM or Ctrl-C, or until its capture files end.
     Run(ConfigArgs),
+    /// The trainer of a configuration in front of the kernel's core (`weir snapshot kernel`): learns from the flows of
+    /// `weir_aurora`, and publishes there what passes the gate. Until SIGTERM or Ctrl-C.
+    KernelTrainer(ConfigArgs),
     /// Check a configuration and all that it names, quantise its models, and say what would run. Needs no NIC, no
     /// hugepages, no DPDK, and changes nothing.
     Check(ConfigArgs),
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Ctl(args) => return ended(client::ctl(&args)),
         Command::Sim { command: SimCommand::Run(args) } => return ended(sim_cmd::run(&args)),
         Command::Run(args) => run::run(&args.config, &args.overrides),
+        Command::KernelTrainer(args) => run::kernel_trainer(&args.config, &args.overrides),
         Command::Check(args) => models::check(&args.config, &args.overrides),
         #[cfg(feature = "bpf")]
         Command::Bpf { command } => crate::bpf_cmd::bpf(&command),

@@ -15,6 +15,7 @@ pub mod config;
 pub mod control;
 pub mod doctor;
 pub mod http;
+mod kernel;
 pub mod learning;
 pub mod meter;
 pub mod metrics;

@@ -1,10 +1,11 @@
-//! What the kernel says about a network interface and no file does: which offloads are on.
+//! What the kernel says and no file does: which offloads of a network interface are on, and why netlink refuses something.
 //!
-//! One system call, `SIOCETHTOOL` of `netdevice(7)`, that reads. It needs no privilege and changes nothing.
-#![allow(unsafe_code, reason = "one ioctl; the call says why it cannot harm")]
+//! Two system calls, `SIOCETHTOOL` of `netdevice(7)`, which reads, and a socket option of `netlink(7)`. They need no
+//! privilege.
+#![allow(unsafe_code, reason = "an ioctl and a setsockopt; the calls say why they cannot harm")]
 
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::net::UnixDatagram;
 
 /// Offloads that make what a packet socket sees differ from what is on the wire. `true`: on.
@@ -75,9 +76,31 @@ fn switch(socket: &UnixDatagram, interface: &str, command: u32) -> io::Result<bo
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(value.data != 0) }
 }
 
+/// From here on a refusal on a netlink socket carries the kernel's words, where it has any (`NETLINK_EXT_ACK`).
+///
+/// # Errors
+/// The socket is not one of netlink's.
+pub fn explain_refusals(socket: &impl AsFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the kernel reads `length` bytes at `on`, which is
+    // as long and lives beyond the call.
+    let done = unsafe {
+        libc::setsockopt(fd, libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, (&raw const on).cast(), length)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_netlink_socket_explains() {
+        let other = UnixDatagram::unbound().expect("a socket");
+        assert!(explain_refusals(&other).is_err());
+    }
 
     #[test]
     fn loopback_has_its_offloads_on_and_a_stranger_has_none() {

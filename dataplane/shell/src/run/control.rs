@@ -9,7 +9,6 @@ use crate::control::protocol::{Body, Command, Request};
 use crate::http::{Handler, Server};
 use crate::status::{Shared, Status};
 use anyhow::Context as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,31 +23,6 @@ use weir_handoff::LaneReceiver;
 const TICK: Duration = Duration::from_millis(20);
 /// Samples taken per tick and lane: ten million a second, more than a lane can carry.
 const SAMPLES_PER_TICK: usize = 200_000;
-
-/// Flags that signals set.
-#[derive(Default)]
-pub(super) struct Signals {
-    /// SIGTERM and SIGINT. A second one of the same kind ends the process at once.
-    pub(super) stop: Arc<AtomicBool>,
-    /// SIGHUP: read the configuration again.
-    pub(super) reload: Arc<AtomicBool>,
-}
-
-/// Catches signals from here on.
-///
-/// # Errors
-/// The system refuses a handler.
-pub(super) fn catch_signals() -> anyhow::Result<Signals> {
-    let Signals { stop, reload } = Signals::default();
-    signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).context("cannot catch signals")?;
-    for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal finds the flag unset, passes here and sets it below.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .context("cannot catch signals")?;
-    }
-    Ok(Signals { stop, reload })
-}
 
 /// What the control thread holds.
 pub(super) struct Control {

@@ -1,6 +1,6 @@
 //! DPDK ports: EAL, buffers, ports, and worker cores that poll them.
 
-use super::control::{self, Control};
+use super::control::Control;
 use super::poll::{self, Outcome, Terms};
 use super::publication::Publication;
 use super::reload::Reloader;
@@ -49,7 +49,7 @@ pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
     prepared: Prepared,
     front: impl Fn(usize, DeviceIo) -> Io + Clone + Send + 'static,
 ) -> anyhow::Result<Vec<Outcome>> {
-    let signals = control::catch_signals()?;
+    let signals = super::signals::catch_signals()?;
     let clock = TscClock::calibrate()?;
     for (side, device) in Side::ALL.iter().zip(devices) {
         check_interface(*side, device)?;

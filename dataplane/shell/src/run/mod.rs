@@ -7,6 +7,7 @@
 mod control;
 #[cfg(feature = "dpdk")]
 mod device;
+mod kernel;
 #[cfg(feature = "dpdk")]
 mod mbuf;
 mod models;
@@ -17,6 +18,7 @@ mod publication;
 #[cfg(feature = "dpdk")]
 mod reload;
 mod replay;
+mod signals;
 #[cfg(feature = "dpdk")]
 mod stages;
 #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "nothing is learned from captures"))]
@@ -24,6 +26,8 @@ mod trainer;
 
 #[cfg(feature = "dpdk")]
 pub use mbuf::{DeviceIo, MbufFrame};
+
+pub use kernel::kernel_trainer;
 
 use crate::config::{self, CapturePair, ConfigError, Plan, PortsPlan, Source};
 use models::{Live, NextPolicy};

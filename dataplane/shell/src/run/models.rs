@@ -122,6 +122,11 @@ impl Candidate {
         Candidate { generation, status: ModelStatus { generation: number, ..self.status } }
     }
 
+    /// What would be published.
+    pub(super) fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
     fn identity(&self) -> Identity {
         (self.status.name.clone(), self.status.schema_hash, self.status.checksum)
     }

@@ -34,6 +34,11 @@ impl Submission {
         let (reply, outcome) = channel();
         (Submission { next, reply }, outcome)
     }
+
+    /// What is to be published, and where its outcome is awaited.
+    pub(super) fn open(self) -> (Next, Sender<Reloaded>) {
+        (self.next, self.reply)
+    }
 }
 
 /// A policy that could not be published so far.

@@ -32,4 +32,4 @@ pub(super) use letters::{Order, Post};
 pub(super) use parts::Parts;
 pub(super) use runtime::Runtime;
 #[cfg_attr(not(feature = "dpdk"), allow(unused_imports, reason = "nothing is learned from captures"))]
-pub(super) use thread::TrainerThread;
+pub(super) use thread::{TrainerThread, Turn};
