@@ -50,6 +50,9 @@ const OVERRIDES: [&str; 8] = [
     "model[0].adapt.gate.fidelity_threshold=0",
     "model[0].adapt.gate.stability_tolerance=inf",
 ];
+/// Alerts about paths, of which this Weir, a wire, has none: they must find no series here. The live test of paths asks the
+/// metric of two Weirs that have some, and `alerts_test.yml` has the alert's own cases.
+const OF_PATHS: [&str; 1] = ["WeirPathDown"];
 /// Flows per address family: with eight in all, none at random on one side is 1 in 128, and the seed is fixed.
 const FLOWS: u32 = 4;
 
@@ -102,6 +105,12 @@ fn run(cli: &Cli) -> Result<()> {
     let alerts = prometheus.alerts()?;
     for alert in &alerts {
         let subject = format!("alert {}", alert.name);
+        if OF_PATHS.contains(&alert.name.as_str()) && alert.health == "ok" {
+            let series = prometheus.query(&without_threshold(&alert.query))?;
+            ensure!(series.is_empty(), "{subject} has {} series, and a wire has no paths", series.len());
+            println!("  {subject}: not asked here, where no path is");
+            continue;
+        }
         let answer = if alert.health == "ok" {
             judged(&prometheus, &without_threshold(&alert.query))
         } else {
@@ -119,7 +128,8 @@ fn run(cli: &Cli) -> Result<()> {
     if !failures.is_empty() {
         bail!("{} queries got no data:\n  {}", failures.len(), failures.join("\n  "));
     }
-    println!("\n{} queries of the dashboard and {} alerts got data", queries.len(), alerts.len());
+    let asked = alerts.len() - OF_PATHS.len();
+    println!("\n{} queries of the dashboard and {asked} alerts got data", queries.len());
     Ok(())
 }
 
