@@ -41,8 +41,7 @@ pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
 pub use path::{
-    FlowSignals, PATH_INPUTS, PathSample, PathSchema, PathSchemaError, PathSignals, PathSource, PathSpec,
-    log2_q16,
+    FlowSignals, PATH_INPUTS, PathSample, PathSchema, PathSignals, PathSource, PathSpec, log2_q16,
 };
 pub use sample::{Noise, Sample, Source};
 pub use schema::{Input, InputSchema, SchemaError};

@@ -3,10 +3,9 @@
 //! One row per path, all with the same weights: the network gives each path a score, and the least one wins. Nothing in a
 //! row says which path it is, so permuting paths permutes scores. The definition in prose is `docs/features.md` section 13.
 
-use crate::fixed::{clip_q16, q16_from_f64, ratio_q16};
-use crate::schema::{Fnv, Input};
-use crate::{FRAC_BITS, ONE};
-use core::fmt;
+use crate::fixed::{clip_q16, ratio_q16};
+use crate::schema::{Fnv, Input, SchemaError};
+use crate::{FRAC_BITS, ONE, schema};
 
 /// Inputs of a path-choosing network: one row.
 pub const PATH_INPUTS: usize = 11;
@@ -167,59 +166,14 @@ pub struct PathSchema {
     affine: [(f64, f64); PATH_INPUTS],
 }
 
-/// Why a path model's `inputs` do not describe what the datapath can give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PathSchemaError {
-    /// The model wants another number of features.
-    Count {
-        /// How many it lists.
-        found: usize,
-    },
-    /// The name at this place is not the feature that the datapath has there.
-    Feature {
-        /// Place in the list, from 0.
-        index: usize,
-    },
-    /// A scale that is zero, or a scale or offset that is no finite number.
-    Affine {
-        /// Place in the list, from 0.
-        index: usize,
-    },
-    /// A clip that is empty, not a number or beyond -32768 to 32767.
-    Clip {
-        /// Place in the list, from 0.
-        index: usize,
-    },
-}
-
 impl PathSchema {
     /// The schema of a path model with these inputs.
     ///
     /// # Errors
     /// The first thing about the inputs that the datapath cannot give.
-    pub fn new(inputs: &[Input<'_>]) -> Result<PathSchema, PathSchemaError> {
-        let inputs: &[Input<'_>; PATH_INPUTS] =
-            inputs.try_into().map_err(|_| PathSchemaError::Count { found: inputs.len() })?;
-        let mut schema = PathSchema { spec: PathSpec::default(), affine: [(1.0, 0.0); PATH_INPUTS] };
-        for (index, input) in inputs.iter().enumerate() {
-            if input.feature != PathSpec::FEATURES[index] {
-                return Err(PathSchemaError::Feature { index });
-            }
-            if !input.scale.is_finite() || input.scale == 0.0 || !input.offset.is_finite() {
-                return Err(PathSchemaError::Affine { index });
-            }
-            let (Some(low), Some(high)) = (q16_from_f64(input.clip[0]), q16_from_f64(input.clip[1])) else {
-                return Err(PathSchemaError::Clip { index });
-            };
-            if low >= high {
-                return Err(PathSchemaError::Clip { index });
-            }
-            schema.spec.clips[index] = (low, high);
-            // Adding zero turns -0.0 into 0.0: one value, one hash.
-            schema.affine[index] = (input.scale, input.offset + 0.0);
-        }
-        Ok(schema)
+    pub fn new(inputs: &[Input<'_>]) -> Result<PathSchema, SchemaError> {
+        let (clips, affine) = schema::definition(&PathSpec::FEATURES, inputs)?;
+        Ok(PathSchema { spec: PathSpec { clips, ..PathSpec::default() }, affine })
     }
 
     /// The feature definitions, for the datapath.
@@ -234,14 +188,7 @@ impl PathSchema {
 
     /// The 64-bit name of the whole definition; what a snapshot carries.
     pub fn hash(&self) -> u64 {
-        let mut hash = Fnv::new();
-        hash.bytes(b"weir.inputs.balance");
-        hash.u64(self.spec.schema_hash());
-        for (scale, offset) in self.affine {
-            hash.u64(scale.to_bits());
-            hash.u64(offset.to_bits());
-        }
-        hash.finish()
+        schema::name(b"weir.inputs.balance", self.spec.schema_hash(), &self.affine)
     }
 }
 
@@ -251,28 +198,6 @@ impl Default for PathSchema {
         PathSchema { spec: PathSpec::default(), affine: [(1.0, 0.0); PATH_INPUTS] }
     }
 }
-
-impl fmt::Display for PathSchemaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            PathSchemaError::Count { found } => {
-                write!(f, "a balance model has {PATH_INPUTS} inputs, found {found}")
-            }
-            PathSchemaError::Feature { index } => match PathSpec::FEATURES.get(index) {
-                Some(name) => write!(f, "input {index} must be the feature \"{name}\""),
-                None => write!(f, "input {index} is one too many"),
-            },
-            PathSchemaError::Affine { index } => {
-                write!(f, "input {index}: scale and offset must be finite, and scale not zero")
-            }
-            PathSchemaError::Clip { index } => {
-                write!(f, "input {index}: clip must be two numbers, lowest first, within -32768 to 32767")
-            }
-        }
-    }
-}
-
-impl core::error::Error for PathSchemaError {}
 
 /// What a trainer is told of a choice: one record per flowlet of a sampled flow, with what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -407,6 +332,9 @@ mod tests {
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), 2 + 3 * PATH_INPUTS);
-        assert_eq!(PathSchema::new(&inputs[1..]), Err(PathSchemaError::Count { found: 10 }));
+        assert_eq!(
+            PathSchema::new(&inputs[1..]),
+            Err(SchemaError::Count { expected: PATH_INPUTS, found: 10 })
+        );
     }
 }

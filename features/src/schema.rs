@@ -113,18 +113,8 @@ impl InputSchema {
         if history != HISTORY {
             return Err(SchemaError::History { found: history });
         }
-        let inputs: &[Input<'_>; FEATURES] =
-            inputs.try_into().map_err(|_| SchemaError::Count { expected: FEATURES, found: inputs.len() })?;
-        let mut schema = InputSchema { spec: rule.clone(), affine: [(1.0, 0.0); FEATURES] };
-        for (index, input) in inputs.iter().enumerate() {
-            if input.feature != PacingSpec::FEATURES[index] {
-                return Err(SchemaError::Feature { index, expected: PacingSpec::FEATURES[index] });
-            }
-            schema.spec.clips[index] = clip(index, input)?;
-            // Adding zero turns -0.0 into 0.0: one value, one hash.
-            schema.affine[index] = (input.scale, input.offset + 0.0);
-        }
-        Ok(schema)
+        let (clips, affine) = definition(&PacingSpec::FEATURES, inputs)?;
+        Ok(InputSchema { spec: PacingSpec { clips, ..rule.clone() }, affine })
     }
 
     /// The feature definitions, for the datapath.
@@ -139,19 +129,43 @@ impl InputSchema {
 
     /// The 64-bit name of the whole definition; what a snapshot carries. See `docs/features.md` for its bytes.
     pub fn hash(&self) -> u64 {
-        let mut hash = Fnv::new();
-        hash.bytes(b"weir.inputs.pacing");
-        hash.u64(self.spec.schema_hash());
-        for (scale, offset) in self.affine {
-            hash.u64(scale.to_bits());
-            hash.u64(offset.to_bits());
-        }
-        hash.finish()
+        name(b"weir.inputs.pacing", self.spec.schema_hash(), &self.affine)
     }
 }
 
+/// The clips in 1/65536 and the affine map of `inputs`, which must be the features of these names, in their order.
+pub(crate) fn definition<const N: usize>(
+    names: &[&'static str; N],
+    inputs: &[Input<'_>],
+) -> Result<([(i32, i32); N], [(f64, f64); N]), SchemaError> {
+    let inputs: &[Input<'_>; N] =
+        inputs.try_into().map_err(|_| SchemaError::Count { expected: N, found: inputs.len() })?;
+    let (mut clips, mut affine) = ([(0, 0); N], [(1.0, 0.0); N]);
+    for (index, input) in inputs.iter().enumerate() {
+        if input.feature != names[index] {
+            return Err(SchemaError::Feature { index, expected: names[index] });
+        }
+        clips[index] = clip(index, input)?;
+        // Adding zero turns -0.0 into 0.0: one value, one hash.
+        affine[index] = (input.scale, input.offset + 0.0);
+    }
+    Ok((clips, affine))
+}
+
+/// The 64-bit name of an input definition: of the features' own definitions and the affine map from them.
+pub(crate) fn name(kind: &[u8], features: u64, affine: &[(f64, f64)]) -> u64 {
+    let mut hash = Fnv::new();
+    hash.bytes(kind);
+    hash.u64(features);
+    for (scale, offset) in affine {
+        hash.u64(scale.to_bits());
+        hash.u64(offset.to_bits());
+    }
+    hash.finish()
+}
+
 /// The clip of the input at place `index` in 1/65536, once scale, offset and clip hold.
-pub(crate) fn clip(index: usize, input: &Input<'_>) -> Result<(i32, i32), SchemaError> {
+fn clip(index: usize, input: &Input<'_>) -> Result<(i32, i32), SchemaError> {
     if !input.scale.is_finite() || input.scale == 0.0 {
         return Err(SchemaError::Scale { index });
     }

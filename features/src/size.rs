@@ -4,6 +4,7 @@
 //! for the same service did before: the *peer*'s history. The definition in prose is in `docs/features.md`.
 
 use crate::fixed::FRAC_BITS;
+use crate::path::log2_q16;
 use crate::schema::{Fnv, Input, SchemaError};
 use crate::{ONE, schema};
 
@@ -18,11 +19,8 @@ const MEAN_SHIFT: u32 = 3;
 
 /// `log2(1 + x)` in 1/65536, exact where `1 + x` is a power of two and straight between (at most 0.086 too low).
 pub const fn log2_1p_q16(x: u64) -> i32 {
-    let x = x.saturating_add(1);
-    // Not zero.
-    let whole = 63 - x.leading_zeros();
-    let mantissa = if whole >= FRAC_BITS { x >> (whole - FRAC_BITS) } else { x << (FRAC_BITS - whole) };
-    ((whole << FRAC_BITS) as i32) + (mantissa as i32 - ONE)
+    // At most 64 x 2^16.
+    log2_q16(x.saturating_add(1)) as i32
 }
 
 /// The bytes whose [`log2_1p_q16`] this is, rounded down; 0 for what is negative.
@@ -219,19 +217,8 @@ impl SizeSchema {
     /// # Errors
     /// The first thing about the inputs that the datapath cannot give.
     pub fn new(inputs: &[Input<'_>]) -> Result<SizeSchema, SchemaError> {
-        let inputs: &[Input<'_>; SIZE_INPUTS] = inputs
-            .try_into()
-            .map_err(|_| SchemaError::Count { expected: SIZE_INPUTS, found: inputs.len() })?;
-        let mut made = SizeSchema { spec: SizeSpec::default(), affine: [(1.0, 0.0); SIZE_INPUTS] };
-        for (index, input) in inputs.iter().enumerate() {
-            if input.feature != SizeSpec::FEATURES[index] {
-                return Err(SchemaError::Feature { index, expected: SizeSpec::FEATURES[index] });
-            }
-            made.spec.clips[index] = schema::clip(index, input)?;
-            // Adding zero turns -0.0 into 0.0: one value, one hash.
-            made.affine[index] = (input.scale, input.offset + 0.0);
-        }
-        Ok(made)
+        let (clips, affine) = schema::definition(&SizeSpec::FEATURES, inputs)?;
+        Ok(SizeSchema { spec: SizeSpec { clips }, affine })
     }
 
     /// The feature definitions, for the datapath.
@@ -241,14 +228,7 @@ impl SizeSchema {
 
     /// The 64-bit name of the whole definition; what a snapshot carries.
     pub fn hash(&self) -> u64 {
-        let mut hash = Fnv::new();
-        hash.bytes(b"weir.inputs.schedule");
-        hash.u64(self.spec.schema_hash());
-        for (scale, offset) in self.affine {
-            hash.u64(scale.to_bits());
-            hash.u64(offset.to_bits());
-        }
-        hash.finish()
+        schema::name(b"weir.inputs.schedule", self.spec.schema_hash(), &self.affine)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::verify::{self, Errors, VerifyError};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use weir_features::{
-    FlowSignals, HISTORY, Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, PathSignals,
-    PathSpec, SchemaError, SizeSchema,
+    FlowSignals, HISTORY, Input, InputSchema, ONE, PacingSpec, PathSchema, PathSignals, PathSpec,
+    SchemaError, SizeSchema,
 };
 use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 
@@ -159,14 +159,6 @@ pub enum BuildError {
         /// What is wrong.
         error: SchemaError,
     },
-    /// The inputs of a balance model are not what the datapath can give.
-    #[error("model '{name}': {error}")]
-    PathSchema {
-        /// The model's name.
-        name: String,
-        /// What is wrong.
-        error: PathSchemaError,
-    },
     /// The network takes another number of values than the configuration gives it.
     #[error(
         "{}: the network takes {found} inputs, but model '{name}' gives it {features} features x {history} intervals \
@@ -243,14 +235,12 @@ pub enum BuildError {
 /// The hash of the schema and the input maps of a model, without reading its file.
 ///
 /// # Errors
-/// [`BuildError::Schema`], [`BuildError::PathSchema`].
+/// [`BuildError::Schema`].
 pub fn inputs(spec: &ModelSpec) -> Result<(u64, Vec<InputMap>), BuildError> {
     let hash = match spec.function {
         Function::Pacing => pacing_schema(spec)?.hash(),
         Function::Schedule => SizeSchema::new(&named(spec)).map_err(|error| refused(spec, error))?.hash(),
-        Function::Balance => PathSchema::new(&named(spec))
-            .map_err(|error| BuildError::PathSchema { name: spec.name.clone(), error })?
-            .hash(),
+        Function::Balance => PathSchema::new(&named(spec)).map_err(|error| refused(spec, error))?.hash(),
     };
     let row = spec.inputs.iter().map(|i| InputMap { scale: i.scale, offset: i.offset, clip: i.clip });
     let maps = (0..spec.history).flat_map(|_| row.clone()).collect();

@@ -23,9 +23,7 @@ use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingMode, Pacin
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
-use weir_features::{
-    Input, InputSchema, ONE, PacingSpec, PathSchema, PathSchemaError, RATE_MAX_BPS, SchemaError, SizeSchema,
-};
+use weir_features::{Input, InputSchema, ONE, PacingSpec, PathSchema, RATE_MAX_BPS, SchemaError, SizeSchema};
 use weir_snapshot::{Function, Precision};
 use weir_trainer::reward::Preference;
 use weir_trainer::{InputSpec, ModelSpec};
@@ -464,7 +462,7 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
                 if let ModelFunction::Balance = model.function {
                     PathSchema::new(&inputs)
                         .map(ModelSchema::Balance)
-                        .map_err(|error| source.error(&at(&path_schema_key(&error)), error))?
+                        .map_err(|error| source.error(&at(&schema_key(&error)), error))?
                 } else {
                     SizeSchema::new(&inputs)
                         .map(ModelSchema::Schedule)
@@ -528,16 +526,6 @@ fn schema_key(error: &SchemaError) -> String {
         SchemaError::Scale { index } => format!("inputs[{index}].scale"),
         SchemaError::Offset { index } => format!("inputs[{index}].offset"),
         SchemaError::Clip { index } => format!("inputs[{index}].clip"),
-        _ => "inputs".to_owned(),
-    }
-}
-
-/// The same within one that chooses paths.
-fn path_schema_key(error: &PathSchemaError) -> String {
-    match error {
-        PathSchemaError::Feature { index } => format!("inputs[{index}].feature"),
-        PathSchemaError::Affine { index } => format!("inputs[{index}].scale"),
-        PathSchemaError::Clip { index } => format!("inputs[{index}].clip"),
         _ => "inputs".to_owned(),
     }
 }
