@@ -10,6 +10,13 @@ use arrayvec::ArrayVec;
 use core::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
+/// A number below `count` from the upper half of random bits; 0 for none. By multiplication and shift (Lemire, "Fast random
+/// integer generation in an interval", 2019).
+#[inline]
+pub(crate) fn below(bits: u64, count: usize) -> usize {
+    (((bits >> 32) * count as u64) >> 32) as usize
+}
+
 /// Side by side, all places of a burst are computed whether taken or not: some 60 ns, six flows hashed one by one.
 const TOGETHER_MIN: usize = 6;
 /// Increment of SplitMix64: 2^64 divided by the golden ratio, odd.

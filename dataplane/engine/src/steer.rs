@@ -12,6 +12,7 @@
 //! Order: the frames of a flow that arrive at one worker leave in the order of their arrival, steered or not. Those
 //! that arrive at several workers may overtake each other, as they may have on their way to the queues.
 
+use crate::hash::below;
 use crate::io::Side;
 use crate::route::Fellows;
 use weir_handoff::{Budget, SteerReceiver, SteerSender, steer_lane};
@@ -22,12 +23,11 @@ pub const LANE_FRAMES: usize = 1024;
 
 /// The worker to which a flow with this hash belongs.
 ///
-/// By multiplication and shift (Lemire, "Fast random integer generation in an interval", 2019) of the upper half: the
-/// leading bits decide, which choose no bucket in any table of the worker. Of a signature (the upper 16 bits) they are a
+/// By [`below`]: the leading bits decide, which choose no bucket in any table of the worker. Of a signature (the upper 16 bits) they are a
 /// part: among `workers` workers it tells log2(`workers`) bits less apart.
 #[inline]
 pub fn owner(hash: u64, workers: usize) -> usize {
-    (((hash >> 32) * workers as u64) >> 32) as usize
+    below(hash, workers)
 }
 
 /// A frame on its way to its owner.

@@ -4,7 +4,7 @@
 use super::config::{BalanceSettings, PATHS_MAX, PathRule};
 use super::maglev::Maglev;
 use super::path::PathState;
-use crate::hash::split_mix;
+use crate::hash::{below, split_mix};
 use crate::sampler::Draw;
 use crate::time::Ns;
 use arrayvec::ArrayVec;
@@ -198,11 +198,6 @@ impl Chooser<'_> {
         let probability_q16 = each + if path == greedy { (1 << 16) - share } else { 0 };
         Choice { path, probability_q16, choices: candidates.len(), explored, clamped }
     }
-}
-
-/// A number below `count` from the upper half of random bits (Lemire 2019); 0 for none.
-fn below(bits: u64, count: usize) -> usize {
-    (((bits >> 32) * count as u64) >> 32) as usize
 }
 
 #[cfg(test)]

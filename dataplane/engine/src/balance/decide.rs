@@ -4,14 +4,13 @@ use super::choose::{Choice, Due};
 use super::config::{BalanceSettings, Cadence, PATHS_MAX, PathRule};
 use super::flows::{FlowPath, NO_PATH, Place};
 use super::path::PathState;
-use super::record::Begin;
 use super::{Balance, PLB_REST, PLB_ROUNDS, PLB_ROUNDS_IDLE, TIMEOUT_MIN, label};
 use crate::counters::WorkerStats;
 use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
 use crate::sampler::Draw;
 use crate::time::Ns;
-use weir_features::{FlowSignals, PATH_INPUTS, PathSource};
+use weir_features::{FlowSignals, PATH_INPUTS, PathSample, PathSource};
 use weir_snapshot::Scratch;
 
 /// Flows whose rows are run at once.
@@ -80,7 +79,7 @@ impl<F: Frame> Balance<F> {
         };
         if let Some(gone) = gone {
             if let Some(state) = gone.path().and_then(|path| self.states.get_mut(path)) {
-                state.in_flight = state.in_flight.saturating_sub(u64::from(gone.in_flight));
+                state.forget_in_flight(gone.in_flight);
             }
             self.records.end(gone.sample);
         }
@@ -195,12 +194,12 @@ impl<F: Frame> Balance<F> {
             (PathSource::Control, true) => &mut stats.path_decisions_control,
             (PathSource::Control, false) => &mut stats.path_decisions_rule,
         } += 1;
-        let begin = self.samples(hash, control, due).then(|| {
+        let begun = self.samples(hash, control, due).then(|| {
             let signals = flow_signals(waiting, flow.bytes, self.settings.flowlet_gap);
             let state = &self.states[path];
             let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
             let network = generation.filter(|_| source != PathSource::Control);
-            Begin {
+            PathSample {
                 source,
                 schema_hash: network.map_or(0, |network| network.executable().snapshot().schema_hash()),
                 generation: network.map_or(0, Generation::number),
@@ -210,13 +209,17 @@ impl<F: Frame> Balance<F> {
                 path: path as u8,
                 choices: choice.choices as u8,
                 probability_q16: choice.probability_q16,
-                at: now,
-                base_rtt: state.base_rtt(),
+                at_ns: now.0,
+                delivery_ns: 0,
+                sent_bytes: 0,
+                acked_bytes: 0,
+                repeated_bytes: 0,
+                base_rtt_ns: state.base_rtt(),
                 rate_bps: state.rate_bps(),
             }
         });
         self.move_to(place, path, due, now);
-        let sample = self.records.turn_over(flow.sample, begin);
+        let sample = self.records.turn_over(flow.sample, begun);
         let flow = self.flows.get_mut(place);
         flow.sample = sample;
         flow.decisions = n.wrapping_add(1);
@@ -237,7 +240,7 @@ impl<F: Frame> Balance<F> {
         if let Some((before, left)) = self.flows.put(place, path, now) {
             self.stats[path].arrived += 1;
             if let Some(state) = self.states.get_mut(before) {
-                state.in_flight = state.in_flight.saturating_sub(u64::from(left));
+                state.forget_in_flight(left);
             }
         }
     }

@@ -7,14 +7,15 @@
 
 use super::config::{Draws, Ends, PathConfig, Wrap};
 use crate::io::Frame;
-use crate::route::packet::{ETHERNET_LEN, Packet, TYPE_IPV4, TYPE_IPV6, TYPE_VLAN, UDP, ether_type};
+use crate::route::packet::{
+    ETHERNET_LEN, IPV4_LEN, IPV6_LEN, Packet, TYPE_IPV4, TYPE_IPV6, TYPE_VLAN, UDP, ether_type, pseudo_header,
+};
 use crate::verdict::Verdict;
-use crate::wire::checksum::{Sum, after_change};
+use crate::wire::checksum::Sum;
+use crate::wire::{Ecn, set_traffic_class_v4};
 use core::net::IpAddr;
 
-const IPV4_LEN: usize = 20;
-const IPV6_LEN: usize = 40;
-const UDP_LEN: usize = 8;
+pub(super) const UDP_LEN: usize = 8;
 const VXLAN_LEN: usize = 8;
 /// What VXLAN has between the outer IP header and the inner Ethernet header's end.
 const VXLAN_BESIDE: usize = UDP_LEN + VXLAN_LEN + ETHERNET_LEN;
@@ -86,12 +87,19 @@ pub(super) fn wrap<F: Frame>(frame: &mut F, path: &PathConfig, mac: [u8; 6], lab
     let ether_type = if ends.local.is_ipv4() { TYPE_IPV4 } else { TYPE_IPV6 };
     ethernet[12..].copy_from_slice(&ether_type.to_be_bytes());
     let payload_len = beside.len() + within.len;
+    let header = |protocol| IpHeader {
+        traffic_class: within.traffic_class,
+        payload_len,
+        protocol,
+        hops: HOPS,
+        label: flow_label,
+    };
     let Wrap::Vxlan { vni, source_port, inner_mac, .. } = path.wrap else {
         let protocol = if within.v4 { IPV4_WITHIN } else { IPV6_WITHIN };
-        write_ip(ip, ends, within.traffic_class, payload_len, protocol, flow_label);
+        write_ip(ip, ends, header(protocol));
         return true;
     };
-    write_ip(ip, ends, within.traffic_class, payload_len, UDP, flow_label);
+    write_ip(ip, ends, header(UDP));
     // RFC 7348 section 5: from the dynamic range.
     let port = if path.draw == Draws::SourcePort { 49_152 | label as u16 & 0x3fff } else { source_port };
     beside[..2].copy_from_slice(&port.to_be_bytes());
@@ -123,15 +131,27 @@ fn write_label(bytes: &mut [u8], label: u32) {
     }
 }
 
+/// What an IP header says besides its ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IpHeader {
+    pub(super) traffic_class: u8,
+    pub(super) payload_len: usize,
+    pub(super) protocol: u8,
+    pub(super) hops: u8,
+    /// Of IPv6: 20 bits.
+    pub(super) label: u32,
+}
+
 /// Writes an IP header of 20 or 40 bytes, whichever `ip` is.
-fn write_ip(ip: &mut [u8], ends: Ends, traffic_class: u8, payload_len: usize, protocol: u8, label: u32) {
+pub(super) fn write_ip(ip: &mut [u8], ends: Ends, header: IpHeader) {
+    let IpHeader { traffic_class, payload_len, protocol, hops, label } = header;
     match (ends.local, ends.remote) {
         (IpAddr::V4(local), IpAddr::V4(remote)) => {
             let Some(ip) = ip.first_chunk_mut::<IPV4_LEN>() else { return };
             ip[..2].copy_from_slice(&[0x45, traffic_class]);
             ip[2..4].copy_from_slice(&((IPV4_LEN + payload_len) as u16).to_be_bytes());
             // Not to be fragmented, so its identification means nothing (RFC 6864).
-            ip[4..12].copy_from_slice(&[0, 0, 0x40, 0, HOPS, protocol, 0, 0]);
+            ip[4..12].copy_from_slice(&[0, 0, 0x40, 0, hops, protocol, 0, 0]);
             ip[12..16].copy_from_slice(&local.octets());
             ip[16..].copy_from_slice(&remote.octets());
             let sum = Sum::default().bytes(ip).finish();
@@ -142,7 +162,7 @@ fn write_ip(ip: &mut [u8], ends: Ends, traffic_class: u8, payload_len: usize, pr
             let first = 6 << 28 | u32::from(traffic_class) << 20 | label & 0xf_ffff;
             ip[..4].copy_from_slice(&first.to_be_bytes());
             ip[4..6].copy_from_slice(&(payload_len as u16).to_be_bytes());
-            ip[6..8].copy_from_slice(&[protocol, HOPS]);
+            ip[6..8].copy_from_slice(&[protocol, hops]);
             ip[8..24].copy_from_slice(&local.octets());
             ip[24..].copy_from_slice(&remote.octets());
         }
@@ -152,12 +172,7 @@ fn write_ip(ip: &mut [u8], ends: Ends, traffic_class: u8, payload_len: usize, pr
 
 /// The checksum of a UDP datagram whose field holds 0 (RFC 768, RFC 8200 section 8.1): never 0 itself.
 pub(super) fn udp_checksum(ends: Ends, datagram: &[u8]) -> u16 {
-    let add = |sum: Sum, address: IpAddr| match address {
-        IpAddr::V4(address) => sum.bytes(&address.octets()),
-        IpAddr::V6(address) => sum.bytes(&address.octets()),
-    };
-    let pseudo = add(add(Sum::default(), ends.local), ends.remote);
-    let sum = pseudo.word(datagram.len() as u16).word(u16::from(UDP)).bytes(datagram).finish();
+    let sum = pseudo_header(ends.local, ends.remote, datagram.len(), UDP).bytes(datagram).finish();
     if sum == 0 { u16::MAX } else { sum }
 }
 
@@ -206,7 +221,7 @@ struct Located {
     /// Where the inner IP header begins.
     inner_at: usize,
     /// The outer ECN codepoint.
-    mark: u8,
+    mark: Ecn,
 }
 
 fn locate(bytes: &[u8], wire_len: u32, paths: &[PathConfig]) -> Option<Located> {
@@ -231,7 +246,7 @@ fn locate(bytes: &[u8], wire_len: u32, paths: &[PathConfig]) -> Option<Located> 
     let mut of_ends = paths.iter().enumerate().filter(|(_, path)| path.wrap.ends() == Some(ends)).peekable();
     of_ends.peek()?;
     let at = ETHERNET_LEN + packet.header_len;
-    let mark = traffic_class & 3;
+    let mark = Ecn::from_bits(traffic_class);
     if protocol != UDP {
         let (path, _) = of_ends.find(|(_, path)| matches!(path.wrap, Wrap::IpIp { .. }))?;
         return Some(Located { path, inner_at: at, mark });
@@ -260,29 +275,21 @@ fn locate(bytes: &[u8], wire_len: u32, paths: &[PathConfig]) -> Option<Located> 
 
 /// Takes the outer header's ECN codepoint over into the packet (RFC 6040 section 4.2, figure 4). Returns whether the packet
 /// may go on.
-fn take_mark(bytes: &mut [u8], outer: u8) -> bool {
+fn take_mark(bytes: &mut [u8], outer: Ecn) -> bool {
     let v4 = ether_type(bytes) == Some(TYPE_IPV4);
     let Some(ip) = bytes.get_mut(ETHERNET_LEN..).and_then(<[u8]>::first_chunk_mut::<12>) else { return true };
-    const NOT_ECT: u8 = 0;
-    const ECT_1: u8 = 1;
-    const ECT_0: u8 = 2;
-    const CE: u8 = 3;
-    let inner = if v4 { ip[1] & 3 } else { ip[1] >> 4 & 3 };
+    let inner = Ecn::from_bits(if v4 { ip[1] } else { ip[1] >> 4 });
     let merged = match (inner, outer) {
-        (NOT_ECT, CE) => return false,
-        (NOT_ECT, _) => NOT_ECT,
-        (_, CE) => CE,
-        (ECT_0, ECT_1) => ECT_1,
+        (Ecn::NotEct, Ecn::Ce) => return false,
+        (Ecn::NotEct, _) => Ecn::NotEct,
+        (_, Ecn::Ce) => Ecn::Ce,
+        (Ecn::Ect0, Ecn::Ect1) => Ecn::Ect1,
         (inner, _) => inner,
     };
     if merged != inner && v4 {
-        let before = u16::from_be_bytes([ip[0], ip[1]]);
-        ip[1] = ip[1] & !3 | merged;
-        let checksum = u16::from_be_bytes([ip[10], ip[11]]);
-        let after = u16::from_be_bytes([ip[0], ip[1]]);
-        [ip[10], ip[11]] = after_change(checksum, before, after).to_be_bytes();
+        set_traffic_class_v4(ip, ip[1] & !3 | merged as u8);
     } else if merged != inner {
-        ip[1] = ip[1] & !0x30 | merged << 4;
+        ip[1] = ip[1] & !0x30 | (merged as u8) << 4;
     }
     true
 }

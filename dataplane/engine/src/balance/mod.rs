@@ -146,7 +146,7 @@ impl<F: Frame> Balance<F> {
             paths,
         };
         balance.choose_ports(|_| true);
-        balance.adopt(&config.settings);
+        balance.maglev.fill(&balance.names, &balance.settings.weights);
         balance
     }
 
@@ -155,9 +155,12 @@ impl<F: Frame> Balance<F> {
         self.records.tell_into(lane);
     }
 
-    /// Takes up settings.
+    /// Takes up settings. The same ones, which every publication of a model brings along, cost a comparison.
     pub(crate) fn adopt(&mut self, settings: &BalanceSettings) {
-        self.settings = settings.clone();
+        if *settings == self.settings {
+            return;
+        }
+        self.settings.clone_from(settings);
         self.maglev.fill(&self.names, &self.settings.weights);
     }
 
@@ -279,7 +282,7 @@ impl<F: Frame> Balance<F> {
         }
         let arrived = acked.delivered_bytes.min(flow.in_flight);
         flow.in_flight -= arrived;
-        state.in_flight = state.in_flight.saturating_sub(u64::from(arrived));
+        state.forget_in_flight(arrived);
         stats.acked_bytes += u64::from(acked.delivered_bytes);
         self.records.on_ack(flow.sample, acked.delivered_bytes, now);
     }
@@ -316,7 +319,7 @@ impl<F: Frame> Balance<F> {
         let Balance { states, flows, records, stats, settings, .. } = self;
         flows.sweep(now, |path, left, sample| {
             if let Some(state) = states.get_mut(path) {
-                state.in_flight = state.in_flight.saturating_sub(u64::from(left));
+                state.forget_in_flight(left);
             }
             records.end(sample);
         });

@@ -49,19 +49,28 @@ impl Windowed {
         }
     }
 
-    fn max(&mut self, value: u64, now: Ns) -> u64 {
+    fn raise(&mut self, value: u64, now: Ns) {
         self.roll(now);
         self.values[0] = self.values[0].max(value);
+    }
+
+    fn lower(&mut self, value: u64, now: Ns) {
+        self.roll(now);
+        self.values[0] = lesser(self.values[0], value);
+    }
+
+    fn largest(&self) -> u64 {
         self.values[0].max(self.values[1])
     }
 
-    /// 0 stands for nothing seen.
-    fn least(&mut self, value: u64, now: Ns) -> u64 {
-        let known = |a: u64, b: u64| if a == 0 || b == 0 { a | b } else { a.min(b) };
-        self.roll(now);
-        self.values[0] = known(self.values[0], value);
-        known(self.values[0], self.values[1])
+    fn least(&self) -> u64 {
+        lesser(self.values[0], self.values[1])
     }
+}
+
+/// The smaller of two, where 0 stands for nothing seen.
+fn lesser(a: u64, b: u64) -> u64 {
+    if a == 0 || b == 0 { a | b } else { a.min(b) }
 }
 
 /// Bytes sent, discounted.
@@ -120,14 +129,12 @@ pub(super) struct PathState {
     srtt: u64,
     gradient_q16: i32,
     base: Windowed,
-    base_now: u64,
     sampled: Option<Ns>,
     ecn_q16: u32,
     loss_q16: u32,
     pub(super) in_flight: u64,
     dre: Dre,
     fastest: Windowed,
-    fastest_now: u64,
     pub(super) health: Health,
     /// When the next probe is due.
     pub(super) probe_due: Ns,
@@ -147,14 +154,12 @@ impl PathState {
             srtt: 0,
             gradient_q16: 0,
             base: Windowed::EMPTY,
-            base_now: 0,
             sampled: None,
             ecn_q16: 0,
             loss_q16: 0,
             in_flight: 0,
             dre: Dre::default(),
             fastest: Windowed::EMPTY,
-            fastest_now: 0,
             health: Health::Up,
             probe_due,
             sequence: 0,
@@ -168,7 +173,7 @@ impl PathState {
     /// Something took `rtt` to this path's end and back, and came now.
     pub(super) fn on_rtt(&mut self, rtt: Ns, now: Ns) {
         let rtt = rtt.0.clamp(1, 1 << 36);
-        self.base_now = self.base.least(rtt, now);
+        self.base.lower(rtt, now);
         self.delivered = self.delivered.max(now - Ns(rtt));
         let before = self.srtt;
         self.srtt = match before {
@@ -199,12 +204,17 @@ impl PathState {
     /// A frame departs this way.
     pub(super) fn on_depart(&mut self, bytes: u32, now: Ns) {
         self.dre.add(bytes, now);
-        self.fastest_now = self.fastest.max(self.dre.rate(now), now);
+        self.fastest.raise(self.dre.rate(now), now);
+    }
+
+    /// Bytes that had departed this way have arrived, or are nobody's any more.
+    pub(super) fn forget_in_flight(&mut self, bytes: u32) {
+        self.in_flight = self.in_flight.saturating_sub(u64::from(bytes));
     }
 
     /// What it carries in bits per second; 0: unknown.
     pub(super) fn rate_bps(&self) -> u64 {
-        if self.configured_bps > 0 { self.configured_bps } else { self.fastest_now }
+        if self.configured_bps > 0 { self.configured_bps } else { self.fastest.largest() }
     }
 
     pub(super) fn srtt(&self) -> Ns {
@@ -213,7 +223,7 @@ impl PathState {
 
     /// The smallest RTT of late; 0 for none.
     pub(super) fn base_rtt(&self) -> u64 {
-        self.base_now
+        self.base.least()
     }
 
     pub(super) fn ecn_q16(&self) -> u32 {

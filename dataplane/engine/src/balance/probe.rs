@@ -4,20 +4,19 @@
 //! end answers by the path on which the probe came: of a tunnel the one whose header it bore, else the one whose next hop
 //! sent it. Only the other ends of paths are answered: a reflector that answers anybody lends itself to attacks.
 
+use super::encap::{IpHeader, UDP_LEN};
 use super::path::Health;
 use super::stamp::{self, LEN};
 use super::{Balance, Wrap, encap, label};
 use crate::balance::config::Ends;
 use crate::io::{Frame, Side};
-use crate::route::packet::{ETHERNET_LEN, Packet, Part, TYPE_IPV4, TYPE_IPV6, UDP};
+use crate::route::packet::{ETHERNET_LEN, IPV4_LEN, IPV6_LEN, Packet, Part, TYPE_IPV4, TYPE_IPV6, UDP};
 use crate::route::{Outlet, Router};
 use crate::time::Ns;
 use crate::verdict::Verdict;
-use crate::wire::checksum::Sum;
 use crate::wire::{IpVersion, Parsed, Tuple, Untracked};
 use core::net::IpAddr;
 
-const UDP_LEN: usize = 8;
 /// RFC 8762 section 4.1: so that what is left of it tells how many hops there were.
 const HOPS: u8 = 255;
 /// Source ports of probes: path *i*'s are 64 from 53 248 + 64 *i* on, of which a worker takes one whose flow is its own.
@@ -69,7 +68,7 @@ impl<F: Frame> Balance<F> {
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) {
-        let ip_len = if to.is_ipv4() { 20 } else { 40 };
+        let ip_len = if to.is_ipv4() { IPV4_LEN } else { IPV6_LEN };
         let Some(mut frame) = outlet.make(Side::Outside, ETHERNET_LEN + ip_len + UDP_LEN + LEN) else {
             return;
         };
@@ -223,32 +222,14 @@ fn checksum_holds(bytes: &[u8], packet: &Packet, at: usize) -> bool {
 fn write_datagram(frame: &mut [u8], ends: Ends, (from_port, to_port): (u16, u16), payload: &[u8; LEN]) {
     let udp_len = (UDP_LEN + LEN) as u16;
     let Some((ethernet, rest)) = frame.split_first_chunk_mut::<ETHERNET_LEN>() else { return };
-    let ip_len = match (ends.local, ends.remote) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            ethernet[12..].copy_from_slice(&TYPE_IPV4.to_be_bytes());
-            let Some(ip) = rest.first_chunk_mut::<20>() else { return };
-            ip[..2].copy_from_slice(&[0x45, 0]);
-            ip[2..4].copy_from_slice(&(20 + udp_len).to_be_bytes());
-            ip[4..12].copy_from_slice(&[0, 0, 0x40, 0, HOPS, UDP, 0, 0]);
-            ip[12..16].copy_from_slice(&from.octets());
-            ip[16..].copy_from_slice(&to.octets());
-            let sum = Sum::default().bytes(ip).finish();
-            ip[10..12].copy_from_slice(&sum.to_be_bytes());
-            20
-        }
-        (IpAddr::V6(from), IpAddr::V6(to)) => {
-            ethernet[12..].copy_from_slice(&TYPE_IPV6.to_be_bytes());
-            let Some(ip) = rest.first_chunk_mut::<40>() else { return };
-            ip[..4].copy_from_slice(&[0x60, 0, 0, 0]);
-            ip[4..6].copy_from_slice(&udp_len.to_be_bytes());
-            ip[6..8].copy_from_slice(&[UDP, HOPS]);
-            ip[8..24].copy_from_slice(&from.octets());
-            ip[24..].copy_from_slice(&to.octets());
-            40
-        }
-        _ => return,
-    };
-    let Some(datagram) = rest.get_mut(ip_len..ip_len + UDP_LEN + LEN) else { return };
+    let (ether_type, ip_len) =
+        if ends.local.is_ipv4() { (TYPE_IPV4, IPV4_LEN) } else { (TYPE_IPV6, IPV6_LEN) };
+    ethernet[12..].copy_from_slice(&ether_type.to_be_bytes());
+    let Some((ip, rest)) = rest.split_at_mut_checked(ip_len) else { return };
+    let header =
+        IpHeader { traffic_class: 0, payload_len: UDP_LEN + LEN, protocol: UDP, hops: HOPS, label: 0 };
+    encap::write_ip(ip, ends, header);
+    let Some(datagram) = rest.get_mut(..UDP_LEN + LEN) else { return };
     datagram[..2].copy_from_slice(&from_port.to_be_bytes());
     datagram[2..4].copy_from_slice(&to_port.to_be_bytes());
     datagram[4..6].copy_from_slice(&udp_len.to_be_bytes());

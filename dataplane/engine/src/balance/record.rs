@@ -11,23 +11,6 @@ const OPEN_MAX: usize = 1_024;
 const WAIT_MAX: Ns = Ns::from_millis(50);
 const NONE: u16 = u16::MAX;
 
-/// A choice, without its outcome.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
-    pub(super) source: PathSource,
-    pub(super) schema_hash: u64,
-    pub(super) generation: u32,
-    pub(super) flow: u64,
-    pub(super) features: [i32; PATH_INPUTS],
-    pub(super) score_q16: i32,
-    pub(super) path: u8,
-    pub(super) choices: u8,
-    pub(super) probability_q16: u32,
-    pub(super) at: Ns,
-    pub(super) base_rtt: u64,
-    pub(super) rate_bps: u64,
-}
-
 /// The records under way.
 pub(super) struct Records {
     lane: Option<LaneSender<PathSample>>,
@@ -79,30 +62,12 @@ impl Records {
         (self.told, self.dropped)
     }
 
-    /// A flow's flowlet `before` is over, and the next begins, if it is one to record. Its place.
-    pub(super) fn turn_over(&mut self, before: u16, begin: Option<Begin>) -> u16 {
+    /// A flow's flowlet `before` is over, and the next begins, if it is one to record: with no outcome yet. Its place.
+    pub(super) fn turn_over(&mut self, before: u16, begun: Option<PathSample>) -> u16 {
         self.end(before);
-        let Some(begin) = begin else { return NONE };
+        let Some(begun) = begun else { return NONE };
         let Some(place) = self.free.pop() else { return NONE };
-        let Begin { source, schema_hash, generation, flow, features, score_q16, .. } = begin;
-        self.open[usize::from(place)] = PathSample {
-            source,
-            schema_hash,
-            generation,
-            flow,
-            features,
-            score_q16,
-            path: begin.path,
-            choices: begin.choices,
-            probability_q16: begin.probability_q16,
-            at_ns: begin.at.0,
-            delivery_ns: 0,
-            sent_bytes: 0,
-            acked_bytes: 0,
-            repeated_bytes: 0,
-            base_rtt_ns: begin.base_rtt,
-            rate_bps: begin.rate_bps,
-        };
+        self.open[usize::from(place)] = begun;
         place
     }
 

@@ -142,7 +142,7 @@ fn write_error_6(
     ip[6..8].copy_from_slice(&[ICMP6, HOPS]);
     ip[8..24].copy_from_slice(&source.octets());
     ip[24..40].copy_from_slice(&destination.octets());
-    let pseudo = pseudo_header(IpAddr::V6(source), IpAddr::V6(destination), message.len());
+    let pseudo = pseudo_header(IpAddr::V6(source), IpAddr::V6(destination), message.len(), ICMP6);
     write_message(message, trouble.v6(), quoted, pseudo)
 }
 

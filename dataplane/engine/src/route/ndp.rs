@@ -141,6 +141,6 @@ fn write(
     out[62..78].copy_from_slice(&target.octets());
     out[78..80].copy_from_slice(&[option, 1]);
     out[80..86].copy_from_slice(&from.0);
-    let sum = pseudo_header(IpAddr::V6(from.1), IpAddr::V6(to.1), LEN).bytes(&out[54..]).finish();
+    let sum = pseudo_header(IpAddr::V6(from.1), IpAddr::V6(to.1), LEN, ICMP6).bytes(&out[54..]).finish();
     out[56..58].copy_from_slice(&sum.to_be_bytes());
 }

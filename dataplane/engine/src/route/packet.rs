@@ -199,7 +199,7 @@ impl Packet {
         let end = ETHERNET_LEN + self.len as usize;
         let Some(message) = bytes.get(upper.at..end) else { return false };
         let sum = match upper.protocol {
-            ICMP6 => pseudo_header(self.source, self.destination, message.len()),
+            ICMP6 => pseudo_header(self.source, self.destination, message.len(), ICMP6),
             _ => Sum::default(),
         };
         sum.bytes(message).finish() == 0
@@ -225,8 +225,8 @@ pub(crate) fn is_group(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & 1 != 0)
 }
 
-/// The pseudo-header of ICMPv6 (RFC 8200 section 8.1).
-pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, len: usize) -> Sum {
+/// The pseudo-header of what lies above IP (RFC 768, RFC 8200 section 8.1).
+pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, len: usize, protocol: u8) -> Sum {
     let add = |sum: Sum, address: IpAddr| match address {
         IpAddr::V4(address) => sum.bytes(&address.octets()),
         IpAddr::V6(address) => sum.bytes(&address.octets()),
@@ -235,5 +235,5 @@ pub(crate) fn pseudo_header(source: IpAddr, destination: IpAddr, len: usize) -> 
     add(add(Sum::default(), source), destination)
         .word((len >> 16) as u16)
         .word(len as u16)
-        .word(u16::from(ICMP6))
+        .word(u16::from(protocol))
 }

@@ -1,6 +1,6 @@
 //! The ECN field of the IP header (RFC 3168).
 
-use super::{IpVersion, TcpFrame, checksum};
+use super::{IpVersion, TcpFrame, set_traffic_class_v4};
 
 /// The two ECN bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,11 +46,7 @@ pub fn set_ce(bytes: &mut [u8], frame: &TcpFrame) -> bool {
     };
     match frame.tuple.version {
         IpVersion::V4 => {
-            let before = u16::from_be_bytes([ip[0], ip[1]]);
-            ip[1] |= 3;
-            let after = u16::from_be_bytes([ip[0], ip[1]]);
-            let checksum = u16::from_be_bytes([ip[10], ip[11]]);
-            [ip[10], ip[11]] = checksum::after_change(checksum, before, after).to_be_bytes();
+            set_traffic_class_v4(ip, ip[1] | Ecn::Ce as u8);
         }
         // No header checksum, and the traffic class is in no pseudo-header either.
         IpVersion::V6 => ip[1] |= 3 << 4,

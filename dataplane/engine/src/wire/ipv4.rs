@@ -1,5 +1,6 @@
 //! IPv4 (RFC 791).
 
+use super::checksum::after_change;
 use super::owner::Quoted;
 use super::read::{header, span};
 use super::transport::{Ip, Located};
@@ -8,6 +9,17 @@ use super::{Ecn, Endpoint, IpVersion, Malformed, Stop, Tuple, Untracked};
 const HEADER_LEN_MIN: usize = 20;
 /// More-fragments bit and fragment offset: zero only in a packet that is whole.
 const FRAGMENT_MASK: u16 = 0x3fff;
+
+/// Writes DSCP and ECN of an IPv4 header. Its checksum follows incrementally (RFC 1624), so a header that arrived wrong leaves
+/// wrong.
+#[inline]
+pub(crate) fn set_traffic_class_v4(ip: &mut [u8; 12], class: u8) {
+    let before = u16::from_be_bytes([ip[0], ip[1]]);
+    ip[1] = class;
+    let after = u16::from_be_bytes([ip[0], ip[1]]);
+    let checksum = u16::from_be_bytes([ip[10], ip[11]]);
+    [ip[10], ip[11]] = after_change(checksum, before, after).to_be_bytes();
+}
 
 /// Reads the headers of the IPv4 packet that begins at `at` in a frame that ends at `frame_end`.
 #[inline(always)]

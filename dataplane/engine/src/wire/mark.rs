@@ -1,6 +1,6 @@
 //! The marks that say how urgent a frame is: the DSCP of the IP header (RFC 2474), the PCP of a VLAN tag (IEEE 802.1Q).
 
-use super::{IpVersion, checksum, ethernet};
+use super::{IpVersion, ethernet, set_traffic_class_v4};
 
 /// The frame's DSCP; `None` where there is no IP header to bear one.
 #[inline]
@@ -22,11 +22,9 @@ pub fn set_dscp(bytes: &mut [u8], dscp: u8) {
     let dscp = dscp & 0x3f;
     match version {
         IpVersion::V4 => {
-            let before = u16::from_be_bytes([ip[0], ip[1]]);
-            ip[1] = dscp << 2 | ip[1] & 3;
-            let after = u16::from_be_bytes([ip[0], ip[1]]);
-            let checksum = u16::from_be_bytes([ip[10], ip[11]]);
-            [ip[10], ip[11]] = checksum::after_change(checksum, before, after).to_be_bytes();
+            if let Some(ip) = ip.first_chunk_mut::<12>() {
+                set_traffic_class_v4(ip, dscp << 2 | ip[1] & 3);
+            }
         }
         // The traffic class lies across two bytes: four bits of the DSCP, then two, then ECN, then the flow label.
         IpVersion::V6 => {

@@ -36,6 +36,7 @@ mod window;
 
 pub use ecn::{Ecn, set_ce};
 pub use icmp::{Complaint, Quote};
+pub(crate) use ipv4::set_traffic_class_v4;
 pub use mark::{dscp, set_dscp, set_pcp};
 pub use partial::complete_checksum;
 pub use tcp::{Flags, SackBlock, SackBlocks, Segment, SynOptions, Timestamps};
