@@ -104,7 +104,6 @@ pub(crate) struct Router<F> {
     vlans: Box<[(Prefix, u16)]>,
     /// Away while it uses the rest of the router.
     balance: Option<Box<Balance<F>>>,
-    balances: bool,
 }
 
 impl<F: Frame> Router<F> {
@@ -122,7 +121,6 @@ impl<F: Frame> Router<F> {
             mtu_by_paths: balance.map_or(u16::MAX, |balance| balance.mtu()),
             vlans: balance.map(|balance| balance.vlans.clone().into_boxed_slice()).unwrap_or_default(),
             balance: balance.map(|balance| Box::new(Balance::new(balance, flows, seed, now))),
-            balances: balance.is_some(),
         }
     }
 
@@ -178,12 +176,8 @@ impl<F: Frame> Router<F> {
     ) -> Option<(F, Way)> {
         match self.judge(side, &mut frame, parsed, now, outlet) {
             Ok(way) => Some((frame, way)),
-            Err(End::Cut(packet, next)) => {
-                self.cut(side, frame, hash, (&packet, next), now, outlet);
-                None
-            }
             Err(end) => {
-                self.end(side, frame, end, now, outlet);
+                self.end(side, (frame, hash), end, now, outlet);
                 None
             }
         }
@@ -191,14 +185,21 @@ impl<F: Frame> Router<F> {
 
     /// Brings a frame that is not forwarded to its end.
     #[inline(never)]
-    fn end(&mut self, side: Side, frame: F, end: End, now: Ns, outlet: &mut impl Outlet<Frame = F>) {
+    fn end(
+        &mut self,
+        side: Side,
+        (frame, hash): (F, u64),
+        end: End,
+        now: Ns,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) {
         match end {
             End::Of(verdict) => outlet.end(frame, verdict),
             End::Trouble(packet, trouble, verdict) => {
                 self.tell(side, frame.bytes(), &packet, trouble, now, outlet);
                 outlet.end(frame, verdict);
             }
-            End::Cut(..) => outlet.end(frame, Verdict::TooBig),
+            End::Cut(packet, next) => self.cut(side, frame, hash, (&packet, next), now, outlet),
             End::Arp(arp) => self.answer_arp(side, frame, &arp, outlet),
             End::Echo(packet) => self.answer_echo(side, frame, &packet, now, outlet),
         }

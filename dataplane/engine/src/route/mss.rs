@@ -5,7 +5,7 @@
 //! which fits any link here.
 
 use crate::wire::checksum::after_change;
-use crate::wire::{Flags, IpVersion, TcpFrame};
+use crate::wire::{IpVersion, TcpFrame};
 
 const OPTION_END: u8 = 0;
 const OPTION_NOP: u8 = 1;
@@ -15,14 +15,14 @@ const HEADERS_V4: u16 = 40;
 const HEADERS_V6: u16 = 60;
 
 /// Lowers the MSS option of a SYN to what `mtu` lets through, TCP's checksum following. Returns whether anything changed.
-/// `frame` is what the parser said of `bytes`.
+/// `frame`, which is a SYN, is what the parser said of `bytes`.
 pub(super) fn clamp(bytes: &mut [u8], frame: &TcpFrame, mtu: u16) -> bool {
     let headers = match frame.tuple.version {
         IpVersion::V4 => HEADERS_V4,
         IpVersion::V6 => HEADERS_V6,
     };
     let limit = mtu.saturating_sub(headers);
-    if !frame.segment.flags.has(Flags::SYN) || frame.segment.syn.mss.is_none_or(|mss| mss <= limit) {
+    if frame.segment.syn.mss.is_none_or(|mss| mss <= limit) {
         return false;
     }
     let (tcp_at, end) = (usize::from(frame.tcp_offset), usize::from(frame.payload_offset));

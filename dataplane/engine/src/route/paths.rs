@@ -22,7 +22,7 @@ impl<F: Frame> Router<F> {
     /// What a connection's segments must fit, whichever direction this packet of it takes.
     #[cold]
     pub(super) fn mtu_of_connection(&self, packet: &Packet, next: NextHop) -> u16 {
-        let by_paths = self.balances
+        let by_paths = self.balances()
             && (next.by_paths || self.fib.find(packet.source).is_some_and(|back| back.by_paths));
         if by_paths { self.mtu_min.min(self.mtu_by_paths) } else { self.mtu_min }
     }
@@ -30,7 +30,7 @@ impl<F: Frame> Router<F> {
     /// Whether there are paths.
     #[inline]
     pub(crate) fn balances(&self) -> bool {
-        self.balances
+        self.balance.is_some()
     }
 
     /// A frame is to leave by a path, at the end of this burst.

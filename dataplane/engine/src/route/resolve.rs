@@ -57,8 +57,10 @@ impl<F: Frame> Router<F> {
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<Hop> {
+        if next.by_paths {
+            return Some(Hop::PATHS);
+        }
         match self.neighbours[next.out as usize].find_hop(next.neighbour) {
-            _ if next.by_paths => Some(Hop::PATHS),
             None => self.look_for(next, now, outlet),
             known => known,
         }

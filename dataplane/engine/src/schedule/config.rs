@@ -142,13 +142,6 @@ pub struct ScheduleConfig {
     pub pcp: Option<[u8; PRIORITIES]>,
 }
 
-impl ScheduleConfig {
-    /// Whether frames may leave with another mark than they came with.
-    pub fn marks(&self) -> bool {
-        self.trust != Trust::Ignore && (self.dscp.is_some() || self.pcp.is_some())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

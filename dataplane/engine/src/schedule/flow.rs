@@ -1,6 +1,6 @@
 //! What is kept of a scheduled flow, in a slab beside the flow table.
 
-use super::config::{PRIORITIES, ScheduleRule, Thresholds};
+use super::config::{PRIORITIES, ScheduleConfig, ScheduleRule};
 use super::peers::PeerId;
 use super::queues::Ticket;
 use crate::time::Ns;
@@ -96,30 +96,21 @@ pub const SCHEDULED_FLOW_BYTES: usize = size_of::<Option<ScheduledFlow>>();
 const _: () = assert!(SCHEDULED_FLOW_BYTES <= 192);
 const _: () = assert!(PRIORITIES <= u8::MAX as usize);
 
-/// By what a flow's priority is found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Measures {
-    pub(super) rule: ScheduleRule,
-    pub(super) sizes: Thresholds,
-    pub(super) ageing: Thresholds,
-    pub(super) other: u8,
-}
-
 impl ScheduledFlow {
     /// The priority of its frame whose data begin at `position`, and whether the flow has outlived its prediction with it: then
     /// it is taken for twice as large, as often as need be (FLUX; Dukic et al., NSDI 2019).
-    pub(super) fn priority(&mut self, position: u64, by: &Measures) -> (u8, bool) {
+    pub(super) fn priority(&mut self, position: u64, by: &ScheduleConfig) -> (u8, bool) {
         match self.decider {
             Decider::Model => {
                 let outlived = position >= self.estimate;
                 while position >= self.estimate && self.estimate < u64::MAX {
                     self.estimate = self.estimate.max(1).saturating_mul(2);
                 }
-                (by.sizes.priority(self.estimate), outlived)
+                (by.size_thresholds.priority(self.estimate), outlived)
             }
             Decider::Undecided | Decider::Rule | Decider::Control => match by.rule {
-                ScheduleRule::Fifo => (by.other, false),
-                ScheduleRule::Ageing => (by.ageing.priority(position), false),
+                ScheduleRule::Fifo => (by.other_priority, false),
+                ScheduleRule::Ageing => (by.ageing_thresholds.priority(position), false),
             },
         }
     }

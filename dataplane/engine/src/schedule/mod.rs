@@ -38,7 +38,7 @@ use crate::verdict::{Tally, Verdict};
 use crate::wire::{self, Flags, Parsed, TcpFrame, Untracked};
 use arrayvec::ArrayVec;
 use decide::Batch;
-use flow::{Decider, Lane, Measures, ScheduledFlow};
+use flow::{Decider, Lane, ScheduledFlow};
 use peers::{Found, Peers};
 use queues::Waiting;
 use shaper::Shaper;
@@ -49,7 +49,6 @@ use weir_handoff::{Budget, LaneSender};
 pub struct Schedule<F> {
     hasher: FlowHasher,
     config: ScheduleConfig,
-    measures: Measures,
     flows: Box<[Option<ScheduledFlow>]>,
     free: Vec<u32>,
     peers: Peers,
@@ -104,7 +103,6 @@ impl<F: Frame> Schedule<F> {
         Schedule {
             hasher: FlowHasher::new(engine.seed),
             config: config.clone(),
-            measures: measures(config),
             flows: (0..engine.flows_max).map(|_| None).collect(),
             free: (0..engine.flows_max).rev().collect(),
             peers: Peers::new(config.peers_max),
@@ -136,7 +134,6 @@ impl<F: Frame> Schedule<F> {
         }
         // Compared field by field above; nothing in it is on the heap.
         self.config.clone_from(config);
-        self.measures = measures(config);
         self.shaper.adopt(config);
     }
 
@@ -426,7 +423,7 @@ impl<F: Frame> Schedule<F> {
         };
         let wanted = match (flow, whose) {
             (Some(flow), _) => {
-                let (decided, outlived) = flow.priority(position, &self.measures);
+                let (decided, outlived) = flow.priority(position, &self.config);
                 stats.schedule_outlived += u64::from(outlived);
                 if flow.first_priority == u8::MAX {
                     flow.first_priority = decided;
@@ -438,17 +435,8 @@ impl<F: Frame> Schedule<F> {
             }
             (None, Whose::Unowned { full: false } | Whose::Control) => said.unwrap_or(urgent),
         };
-        let shaper = &self.shaper;
-        let has_left = |priority, ticket| shaper.has_left(priority, ticket);
-        let lane = match whose {
-            Whose::Flow(id) => match self.flows.get(id.index()) {
-                Some(Some(flow)) => flow.lane,
-                _ => Lane::default(),
-            },
-            Whose::Unowned { .. } => self.unowned,
-            Whose::Control => self.control,
-            Whose::Other => self.other,
-        };
+        let lane = self.lane_mut(whose).map_or_else(Lane::default, |lane| *lane);
+        let has_left = |priority, ticket| self.shaper.has_left(priority, ticket);
         // What nobody owns and is marked goes where its sender says, frame by frame.
         let free = said.is_some() && matches!(whose, Whose::Control | Whose::Other);
         let priority = if free { wanted } else { lane.bound(wanted, has_left) };
@@ -458,23 +446,24 @@ impl<F: Frame> Schedule<F> {
         let cost_bytes = frame.wire_len().saturating_add(self.config.overhead_bytes);
         match self.shaper.push(priority, Waiting { frame, verdict, hop, cost_bytes }, now) {
             Ok(ticket) => {
-                let lane = Lane { priority, ticket };
-                match whose {
-                    Whose::Flow(id) => {
-                        if let Some(Some(flow)) = self.flows.get_mut(id.index()) {
-                            flow.lane = lane;
-                        }
-                    }
-                    Whose::Unowned { .. } => self.unowned = lane,
-                    Whose::Control | Whose::Other if free => {}
-                    Whose::Control => self.control = lane,
-                    Whose::Other => self.other = lane,
+                if let Some(lane) = self.lane_mut(whose).filter(|_| !free) {
+                    *lane = Lane { priority, ticket };
                 }
             }
             Err(frame) => {
                 drop(frame);
                 tally.end(Verdict::ScheduleFull);
             }
+        }
+    }
+
+    /// Where frames of the same owner went to last; `None` for a flow that is gone.
+    fn lane_mut(&mut self, whose: Whose) -> Option<&mut Lane> {
+        match whose {
+            Whose::Flow(id) => Some(&mut self.flows.get_mut(id.index())?.as_mut()?.lane),
+            Whose::Unowned { .. } => Some(&mut self.unowned),
+            Whose::Control => Some(&mut self.control),
+            Whose::Other => Some(&mut self.other),
         }
     }
 
@@ -503,14 +492,5 @@ impl<F: Frame> Schedule<F> {
         if let Some(pcp) = marks(&self.config.pcp) {
             wire::set_pcp(frame.bytes_mut(), pcp);
         }
-    }
-}
-
-fn measures(config: &ScheduleConfig) -> Measures {
-    Measures {
-        rule: config.rule,
-        sizes: config.size_thresholds,
-        ageing: config.ageing_thresholds,
-        other: config.other_priority,
     }
 }
