@@ -3,7 +3,8 @@
 //! This crate defines the snapshot file ([`Snapshot::decode`], [`encode`]), the arithmetic behind it, and executors
 //! that run it. The scalar executor *is* the definition; every other one agrees with it bit for bit on the suite in
 //! `tests/suite`. It does not train, quantise or import models, reads no file and no clock, and uses no floating
-//! point. `no_std` with `alloc`; nothing allocates after [`Executable::new`] and [`Scratch::new`].
+//! point. `no_std` with `alloc`; nothing allocates after [`Executable::new`] and [`Scratch::new`],
+//! save for [`Executable::evaluate_rows`].
 //!
 //! Order of use: [`Snapshot::decode`], [`Executable::new`] with [`Executor::best`], one [`Scratch`] per core, then
 //! [`Executable::quantise_row`] per decision and [`Executable::run`] per burst.

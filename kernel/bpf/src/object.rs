@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd as _;
 use std::sync::Mutex;
 use weir_features::PacingSpec;
-use weir_snapshot::{Executable, Executor, Scratch, Snapshot, WIDTH_MAX};
+use weir_snapshot::{Executable, Executor, Snapshot, WIDTH_MAX};
 
 pub(crate) static YIELD: &Bytes<[u8]> = &Bytes(*include_bytes!(concat!(env!("OUT_DIR"), "/yield.bpf.o")));
 pub(crate) static AURORA: &Bytes<[u8]> = &Bytes(*include_bytes!(concat!(env!("OUT_DIR"), "/aurora.bpf.o")));
@@ -139,18 +139,6 @@ pub(crate) fn run(object: &mut Object, name: &str, slot: u32, count: usize) -> R
     Err(refused("running a test program")(std::io::Error::other(text).into()))
 }
 
-/// What the scalar executor makes of rows of features.
-pub(crate) fn meant(snapshot: &Snapshot, features: &[i32]) -> Vec<i32> {
-    let Ok(executable) = Executable::new(snapshot.clone(), Executor::Scalar) else { return Vec::new() };
-    let mut scratch = Scratch::new();
-    let mut results = vec![0; features.len() / snapshot.inputs() * snapshot.outputs()];
-    let rows = features.chunks_exact(snapshot.inputs());
-    for (row, out) in rows.zip(results.chunks_exact_mut(snapshot.outputs())) {
-        executable.evaluate(row, out, &mut scratch);
-    }
-    results
-}
-
 /// Holds the program with the candidate's network to the scalar executor, on rows all over the inputs' clips.
 pub(crate) fn self_test(object: &mut Object, snapshot: &Snapshot) -> Result<(), BpfError> {
     // Numerical Recipes' 64-bit congruential generator: any spread of numbers does.
@@ -165,7 +153,8 @@ pub(crate) fn self_test(object: &mut Object, snapshot: &Snapshot) -> Result<(), 
         features.extend(snapshot.parts().inputs.iter().map(|input| draw(input.clip_lo, input.clip_hi)));
     }
     let found = evaluate(object, CANDIDATE, snapshot, &features)?;
-    let meant = meant(snapshot, &features);
+    let meant = Executable::new(snapshot.clone(), Executor::Scalar)
+        .map_or_else(|_| Vec::new(), |scalar| scalar.evaluate_rows(&features));
     match found.iter().zip(&meant).enumerate().find(|(_, (found, meant))| found != meant) {
         None if found.len() == meant.len() => Ok(()),
         None => Err(BpfError::Differs { row: found.len(), found: 0, meant: 0 }),

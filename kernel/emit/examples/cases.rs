@@ -4,8 +4,6 @@
 //! the results of so many rows of seeded features, as `kernel/test/module/weir_test.c` draws and hashes them.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::path::Path;
 use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot, encode};
 
@@ -13,16 +11,18 @@ use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot, encode};
 #[allow(dead_code, unreachable_pub)]
 mod models;
 
-use models::{Rng, Shape, shapes};
+/// The shapes that the other suites draw.
+#[path = "../../../snapshot/tests/suite/cases.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod cases;
+
+use models::Rng;
 
 fn write_shapes(folder: &Path) {
     std::fs::create_dir_all(folder).expect("a folder");
     for precision in Precision::ALL {
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[precision.weight_max() as u8; 32]);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        for number in 0..20 {
-            let shape = shapes().new_tree(&mut runner).expect("a shape").current();
-            let bytes = encode(&Shape { precision, ..shape }.parts()).expect("valid parts");
+        for (number, shape) in cases::drawn(precision).take(20).enumerate() {
+            let bytes = encode(&shape.parts()).expect("valid parts");
             std::fs::write(folder.join(format!("{}-{number}.wsnap", precision.name())), bytes)
                 .expect("written");
         }

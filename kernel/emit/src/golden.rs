@@ -1,6 +1,6 @@
 //! Golden vectors: inputs and the results that they must give, which a module checks before it takes a snapshot.
 
-use weir_snapshot::{Executable, InputParts, Scratch};
+use weir_snapshot::{Executable, InputParts};
 
 /// Vectors of a snapshot.
 pub(crate) const VECTORS: usize = 16;
@@ -17,17 +17,11 @@ impl Golden {
     pub(crate) fn new(executable: &Executable) -> Golden {
         let snapshot = executable.snapshot();
         let mut state = u64::from(snapshot.checksum());
-        let mut golden = Golden { features: Vec::new(), results: Vec::new() };
-        let mut scratch = Scratch::new();
+        let mut features = Vec::new();
         for _ in 0..VECTORS {
-            let features: Vec<i32> =
-                snapshot.parts().inputs.iter().map(|input| within(input, next(&mut state))).collect();
-            let mut results = vec![0; executable.outputs()];
-            executable.evaluate(&features, &mut results, &mut scratch);
-            golden.features.extend(features);
-            golden.results.extend(results);
+            features.extend(snapshot.parts().inputs.iter().map(|input| within(input, next(&mut state))));
         }
-        golden
+        Golden { results: executable.evaluate_rows(&features), features }
     }
 }
 

@@ -19,6 +19,8 @@ use crate::arith;
 use crate::parts::WIDTH_MAX;
 use crate::snapshot::Snapshot;
 use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// A snapshot made ready for one executor: weights are packed once, here.
 #[derive(Clone, Debug)]
@@ -139,6 +141,22 @@ impl Executable {
         let row = &mut row[..self.row_len()];
         self.quantise_row(features_q16, row);
         self.run(row, 1, out, scratch);
+    }
+
+    /// Results (Q16) of rows of features (Q16), each one after the other: for checks of another executor against this
+    /// one. Allocates them, and a [`Scratch`].
+    ///
+    /// # Panics
+    /// When `features_q16` is not a whole number of rows.
+    pub fn evaluate_rows(&self, features_q16: &[i32]) -> Vec<i32> {
+        let rows = features_q16.chunks_exact(self.row_len());
+        assert!(rows.remainder().is_empty(), "whole rows of features");
+        let mut scratch = Scratch::new();
+        let mut results = vec![0; rows.len() * self.outputs()];
+        for (row, out) in rows.zip(results.chunks_exact_mut(self.outputs())) {
+            self.evaluate(row, out, &mut scratch);
+        }
+        results
     }
 }
 

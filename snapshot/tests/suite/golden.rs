@@ -1,6 +1,6 @@
 //! Golden vectors: for each model `golden/NAME.snapshot`, the file itself, and `golden/NAME.txt`, one decision a line as
 //! `features (Q16) | row | results (Q16)`. They pin the format and the arithmetic, and every executor outside of this
-//! crate (kernel C, BPF) is held to them too.
+//! crate (the kernel's C, BPF) is held to them too, by `cases.rs`.
 //!
 //! `WEIR_BLESS=1 cargo test -p weir-snapshot` writes them anew, from the scalar executor; the diff is the review.
 

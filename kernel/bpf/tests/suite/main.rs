@@ -10,6 +10,10 @@ mod trace;
 #[allow(dead_code, unreachable_pub)]
 mod models;
 
+/// What both executors of the kernel are held to.
+#[path = "../../../../snapshot/tests/suite/cases.rs"]
+mod cases;
+
 use std::io::Write as _;
 use weir_bpf::{Bench, BpfError};
 

@@ -10,3 +10,7 @@ mod table;
 #[path = "../../../../snapshot/tests/suite/models.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod models;
+
+/// What both executors of the kernel are held to.
+#[path = "../../../../snapshot/tests/suite/cases.rs"]
+mod cases;

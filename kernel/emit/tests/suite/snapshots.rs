@@ -1,39 +1,12 @@
 //! Emitted snapshots against the scalar executor.
 
+use crate::cases::{self, decoded, features, meant};
 use crate::cc::{Folder, run};
-use crate::models::{Rng, Shape, shapes};
-use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::path::PathBuf;
+use crate::models::{Rng, Shape};
 use weir_kernel_emit::{module_name, source};
-use weir_snapshot::{Activation, Executable, Executor, Output, Parts, Precision, Scratch, Snapshot, encode};
+use weir_snapshot::{Activation, Output, Parts, Precision, Snapshot};
 
 const ROWS: usize = 10_000;
-
-/// Features around every bound of each input, and of every magnitude.
-pub(crate) fn features(snapshot: &Snapshot, rows: usize, rng: &mut Rng) -> Vec<i32> {
-    let inputs = &snapshot.parts().inputs;
-    let item = |input: &weir_snapshot::InputParts, rng: &mut Rng| match rng.next() % 8 {
-        0 => input.clip_lo.saturating_sub(rng.between(0, 1) as i32),
-        1 => input.clip_hi.saturating_add(rng.between(0, 1) as i32),
-        2 => input.offset.saturating_add(rng.between(-2, 2) as i32),
-        3 => (rng.next() as i32) >> (rng.next() % 32),
-        _ => rng.between(input.clip_lo.into(), input.clip_hi.into()) as i32,
-    };
-    (0..rows).flat_map(|_| inputs.iter().map(|input| item(input, rng)).collect::<Vec<_>>()).collect()
-}
-
-/// What the scalar executor makes of them.
-pub(crate) fn meant(snapshot: &Snapshot, features: &[i32]) -> Vec<i32> {
-    let executable = Executable::new(snapshot.clone(), Executor::Scalar).expect("the scalar executor");
-    let mut scratch = Scratch::new();
-    let mut results = vec![0; features.len() / snapshot.inputs() * snapshot.outputs()];
-    let rows = features.chunks_exact(snapshot.inputs());
-    for (row, out) in rows.zip(results.chunks_exact_mut(snapshot.outputs())) {
-        executable.evaluate(row, out, &mut scratch);
-    }
-    results
-}
 
 pub(crate) fn bytes(numbers: &[i32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
@@ -43,29 +16,16 @@ pub(crate) fn numbers(bytes: &[u8]) -> Vec<i32> {
     bytes.chunks_exact(4).map(|chunk| i32::from_le_bytes(chunk.try_into().expect("four"))).collect()
 }
 
-/// Twenty shapes of each precision: the first few picked for what they must hold, the others drawn.
+/// Twenty snapshots of each precision; the numbers of one are small.
 pub(crate) fn twenty(precision: Precision) -> Vec<Snapshot> {
-    let picked = [
-        (vec![30, 32, 16, 1], Output::Linear),
-        (vec![256, 256, 3], Output::Softmax),
-        (vec![1, 1], Output::Linear),
-        (vec![11, 16, 8, 4], Output::ArgMax),
-    ];
-    let picked =
-        picked.into_iter().zip(0..).map(|((widths, output), seed)| Shape { precision, output, widths, seed });
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[precision.weight_max() as u8; 32]);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let drawn = std::iter::repeat_with(|| shapes().new_tree(&mut runner).expect("a shape").current());
-    picked
-        .chain(drawn.map(|shape| Shape { precision, ..shape }))
-        .take(20)
-        .enumerate()
+    let shapes = cases::twenty(precision).enumerate();
+    shapes
         .map(|(at, shape)| {
             let mut parts = shape.parts();
             if at == 3 {
                 shrink(&mut parts);
             }
-            Snapshot::decode(&encode(&parts).expect("valid parts")).expect("decodes")
+            decoded(&parts)
         })
         .collect()
 }
@@ -122,35 +82,12 @@ fn emitted_c_is_the_scalar_executor_12bit() {
 /// The files in snapshot/golden, which pin the arithmetic for every executor outside of that crate.
 #[test]
 fn emitted_c_gives_the_golden_results() {
-    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../snapshot/golden");
     let folder = Folder::new();
-    let mut count = 0;
-    for entry in std::fs::read_dir(golden).expect("the golden files") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_none_or(|extension| extension != "snapshot") {
-            continue;
-        }
-        let snapshot = Snapshot::decode(&std::fs::read(&path).expect("readable")).expect("decodes");
-        let text = source(&snapshot, None).expect("the scalar executor");
+    cases::gives_the_golden_results(|snapshot, features| {
+        let text = source(snapshot, None).expect("the scalar executor");
         let program = folder.compile("evaluate", &[("snapshot.c", &text)]);
-        for line in std::fs::read_to_string(path.with_extension("txt")).expect("readable").lines() {
-            let Some((features, rest)) = line.split_once('|').filter(|_| !line.starts_with('#')) else {
-                continue;
-            };
-            let parse = |text: &str| -> Vec<i32> {
-                text.split_whitespace().map(|number| number.parse().expect("a number")).collect()
-            };
-            let results = rest.split('|').nth(1).expect("results");
-            assert_eq!(
-                numbers(&run(&program, &[], &bytes(&parse(features)))),
-                parse(results),
-                "{}",
-                path.display()
-            );
-            count += 1;
-        }
-    }
-    assert!(count > 200, "{count} vectors");
+        numbers(&run(&program, &[], &bytes(features)))
+    });
 }
 
 /// A module that holds its golden vectors against other numbers says so: the program's own check, as in the kernel.
@@ -158,7 +95,7 @@ fn emitted_c_gives_the_golden_results() {
 fn a_changed_weight_fails_the_golden_vectors() {
     let shape =
         Shape { precision: Precision::Bits8, output: Output::Linear, widths: vec![30, 32, 16, 1], seed: 0 };
-    let snapshot = Snapshot::decode(&encode(&shape.parts()).expect("valid parts")).expect("decodes");
+    let snapshot = decoded(&shape.parts());
     let text = source(&snapshot, None).expect("the scalar executor");
     assert_eq!(module_name(&snapshot), "weir_snap_random");
     let folder = Folder::new();

@@ -1,9 +1,9 @@
 //! The kernel's decoder and table-driven executor, against Rust's.
 
+use crate::cases::{features, golden_files, meant};
 use crate::cc::{Folder, run};
 use crate::models::Rng;
-use crate::snapshots::{bytes, features, meant, numbers, twenty};
-use std::path::PathBuf;
+use crate::snapshots::{bytes, numbers, twenty};
 use weir_snapshot::{Precision, Snapshot, encode};
 
 const TABLE: (&str, &str) = ("weir_table.c", include_str!("../../../module/weir_table.c"));
@@ -38,17 +38,6 @@ fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
-/// The files in snapshot/golden.
-fn golden() -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../snapshot/golden");
-    let files = std::fs::read_dir(folder).expect("the golden files");
-    let paths = files.map(|entry| entry.expect("an entry").path());
-    let mut paths: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|e| e == "snapshot")).collect();
-    paths.sort();
-    paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
-}
-
 /// Changes a few bytes, mostly near the head and the layers' heads, or the length; mostly the checksum is right again.
 fn damaged(file: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut file = file.to_vec();
@@ -81,7 +70,8 @@ fn damaged(file: &[u8], rng: &mut Rng) -> Vec<u8> {
 #[test]
 fn both_decoders_take_the_same_files() {
     let rng = &mut Rng(7);
-    let golden = golden();
+    let golden: Vec<Vec<u8>> =
+        golden_files().iter().map(|path| std::fs::read(path).expect("readable")).collect();
     let mut files: Vec<Vec<u8>> = golden.clone();
     files.extend((0..20_000).map(|at| damaged(&golden[at % golden.len()], rng)));
     files.extend([Vec::new(), vec![0; 2_000_000]]);
