@@ -13,11 +13,47 @@ use std::path::Path;
 
 /// The tables that a reload may change. That `pacing` is there at all is fixed: its tables are made at the start.
 const CHANGEABLE: [&str; 2] = ["pacing", "model"];
-/// The tables of which only these keys are fixed.
-const MOSTLY_CHANGEABLE: [(&str, &[&str]); 2] =
-    [("balance", &["to", "probe_interval"]), ("schedule", &["queue_frames_max", "peers_max"])];
-/// What of a path may change.
-const OF_A_PATH: [&str; 2] = ["weight", "state"];
+/// The keys that may change in tables that are otherwise fixed.
+const CHANGEABLE_KEYS: [(&str, &[&str]); 3] = [
+    (
+        "balance",
+        &[
+            "rule",
+            "model",
+            "cadence",
+            "flowlet_gap",
+            "hysteresis",
+            "tie",
+            "control_share",
+            "explore_share",
+            "sample_share",
+            "slow_start",
+        ],
+    ),
+    ("path", &["weight", "state"]),
+    (
+        "schedule",
+        &[
+            "rule",
+            "model",
+            "link_rate",
+            "overhead_bytes",
+            "burst",
+            "wait_max",
+            "mark_frames",
+            "sizes",
+            "size_thresholds",
+            "ageing_thresholds",
+            "predicted_min",
+            "predicted_max",
+            "other_priority",
+            "control_share",
+            "trust",
+            "dscp",
+            "pcp",
+        ],
+    ),
+];
 
 /// Reads a configuration again in a process that was `started` with another, and checks that it can change to it.
 ///
@@ -75,11 +111,10 @@ fn compare(key: &str, was: &Value, is: &Value, differs: &mut impl FnMut(&str, &V
     }
 }
 
-/// Whether a key of a table that is otherwise fixed may change.
+/// Whether a key of a table that is otherwise fixed may change; of an array's tables, `path[0]` is one.
 fn is_changeable(table: &str, key: &str) -> bool {
-    let fixed = MOSTLY_CHANGEABLE.iter().find(|(name, _)| *name == table);
-    fixed.is_some_and(|(_, fixed)| !fixed.contains(&key))
-        || table.starts_with("path[") && OF_A_PATH.contains(&key)
+    let table = table.split('[').next().unwrap_or_default();
+    CHANGEABLE_KEYS.iter().any(|(name, keys)| *name == table && keys.contains(&key))
 }
 
 /// A value as a user would write it.
@@ -88,5 +123,52 @@ fn shown(value: &Value) -> String {
         Value::Null => "not set".to_owned(),
         Value::Object(_) => "set".to_owned(),
         value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys of a shipped file's table that need a restart.
+    fn fixed(file: &str, table: &str) -> Vec<String> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf").join(file);
+        let source = Source::read(&file, &[]).unwrap();
+        let plan = Plan::check(&source).unwrap();
+        let keys = plan.keys.pointer(table).and_then(Value::as_object).unwrap();
+        let table = table.trim_start_matches('/').split('/').next().unwrap();
+        let changeable = CHANGEABLE_KEYS.iter().find(|(name, _)| *name == table).unwrap().1;
+        for key in changeable {
+            assert!(keys.contains_key(*key), "no key {table}.{key}");
+        }
+        keys.keys().filter(|key| !is_changeable(table, key)).cloned().collect()
+    }
+
+    #[test]
+    fn of_tables_that_change_in_part_these_keys_are_fixed() {
+        assert_eq!(fixed("balance.toml", "/balance"), ["probe_interval", "to"]);
+        assert_eq!(fixed("schedule.toml", "/schedule"), ["peers_max", "queue_frames_max"]);
+        let mut path = fixed("balance.toml", "/path/0");
+        path.sort();
+        assert_eq!(
+            path,
+            [
+                "addresses",
+                "draw",
+                "kind",
+                "local",
+                "mtu",
+                "name",
+                "peer_mac",
+                "probe",
+                "rate",
+                "remote",
+                "source_port",
+                "via",
+                "vlan",
+                "vni",
+            ]
+        );
+        assert!(!is_changeable("route", "rule") && is_changeable("path[7]", "weight"));
     }
 }
