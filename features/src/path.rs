@@ -172,7 +172,7 @@ impl PathSchema {
     /// # Errors
     /// The first thing about the inputs that the datapath cannot give.
     pub fn new(inputs: &[Input<'_>]) -> Result<PathSchema, SchemaError> {
-        let (clips, affine) = schema::definition(&PathSpec::FEATURES, inputs)?;
+        let schema::Definition { clips, affine } = schema::definition(&PathSpec::FEATURES, inputs)?;
         Ok(PathSchema { spec: PathSpec { clips, ..PathSpec::default() }, affine })
     }
 

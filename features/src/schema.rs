@@ -113,7 +113,7 @@ impl InputSchema {
         if history != HISTORY {
             return Err(SchemaError::History { found: history });
         }
-        let (clips, affine) = definition(&PacingSpec::FEATURES, inputs)?;
+        let Definition { clips, affine } = definition(&PacingSpec::FEATURES, inputs)?;
         Ok(InputSchema { spec: PacingSpec { clips, ..rule.clone() }, affine })
     }
 
@@ -133,23 +133,31 @@ impl InputSchema {
     }
 }
 
-/// The clips in 1/65536 and the affine map of `inputs`, which must be the features of these names, in their order.
+/// What a model's `inputs` say.
+pub(crate) struct Definition<const N: usize> {
+    /// Lowest and highest value of each feature in 1/65536.
+    pub(crate) clips: [(i32, i32); N],
+    /// Scale and offset of each.
+    pub(crate) affine: [(f64, f64); N],
+}
+
+/// The definition that `inputs` are, which must be the features of these names, in their order.
 pub(crate) fn definition<const N: usize>(
     names: &[&'static str; N],
     inputs: &[Input<'_>],
-) -> Result<([(i32, i32); N], [(f64, f64); N]), SchemaError> {
+) -> Result<Definition<N>, SchemaError> {
     let inputs: &[Input<'_>; N] =
         inputs.try_into().map_err(|_| SchemaError::Count { expected: N, found: inputs.len() })?;
-    let (mut clips, mut affine) = ([(0, 0); N], [(1.0, 0.0); N]);
+    let mut definition = Definition { clips: [(0, 0); N], affine: [(1.0, 0.0); N] };
     for (index, input) in inputs.iter().enumerate() {
         if input.feature != names[index] {
             return Err(SchemaError::Feature { index, expected: names[index] });
         }
-        clips[index] = clip(index, input)?;
+        definition.clips[index] = clip(index, input)?;
         // Adding zero turns -0.0 into 0.0: one value, one hash.
-        affine[index] = (input.scale, input.offset + 0.0);
+        definition.affine[index] = (input.scale, input.offset + 0.0);
     }
-    Ok((clips, affine))
+    Ok(definition)
 }
 
 /// The 64-bit name of an input definition: of the features' own definitions and the affine map from them.

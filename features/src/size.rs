@@ -217,7 +217,7 @@ impl SizeSchema {
     /// # Errors
     /// The first thing about the inputs that the datapath cannot give.
     pub fn new(inputs: &[Input<'_>]) -> Result<SizeSchema, SchemaError> {
-        let (clips, affine) = schema::definition(&SizeSpec::FEATURES, inputs)?;
+        let schema::Definition { clips, affine } = schema::definition(&SizeSpec::FEATURES, inputs)?;
         Ok(SizeSchema { spec: SizeSpec { clips }, affine })
     }
 

@@ -177,19 +177,26 @@ impl<F: Frame> Arrivals<F> {
         self.hints.extend(self.hashes.iter().map(|hash| core.flows.prefetch_entry(*hash)));
         self.look_up(core);
         probe.stage(Stage::LookUp);
-        // Once a burst, so that the wire pays neither for the router nor for the scheduler.
-        match (core.router.is_some(), core.schedule.is_some()) {
-            (false, false) => self.deal(core, |core, side, frame, parsed, found| {
+        // Once a burst, so that the wire pays neither for the router nor for the scheduler, and a router without paths not
+        // for them.
+        match (core.router.as_ref().map(Router::balances), core.schedule.is_some()) {
+            (None, false) => self.deal(core, |core, side, frame, parsed, found| {
                 core.pass::<false>(side, frame, parsed, found, models);
             }),
-            (false, true) => self.deal(core, |core, side, frame, parsed, found| {
+            (None, true) => self.deal(core, |core, side, frame, parsed, found| {
                 core.pass_scheduled(side, frame, parsed, found, models);
             }),
-            (true, false) => self.deal(core, |core, side, frame, parsed, found| {
-                core.route::<false, _>(side, frame, parsed, found, models, io);
+            (Some(false), false) => self.deal(core, |core, side, frame, parsed, found| {
+                core.route::<false, false, _>(side, frame, parsed, found, models, io);
             }),
-            (true, true) => self.deal(core, |core, side, frame, parsed, found| {
-                core.route::<true, _>(side, frame, parsed, found, models, io);
+            (Some(false), true) => self.deal(core, |core, side, frame, parsed, found| {
+                core.route::<true, false, _>(side, frame, parsed, found, models, io);
+            }),
+            (Some(true), false) => self.deal(core, |core, side, frame, parsed, found| {
+                core.route::<false, true, _>(side, frame, parsed, found, models, io);
+            }),
+            (Some(true), true) => self.deal(core, |core, side, frame, parsed, found| {
+                core.route::<true, true, _>(side, frame, parsed, found, models, io);
             }),
         }
     }
@@ -306,9 +313,10 @@ impl<F: Frame> Core<F> {
         self.flows.get(found.flow.or_else(by_key)?)?.scheduled
     }
 
-    /// Mode `route`: to where the router says, if it does. Kept out of the wire's loop, which is to stay small.
+    /// Mode `route`: to where the router says, if it does; `BALANCED` where there are paths. Kept out of the wire's loop,
+    /// which is to stay small.
     #[inline(never)]
-    fn route<const SCHEDULED: bool, Io: PacketIo<Frame = F>>(
+    fn route<const SCHEDULED: bool, const BALANCED: bool, Io: PacketIo<Frame = F>>(
         &mut self,
         side: Side,
         frame: F,
@@ -323,7 +331,7 @@ impl<F: Frame> Core<F> {
         }
         let now = self.now;
         let Some((router, mut outlet)) = self.router(io) else { return };
-        if side == Side::Outside && router.hear_probe(&frame, parsed, now) {
+        if BALANCED && side == Side::Outside && router.hear_probe(&frame, parsed, now) {
             drop(frame);
             self.tally.end(Verdict::Consumed);
             return;
@@ -333,9 +341,12 @@ impl<F: Frame> Core<F> {
         };
         let mut passage = Passage::default();
         // What turns round never meets the other side, whose traffic is all that a flow's entry tells of.
-        let left = match way.out == side {
-            true => Some((frame, Verdict::Untracked)),
-            false => self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models, &mut passage),
+        let left = if way.out == side {
+            Some((frame, Verdict::Untracked))
+        } else if BALANCED {
+            self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models, &mut passage)
+        } else {
+            self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models, &mut ())
         };
         if let (Some(acked), Some(router)) = (&passage.acked, &mut self.router) {
             router.on_ack(found.hash, acked, now);
@@ -344,7 +355,7 @@ impl<F: Frame> Core<F> {
         if SCHEDULED && way.out == Side::Outside {
             self.offer(side, frame, verdict, way.hop, parsed, found);
         } else if let Some((router, mut outlet)) = self.router(io) {
-            if way.hop == Hop::PATHS {
+            if BALANCED && way.hop == Hop::PATHS {
                 let begins = matches!(parsed, Parsed::Tcp(tcp) if tcp.segment.flags.has(Flags::SYN));
                 let parcel = Parcel { hash: found.hash, departed: passage.departed, begins };
                 router.queue(frame, verdict, parcel, &mut outlet);
