@@ -188,14 +188,7 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
             continue;
         }
         let labels: Vec<(&str, &str)> = [("worker", worker)].into_iter().chain(stat.label).collect();
-        match (stat.kind, stat.name.strip_suffix("_nanoseconds_total")) {
-            // The engine counts nanoseconds; Prometheus wants base units.
-            (Kind::Counter, Some(stem)) => {
-                page.seconds(&format!("{stem}_seconds_total"), stat.help, &labels, stat.value as f64 / 1e9)?;
-            }
-            (Kind::Counter, None) => page.counter(stat.name, stat.help, &labels, stat.value)?,
-            (Kind::Gauge, _) => page.gauge(stat.name, stat.help, &labels, stat.value as f64)?,
-        }
+        page.stat(stat.kind, stat.name, stat.help, &labels, stat.value)?;
     }
     Ok(())
 }
@@ -205,20 +198,7 @@ fn path(page: &mut Page, worker: &str, path: &str, stats: &PathStats) -> Result<
     let labels = [("worker", worker), ("path", path)];
     let mut shown = Ok(());
     stats.each(|stat| {
-        // The engine counts nanoseconds and 1/65536; Prometheus wants base units.
-        let units = [
-            ("_nanoseconds", "_seconds", 1e9),
-            ("_q16", "_ratio", 65_536.0),
-            ("_bits_per_second", "_bytes_per_second", 8.0),
-        ];
-        let unit = units.iter().find_map(|(from, to, per)| {
-            Some((format!("{}{to}", stat.name.strip_suffix(from)?), stat.value as f64 / per))
-        });
-        let result = match (stat.kind, unit) {
-            (Kind::Counter, _) => page.counter(stat.name, stat.help, &labels, stat.value),
-            (Kind::Gauge, Some((name, value))) => page.gauge(&name, stat.help, &labels, value),
-            (Kind::Gauge, None) => page.gauge(stat.name, stat.help, &labels, stat.value as f64),
-        };
+        let result = page.stat(stat.kind, stat.name, stat.help, &labels, stat.value);
         if shown.is_ok() {
             shown = result;
         }
@@ -299,6 +279,22 @@ struct Page {
     gauges: BTreeMap<String, GaugeVec>,
 }
 
+/// The engine counts in whole numbers of small units; Prometheus wants base units: the end of a name, what it is called there,
+/// and how many of the one are one of the other.
+const UNITS: [(&str, &str, f64); 3] = [
+    ("_nanoseconds", "_seconds", 1e9),
+    ("_q16", "_ratio", 65_536.0),
+    ("_bits_per_second", "_bytes_per_second", 8.0),
+];
+
+/// The name and the value of a statistic in base units; `None` where it is in them.
+fn in_base_units(name: &str, value: u64) -> Option<(String, f64)> {
+    let (stem, total) = name.strip_suffix("_total").map_or((name, ""), |stem| (stem, "_total"));
+    UNITS.iter().find_map(|(from, to, per)| {
+        Some((format!("{}{to}{total}", stem.strip_suffix(from)?), value as f64 / per))
+    })
+}
+
 type Labels<'a> = [(&'a str, &'a str)];
 
 fn names<'a>(labels: &Labels<'a>) -> Vec<&'a str> {
@@ -330,6 +326,23 @@ impl Page {
             seconds: BTreeMap::new(),
             gauges: BTreeMap::new(),
         })
+    }
+
+    /// A statistic of the engine, in base units.
+    fn stat(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        help: &str,
+        labels: &Labels<'_>,
+        value: u64,
+    ) -> Result<(), prometheus::Error> {
+        match (kind, in_base_units(name, value)) {
+            (Kind::Counter, Some((name, value))) => self.seconds(&name, help, labels, value),
+            (Kind::Counter, None) => self.counter(name, help, labels, value),
+            (Kind::Gauge, Some((name, value))) => self.gauge(&name, help, labels, value),
+            (Kind::Gauge, None) => self.gauge(name, help, labels, value as f64),
+        }
     }
 
     fn counter(
@@ -471,6 +484,21 @@ mod tests {
                 text.contains(&format!("weir_samples_total{{source=\"{source}\",worker=\"0\"}}")),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn statistics_are_shown_in_base_units() {
+        for (name, value, shown) in [
+            ("interval_nanoseconds_total", 5_000_000_000, Some(("interval_seconds_total", 5.0))),
+            ("path_rtt_nanoseconds", 500_000_000, Some(("path_rtt_seconds", 0.5))),
+            ("path_ecn_q16", 16_384, Some(("path_ecn_ratio", 0.25))),
+            ("path_sent_bits_per_second", 80, Some(("path_sent_bytes_per_second", 10.0))),
+            ("schedule_completions_total", 7, None),
+            ("held_frames", 7, None),
+        ] {
+            let shown = shown.map(|(name, value): (&str, f64)| (name.to_owned(), value));
+            assert_eq!(in_base_units(name, value), shown);
         }
     }
 

@@ -103,10 +103,7 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
         }
     }
     if let Some(schedule) = &plan.engine.schedule {
-        let rule = match schedule.rule {
-            ScheduleRule::Fifo => "fifo",
-            ScheduleRule::Ageing => "ageing",
-        };
+        let rule = schedule.rule.name();
         let by = plan.size_model.and_then(|index| plan.models.get(index));
         let by = by.map_or("none", |model| model.spec.name.as_str());
         println!("schedule: model {by}, rule {rule}, link {}", schedule.link_rate);

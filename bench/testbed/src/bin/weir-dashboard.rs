@@ -50,9 +50,9 @@ const OVERRIDES: [&str; 8] = [
     "model[0].adapt.gate.fidelity_threshold=0",
     "model[0].adapt.gate.stability_tolerance=inf",
 ];
-/// Alerts about paths, of which this Weir, a wire, has none: they must find no series here. The live test of paths asks the
-/// metric of two Weirs that have some, and `alerts_test.yml` has the alert's own cases.
-const OF_PATHS: [&str; 1] = ["WeirPathDown"];
+/// What the metrics of paths begin with, of which this Weir, a wire, has none: an alert that asks for one must find no series
+/// here. The live test of paths asks the metric of two Weirs that have some, and `alerts_test.yml` has the alert's own cases.
+const OF_PATHS: &str = "weir_path_";
 /// Flows per address family: with eight in all, none at random on one side is 1 in 128, and the seed is fixed.
 const FLOWS: u32 = 4;
 
@@ -103,14 +103,16 @@ fn run(cli: &Cli) -> Result<()> {
     }
     println!("\nAlerts");
     let alerts = prometheus.alerts()?;
+    let mut asked = 0;
     for alert in &alerts {
         let subject = format!("alert {}", alert.name);
-        if OF_PATHS.contains(&alert.name.as_str()) && alert.health == "ok" {
+        if alert.query.contains(OF_PATHS) && alert.health == "ok" {
             let series = prometheus.query(&without_threshold(&alert.query))?;
             ensure!(series.is_empty(), "{subject} has {} series, and a wire has no paths", series.len());
             println!("  {subject}: not asked here, where no path is");
             continue;
         }
+        asked += 1;
         let answer = if alert.health == "ok" {
             judged(&prometheus, &without_threshold(&alert.query))
         } else {
@@ -128,7 +130,6 @@ fn run(cli: &Cli) -> Result<()> {
     if !failures.is_empty() {
         bail!("{} queries got no data:\n  {}", failures.len(), failures.join("\n  "));
     }
-    let asked = alerts.len() - OF_PATHS.len();
     println!("\n{} queries of the dashboard and {asked} alerts got data", queries.len());
     Ok(())
 }

@@ -82,6 +82,16 @@ pub enum ScheduleRule {
     Ageing,
 }
 
+impl ScheduleRule {
+    /// Its name in configurations and screens.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ScheduleRule::Fifo => "fifo",
+            ScheduleRule::Ageing => "ageing",
+        }
+    }
+}
+
 /// What marks that arrive count for, and what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {

@@ -330,9 +330,9 @@ fn check_settings(
         flowlet_gap: keys.flowlet_gap.0,
         hysteresis_q16: q16(keys.hysteresis.0),
         tie_q16: q16(keys.tie.0),
-        control_share: q16(keys.control_share.0),
-        explore_share: q16(keys.explore_share.0),
-        sample_share: q16(keys.sample_share.0),
+        control_share: keys.control_share.in_65536(),
+        explore_share: keys.explore_share.in_65536(),
+        sample_share: keys.sample_share.in_65536(),
         slow_start: keys.slow_start.0,
     })
 }

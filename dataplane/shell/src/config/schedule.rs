@@ -38,7 +38,7 @@ pub(crate) struct ScheduleKeys {
     predicted_max: Size,
     #[serde(default = "default_other_priority")]
     other_priority: Whole<0, { PRIORITIES as u64 - 1 }>,
-    #[serde(default = "default_control_share")]
+    #[serde(default = "Share::of_control")]
     control_share: Share,
     #[serde(default)]
     trust: TrustKey,
@@ -89,10 +89,6 @@ fn default_predicted_max() -> Size {
 /// In the middle.
 fn default_other_priority() -> Whole<0, { PRIORITIES as u64 - 1 }> {
     Whole::clamped(3)
-}
-/// As for pacing.
-fn default_control_share() -> Share {
-    Share(0.02)
 }
 
 /// A frame that waits longer has been given up by its sender.

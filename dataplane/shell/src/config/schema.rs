@@ -117,7 +117,7 @@ pub(crate) struct PacingKeys {
     pub(crate) rate_min: Rate,
     pub(crate) rate_max: Rate,
     pub(crate) rate_start: Rate,
-    #[serde(default = "default_control_share")]
+    #[serde(default = "Share::of_control")]
     pub(crate) control_share: Share,
     #[serde(default = "default_explore_share")]
     pub(crate) explore_share: Share,
@@ -135,10 +135,6 @@ pub(crate) struct PacingKeys {
     pub(crate) mode: PacingMode,
 }
 
-/// 2 % of flows stay on the rule: enough to measure against, cheap to give up.
-fn default_control_share() -> Share {
-    Share(0.02)
-}
 
 /// 5 % of flows try other actions: the trainer learns from them, and they pay for it.
 fn default_explore_share() -> Share {

@@ -192,6 +192,11 @@ impl<'de> Deserialize<'de> for Real {
 pub(crate) struct Share(pub(crate) f64);
 
 impl Share {
+    /// Of flows that stay on the rule where nothing is said, 2 %: enough to measure against, cheap to give up.
+    pub(crate) fn of_control() -> Share {
+        Share(0.02)
+    }
+
     /// The share in 1/65536, as the engine counts it.
     pub(crate) fn in_65536(self) -> u32 {
         // In 0..=65536 by construction; a float-to-int cast saturates in any case.

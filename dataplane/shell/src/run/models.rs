@@ -18,28 +18,28 @@ pub(super) struct NextPolicy {
     pub(super) pacing: Option<PacingConfig>,
     /// The model that paces, its time of publication still to come.
     model: Option<Candidate>,
-    balance: Option<Box<BalanceSettings>>,
+    balance: Option<BalanceSettings>,
     /// The one that chooses paths.
-    path_model: Option<Box<Candidate>>,
-    schedule: Option<Box<ScheduleConfig>>,
+    path_model: Option<Candidate>,
+    schedule: Option<ScheduleConfig>,
     /// The one that predicts flow sizes.
-    size_model: Option<Box<Candidate>>,
+    size_model: Option<Candidate>,
     /// What the model that paces was built to, for whoever tunes it.
     pub(super) built: Option<Box<Built>>,
 }
 
-/// A model that decides beside the one that paces, fitted to the engine and to this machine.
-fn beside(
+/// The model that a plan has chosen for something, fitted to the engine and to this machine.
+fn fitted(
     chosen: Option<usize>,
     plan: &Plan,
     built: &[Built],
     source: &Source,
-) -> Result<Option<Box<Candidate>>, ConfigError> {
+) -> Result<Option<Candidate>, ConfigError> {
     let chosen = chosen.and_then(|index| Some((index, plan.models.get(index)?, built.get(index)?)));
     let Some((index, model, built)) = chosen else { return Ok(None) };
-    let candidate = Candidate::fit(model, built.snapshot.clone())
-        .map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))?;
-    Ok(Some(Box::new(candidate)))
+    Candidate::fit(model, built.snapshot.clone())
+        .map(Some)
+        .map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))
 }
 
 /// A snapshot fitted to the engine and to this machine.
@@ -52,28 +52,26 @@ pub(super) struct Candidate {
 pub(super) type Identity = (String, u64, u32);
 
 impl NextPolicy {
-    /// Builds every model of a plan, and fits the one that paces to the engine and to this machine.
+    /// Builds every model of a plan, and fits those that decide to the engine and to this machine.
     ///
     /// # Errors
     /// A model's refusal, at the place of its `file` key.
     pub(super) fn build(plan: &Plan, source: &Source) -> Result<NextPolicy, ConfigError> {
         let mut built = build_all(plan, source)?;
-        let pacing = plan.engine.pacing.clone();
         let balance = plan.engine.route.as_ref().and_then(|route| route.balance.as_ref());
-        let balance = balance.map(|balance| Box::new(balance.settings.clone()));
-        let path_model = beside(plan.path_model, plan, &built, source)?;
-        let schedule = plan.engine.schedule.clone().map(Box::new);
-        let size_model = beside(plan.size_model, plan, &built, source)?;
-        let next = NextPolicy { pacing, model: None, balance, path_model, schedule, size_model, built: None };
-        let chosen = plan.pacing_model.and_then(|index| Some((index, plan.models.get(index)?)));
-        let Some((index, model)) = chosen.filter(|(index, _)| *index < built.len()) else {
-            return Ok(next);
-        };
-        let built = built.swap_remove(index);
-        let candidate = Candidate::fit(model, built.snapshot.clone())
-            .map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))?;
-        let built = Some(Box::new(built));
-        Ok(NextPolicy { model: Some(candidate), built, ..next })
+        let path_model = fitted(plan.path_model, plan, &built, source)?;
+        let size_model = fitted(plan.size_model, plan, &built, source)?;
+        let model = fitted(plan.pacing_model, plan, &built, source)?;
+        let paces = plan.pacing_model.filter(|index| *index < built.len());
+        Ok(NextPolicy {
+            pacing: plan.engine.pacing.clone(),
+            model,
+            balance: balance.map(|balance| balance.settings.clone()),
+            path_model,
+            schedule: plan.engine.schedule.clone(),
+            size_model,
+            built: paces.map(|index| Box::new(built.swap_remove(index))),
+        })
     }
 
     /// What makes its model the one that it is.
@@ -128,11 +126,16 @@ impl Candidate {
     }
 
     fn identity(&self) -> Identity {
-        (self.status.name.clone(), self.status.schema_hash, self.status.checksum)
+        identity(&self.status)
     }
 }
 
+fn identity(status: &ModelStatus) -> Identity {
+    (status.name.clone(), status.schema_hash, status.checksum)
+}
+
 /// The policy that workers act on, and what it was made from.
+#[derive(Clone, Default)]
 pub(super) struct Live {
     /// What is published.
     pub(super) policy: Policy,
@@ -152,14 +155,7 @@ impl Live {
     /// The policy to start with; `started` paces in place of the model that the configuration names, if it was tuned from
     /// that one.
     pub(super) fn first(next: NextPolicy, started: Option<Candidate>) -> Live {
-        let nothing = Live {
-            policy: Policy::default(),
-            models: Vec::new(),
-            path_model: None,
-            size_model: None,
-            numbered: 0,
-            configured: None,
-        };
+        let nothing = Live::default();
         match started {
             None => nothing.configure(next),
             Some(candidate) => {
@@ -185,10 +181,10 @@ impl Live {
     #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "a replay of captures is never reloaded"))]
     pub(super) fn followed_by(&self, next: NextPolicy) -> Option<Live> {
         let changed = next.pacing != self.policy.pacing
-            || next.balance.as_deref() != self.policy.balance.as_ref()
-            || !is_same(self.path_model.as_ref(), next.path_model.as_deref())
-            || next.schedule.as_deref() != self.policy.schedule.as_ref()
-            || !is_same(self.size_model.as_ref(), next.size_model.as_deref())
+            || next.balance != self.policy.balance
+            || !is_same(self.path_model.as_ref(), next.path_model.as_ref())
+            || next.schedule != self.policy.schedule
+            || !is_same(self.size_model.as_ref(), next.size_model.as_ref())
             || !self.is_configured(&next.model);
         changed.then(|| self.configure(next))
     }
@@ -210,16 +206,16 @@ impl Live {
     }
 
     /// This policy with these settings and this model for paths.
-    fn with_paths(self, balance: Option<Box<BalanceSettings>>, model: Option<Box<Candidate>>) -> Live {
+    fn with_paths(self, balance: Option<BalanceSettings>, model: Option<Candidate>) -> Live {
         let (path_models, path_model) = follow(self.policy.path_models, self.path_model, model);
-        let policy = Policy { balance: balance.map(|settings| *settings), path_models, ..self.policy };
+        let policy = Policy { balance, path_models, ..self.policy };
         Live { policy, path_model, ..self }
     }
 
     /// The same for flow sizes.
-    fn with_schedule(self, schedule: Option<Box<ScheduleConfig>>, model: Option<Box<Candidate>>) -> Live {
+    fn with_schedule(self, schedule: Option<ScheduleConfig>, model: Option<Candidate>) -> Live {
         let (size_models, size_model) = follow(self.policy.size_models, self.size_model, model);
-        let policy = Policy { schedule: schedule.map(|settings| *settings), size_models, ..self.policy };
+        let policy = Policy { schedule, size_models, ..self.policy };
         Live { policy, size_model, ..self }
     }
 
@@ -230,10 +226,8 @@ impl Live {
         let kept = |models: ModelSet, shown: Vec<ModelStatus>| Live {
             policy: Policy { models, pacing: pacing.clone(), ..self.policy.clone() },
             models: shown,
-            path_model: self.path_model.clone(),
-            size_model: self.size_model.clone(),
-            numbered: self.numbered,
             configured: configured.clone(),
+            ..self.clone()
         };
         let live = match model {
             None => kept(ModelSet::empty(), Vec::new()),
@@ -257,18 +251,16 @@ impl Live {
         let published_unix_seconds = calendar::unix_seconds();
         Live {
             policy: Policy { models, pacing, ..self.policy.clone() },
-            size_model: self.size_model.clone(),
             models: vec![ModelStatus { published_unix_seconds, previous, ..status }],
-            path_model: self.path_model.clone(),
             numbered,
             configured,
+            ..self.clone()
         }
     }
 }
 
 /// Whether a model that decides beside the one that paces is the one that a configuration names.
 fn is_same(shown: Option<&ModelStatus>, named: Option<&Candidate>) -> bool {
-    let identity = |status: &ModelStatus| (status.name.clone(), status.schema_hash, status.checksum);
     shown.map(identity) == named.map(Candidate::identity)
 }
 
@@ -277,9 +269,9 @@ fn is_same(shown: Option<&ModelStatus>, named: Option<&Candidate>) -> bool {
 fn follow(
     models: ModelSet,
     shown: Option<ModelStatus>,
-    named: Option<Box<Candidate>>,
+    named: Option<Candidate>,
 ) -> (ModelSet, Option<ModelStatus>) {
-    if is_same(shown.as_ref(), named.as_deref()) {
+    if is_same(shown.as_ref(), named.as_ref()) {
         return (models, shown);
     }
     let Some(candidate) = named else { return (ModelSet::empty(), None) };

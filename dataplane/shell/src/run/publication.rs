@@ -17,7 +17,7 @@ pub(super) const PUBLISH_MAX: Duration = Duration::from_secs(2);
 /// What may be published next.
 pub(super) enum Next {
     /// A whole policy: what a reload has read and checked.
-    Policy(NextPolicy),
+    Policy(Box<NextPolicy>),
     /// Another generation of the model that paces: what the trainer has tuned, or taken back.
     Model(Candidate),
 }
@@ -117,7 +117,7 @@ impl Publication {
                 if let Some(older) = self.waiting.take() {
                     refuse(&older.reply, "a newer reload came while this one waited to be published");
                 }
-                match self.live.followed_by(next) {
+                match self.live.followed_by(*next) {
                     Some(live) => self.waiting = Some(Waiting { live, reply, until, asked: true }),
                     None => tell(&reply, ReloadResult::Unchanged, Vec::new()),
                 }

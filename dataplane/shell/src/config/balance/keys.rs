@@ -22,7 +22,7 @@ pub(crate) struct BalanceKeys {
     pub(super) hysteresis: Real,
     #[serde(default = "default_tie")]
     pub(super) tie: Real,
-    #[serde(default = "default_control_share")]
+    #[serde(default = "Share::of_control")]
     pub(super) control_share: Share,
     #[serde(default = "default_explore_share")]
     pub(super) explore_share: Share,
@@ -45,10 +45,6 @@ fn default_hysteresis() -> Real {
 /// A hundredth of it: nobody can tell such paths apart.
 fn default_tie() -> Real {
     Real(0.01)
-}
-/// 2 % of flows stay on the rule: enough to measure against, cheap to give up.
-fn default_control_share() -> Share {
-    Share(0.02)
 }
 /// 2 % of decisions are drawn among all paths.
 fn default_explore_share() -> Share {

@@ -33,8 +33,7 @@ pub(super) fn check(
     let refused = |reason: String| source.error("fabric.workload", format!("{}: {reason}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|error| refused(format!("cannot read: {error}")))?;
     let sizes = Sizes::parse(&text, keys.cap.map(|cap| cap.0)).map_err(|error| refused(error.to_string()))?;
-    let version =
-        version(file.flows.ip.get()).ok_or_else(|| source.error("flows.ip", "expected 4 or 6, found 5"))?;
+    let version = version(file, source)?;
     let cases = file.case.iter().enumerate();
     let schemes = file.scheme.iter().enumerate();
     Ok(FabricExperiment {

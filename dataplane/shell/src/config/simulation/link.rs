@@ -30,8 +30,7 @@ pub(super) fn check(file: &File, source: &Source) -> Result<LinkExperiment, Conf
         loss: keys.loss.map(|share| share.0),
     };
     let schemes = file.scheme.iter().enumerate();
-    let version =
-        version(file.flows.ip.get()).ok_or_else(|| source.error("flows.ip", "expected 4 or 6, found 5"))?;
+    let version = version(file, source)?;
     Ok(LinkExperiment {
         duration,
         warm_up,
@@ -48,12 +47,12 @@ pub(super) fn check(file: &File, source: &Source) -> Result<LinkExperiment, Conf
     })
 }
 
-/// The IP version of this number.
-pub(super) fn version(number: u64) -> Option<IpVersion> {
-    match number {
-        4 => Some(IpVersion::V4),
-        6 => Some(IpVersion::V6),
-        _ => None,
+/// The IP version of all flows.
+pub(super) fn version(file: &File, source: &Source) -> Result<IpVersion, ConfigError> {
+    match file.flows.ip.get() {
+        4 => Ok(IpVersion::V4),
+        6 => Ok(IpVersion::V6),
+        other => Err(source.error("flows.ip", format!("expected 4 or 6, found {other}"))),
     }
 }
 

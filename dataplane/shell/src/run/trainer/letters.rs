@@ -56,7 +56,7 @@ impl Post {
                 Err(SendError(Letter::Order(..))) => return refused("weir is stopping"),
             }
         }
-        let (submission, outcome) = Submission::new(Next::Policy(next));
+        let (submission, outcome) = Submission::new(Next::Policy(Box::new(next)));
         match self.submissions.send(submission) {
             Ok(()) => wait(&outcome, PUBLISHED_MAX),
             Err(_) => refused("weir is stopping"),
