@@ -63,6 +63,16 @@ pub enum BpfError {
         /// The right one.
         meant: i32,
     },
+    /// The program gives more or fewer results than the scalar executor: nothing was changed.
+    #[error(
+        "the program gives {found} results where the scalar executor gives {meant}: not attached, please report it"
+    )]
+    Results {
+        /// How many it gives.
+        found: usize,
+        /// How many there should be.
+        meant: usize,
+    },
     /// libbpf or the kernel refused.
     #[error("{what}: {error}{}", words(.said))]
     Refused {

@@ -157,7 +157,7 @@ pub(crate) fn self_test(object: &mut Object, snapshot: &Snapshot) -> Result<(), 
         .map_or_else(|_| Vec::new(), |scalar| scalar.evaluate_rows(&features));
     match found.iter().zip(&meant).enumerate().find(|(_, (found, meant))| found != meant) {
         None if found.len() == meant.len() => Ok(()),
-        None => Err(BpfError::Differs { row: found.len(), found: 0, meant: 0 }),
+        None => Err(BpfError::Results { found: found.len(), meant: meant.len() }),
         Some((row, (found, meant))) => Err(BpfError::Differs { row, found: *found, meant: *meant }),
     }
 }
