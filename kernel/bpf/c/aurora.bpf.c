@@ -214,14 +214,20 @@ static __noinline struct weir_flow *weir_open(struct sock *sk)
 /* The end of an interval: a row of features, a decision, the next rate. */
 static __noinline int weir_decide(struct sock *sk, struct weir_flow *flow)
 {
-	struct weir_settings *set = bpf_map_lookup_elem(&settings, &zero);
-	struct weir_stats *counted = bpf_map_lookup_elem(&stats, &zero);
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	const struct weir_net *net = weir_net_at(SLOT_LIVE);
 	u64 now = bpf_ktime_get_ns(), wanted;
+	struct weir_settings *set;
+	struct weir_stats *counted;
+	const struct weir_net *net;
 	s32 action;
 
-	if (!set || !counted || !net || !flow || !weir_interval_due(&flow->interval, now, &net->spec))
+	/* Nearly every acknowledgement ends here. No interval is due before its end, whatever the network's spec. */
+	if (!flow || now < flow->interval.end_ns)
+		return 0;
+	set = bpf_map_lookup_elem(&settings, &zero);
+	counted = bpf_map_lookup_elem(&stats, &zero);
+	net = weir_net_at(SLOT_LIVE);
+	if (!set || !counted || !net || !weir_interval_due(&flow->interval, now, &net->spec))
 		return 0;
 	weir_interval_finish(&flow->interval, now, &flow->base, &net->spec, &flow->report);
 	weir_history_push(&flow->history, flow->report.features);
