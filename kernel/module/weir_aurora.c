@@ -363,11 +363,7 @@ static struct tcp_congestion_ops aurora __read_mostly = {
 
 /* Before a generation is there to say what its features are: docs/features.md's defaults. */
 static const struct weir_spec default_spec = {
-	.rtt_floor_ns = 100000,
-	.interval_min_ns = 100000,
-	.interval_max_ns = 1000000000,
-	.interval_rtt_q8 = 128,
-	.interval_packets_min = 16,
+	WEIR_RULE_DEFAULTS,
 	.clips = { { -32768, 32768 }, { 65536, 196608 }, { 32768, 131072 } },
 };
 

@@ -41,6 +41,14 @@ struct weir_spec {
 	s32 clips[WEIR_FEATURES][2];
 };
 
+/* docs/features.md's defaults, but for the clips: of a struct weir_spec, or of a struct weir_rule (weir_uapi.h). */
+#define WEIR_RULE_DEFAULTS							\
+	.rtt_floor_ns = 100000,							\
+	.interval_min_ns = 100000,						\
+	.interval_max_ns = 1000000000,						\
+	.interval_rtt_q8 = 128,							\
+	.interval_packets_min = 16
+
 /* One monitor interval of one flow. */
 struct weir_interval {
 	u64 start_ns;

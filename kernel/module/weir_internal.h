@@ -12,8 +12,6 @@
 struct weir_net {
 	u32 generation;
 	u32 function;
-	u32 inputs;
-	u32 outputs;
 	u32 checksum;
 	u64 schema_hash;
 	const char *name;
@@ -22,6 +20,12 @@ struct weir_net {
 	struct module *owner;
 	struct weir_table *table;
 };
+
+/* Whether the core has a user for such a network. */
+static inline bool weir_runs(u32 function, u32 inputs, u32 outputs)
+{
+	return function == WEIR_PACING && inputs == WEIR_INPUTS && outputs == 1;
+}
 
 /* What is live of a function: always seen together. */
 struct weir_pair {

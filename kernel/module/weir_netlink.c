@@ -20,13 +20,7 @@
 
 static struct genl_family weir_family;
 
-static const struct weir_rule default_rule = {
-	.rtt_floor_ns = 100000,
-	.interval_min_ns = 100000,
-	.interval_max_ns = 1000000000,
-	.interval_rtt_q8 = 128,
-	.interval_packets_min = 16,
-};
+static const struct weir_rule default_rule = { WEIR_RULE_DEFAULTS };
 
 /* Scale 1 and offset 0, as doubles. */
 static const u64 plain_affine[2 * WEIR_FEATURES] = {
@@ -108,7 +102,7 @@ static int publish_upload(struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG_FMT_MOD(extack, "not a snapshot: %s, at byte %u", fault.why ? fault.why : "memory", fault.at);
 		return err;
 	}
-	if (table->function != WEIR_PACING || table->inputs != WEIR_INPUTS || table->outputs != 1) {
+	if (!weir_runs(table->function, table->inputs, table->outputs)) {
 		weir_count(refused_schema);
 		NL_SET_ERR_MSG_MOD(extack, "no function of this core takes such a network");
 		err = -EOPNOTSUPP;

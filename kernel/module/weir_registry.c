@@ -44,19 +44,24 @@ static void free_net(struct weir_net *net)
 }
 
 /* Puts `pair` (NULL: nothing) in place of what is published, and waits until nobody reads that any longer. */
-static struct weir_pair *swap_pair(u32 function, struct weir_pair *pair)
+static void swap_pair(u32 function, struct weir_pair *pair)
 {
-	struct weir_pair *old = rcu_replace_pointer(pairs[function], pair, lockdep_is_held(&weir_lock));
-
+	rcu_assign_pointer(pairs[function], pair);
 	synchronize_rcu();
-	return old;
 }
 
-/* Makes `net` the active generation; what was active becomes previous. Cannot fail: `pair` is there already. */
-static int publish(struct weir_net *net, struct weir_pair *pair)
+/* Makes a copy of `body` the active generation; what was active becomes previous. What `body` owns is the copy's on success. */
+static int publish(const struct weir_net *body)
 {
-	struct weir_pair *old = weir_pair_locked(net->function);
+	struct weir_pair *old = weir_pair_locked(body->function);
+	struct weir_pair *pair = kzalloc(sizeof(*pair), GFP_KERNEL);
+	struct weir_net *net = kmemdup(body, sizeof(*net), GFP_KERNEL);
 
+	if (!pair || !net) {
+		kfree(pair);
+		kfree(net);
+		return -ENOMEM;
+	}
 	net->generation = ++last_generation;
 	pair->active = net;
 	pair->previous = old ? old->active : NULL;
@@ -71,47 +76,39 @@ static int publish(struct weir_net *net, struct weir_pair *pair)
 
 int weir_publish_table(struct weir_table *table, const struct weir_spec *spec)
 {
-	struct weir_pair *pair = kzalloc(sizeof(*pair), GFP_KERNEL);
-	struct weir_net *net = kzalloc(sizeof(*net), GFP_KERNEL);
+	const struct weir_net body = {
+		.function = table->function,
+		.checksum = table->checksum,
+		.schema_hash = table->schema_hash,
+		.name = table->name,
+		.spec = *spec,
+		.table = table,
+	};
 
 	lockdep_assert_held(&weir_lock);
-	if (!pair || !net) {
-		kfree(pair);
-		kfree(net);
-		return -ENOMEM;
-	}
-	net->function = table->function;
-	net->inputs = table->inputs;
-	net->outputs = table->outputs;
-	net->checksum = table->checksum;
-	net->schema_hash = table->schema_hash;
-	net->name = table->name;
-	net->spec = *spec;
-	net->table = table;
-	return publish(net, pair);
+	return publish(&body);
 }
 
 static int publish_compiled(const struct weir_compiled *compiled)
 {
 	const struct weir_code *code = compiled->code;
-	struct weir_pair *pair = kzalloc(sizeof(*pair), GFP_KERNEL);
-	struct weir_net *net = kzalloc(sizeof(*net), GFP_KERNEL);
+	const struct weir_net body = {
+		.function = code->function,
+		.checksum = code->checksum,
+		.schema_hash = code->schema_hash,
+		.name = code->name,
+		.spec = *code->spec,
+		.code = code,
+		.owner = compiled->owner,
+	};
+	int done;
 
-	if (!pair || !net || !try_module_get(compiled->owner)) {
-		kfree(pair);
-		kfree(net);
+	if (!try_module_get(compiled->owner))
 		return -ENOMEM;
-	}
-	net->function = code->function;
-	net->inputs = code->inputs;
-	net->outputs = code->outputs;
-	net->checksum = code->checksum;
-	net->schema_hash = code->schema_hash;
-	net->name = code->name;
-	net->spec = *code->spec;
-	net->code = code;
-	net->owner = compiled->owner;
-	return publish(net, pair);
+	done = publish(&body);
+	if (done < 0)
+		module_put(compiled->owner);
+	return done;
 }
 
 int weir_activate(u32 checksum, u32 expect)
@@ -156,10 +153,11 @@ int weir_rollback(u32 function)
 
 int weir_withdraw(u32 function)
 {
-	struct weir_pair *old = swap_pair(function, NULL);
+	struct weir_pair *old = weir_pair_locked(function);
 
 	if (!old)
 		return -ENOENT;
+	swap_pair(function, NULL);
 	free_net(old->active);
 	free_net(old->previous);
 	kfree(old);
@@ -191,7 +189,7 @@ int weir_compiled_register(struct weir_compiled *compiled, struct module *owner)
 	const struct weir_code *code = compiled->code;
 	int err;
 
-	if (code->function != WEIR_PACING || !code->spec || code->inputs != WEIR_INPUTS || code->outputs != 1) {
+	if (!weir_runs(code->function, code->inputs, code->outputs) || !code->spec) {
 		weir_count(refused_schema);
 		pr_err("weir: %s: no function of this core takes such a network\n", code->name);
 		return -EOPNOTSUPP;
@@ -289,8 +287,7 @@ void weir_registry_exit(void)
 
 	mutex_lock(&weir_lock);
 	for (function = 0; function < WEIR_FUNCTIONS; function++)
-		if (weir_pair_locked(function))
-			weir_withdraw(function);
+		weir_withdraw(function);
 	mutex_unlock(&weir_lock);
 	free_percpu(scratches);
 	free_percpu(weir_counts);
