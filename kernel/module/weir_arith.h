@@ -17,6 +17,23 @@
 /* Most outputs whose sums share a word: a layer writes whole words, so its results may need that much room less one. */
 #define WEIR_LANES_MAX 4
 
+/* As a file numbers them (section 1). */
+enum weir_activation {
+	WEIR_IDENTITY,
+	WEIR_RELU,
+	WEIR_LEAKY_RELU,
+	WEIR_CLIP,
+	WEIR_TANH,
+	WEIR_SIGMOID,
+	WEIR_HARD_SIGMOID,
+};
+
+enum weir_output_kind {
+	WEIR_LINEAR,
+	WEIR_SOFTMAX,
+	WEIR_ARGMAX,
+};
+
 /* How a feature in Q16 becomes a quantised value. */
 struct weir_input {
 	s32 multiplier;

@@ -12,22 +12,6 @@
 #define WEIR_FILE_MAX (60 + 2 * WEIR_WIDTH_MAX * 20 + WEIR_LAYERS_MAX * (10 + WEIR_WIDTH_MAX * (7 + 2 * WEIR_WIDTH_MAX)) + 4)
 #define WEIR_NAME_MAX 32
 
-enum weir_activation {
-	WEIR_IDENTITY,
-	WEIR_RELU,
-	WEIR_LEAKY_RELU,
-	WEIR_CLIP,
-	WEIR_TANH,
-	WEIR_SIGMOID,
-	WEIR_HARD_SIGMOID,
-};
-
-enum weir_output_kind {
-	WEIR_LINEAR,
-	WEIR_SOFTMAX,
-	WEIR_ARGMAX,
-};
-
 struct weir_table_layer {
 	u32 inputs;
 	u32 outputs;

@@ -18,20 +18,6 @@
 #define WEIR_UNITS_MAX (WEIR_LAYERS_MAX * WEIR_WIDTH_MAX)
 #define WEIR_WEIGHTS_MAX (WEIR_UNITS_MAX * WEIR_WIDTH_MAX)
 
-enum weir_activation {
-	WEIR_IDENTITY,
-	WEIR_RELU,
-	WEIR_LEAKY_RELU,
-	WEIR_CLIP,
-	WEIR_TANH,
-};
-
-enum weir_last {
-	WEIR_LINEAR,
-	WEIR_SOFTMAX,
-	WEIR_ARGMAX,
-};
-
 /* What follows an accumulator; `bias` has the rounding term of a shift to the right in it. */
 struct weir_net_unit {
 	s32 bias;
@@ -51,6 +37,7 @@ struct weir_layer {
 	u32 outputs;
 	/* Of 16 inputs each; the last is filled up with weights of 0. */
 	u32 blocks;
+	/* Of enum weir_activation; a sigmoid is written as the tanh, a hard one as the clip that it is. */
 	u32 activation;
 	s32 first;
 	s32 second;
@@ -69,6 +56,7 @@ struct weir_net {
 	/* Of the last layer; results are as many, or one with argmax. */
 	u32 outputs;
 	u32 layers;
+	/* Of enum weir_output_kind. */
 	u32 last;
 	s32 value_lo;
 	s32 value_hi;

@@ -1,11 +1,11 @@
 //! A snapshot as the value of an inner map: `struct weir_net` of `c/weir_net.h`, field for field.
 
 use weir_features::PacingSpec;
-use weir_snapshot::{Activation, LayerParts, Output, Precision, Snapshot, WIDTH_MAX};
+use weir_snapshot::{Activation, LAYERS, LayerParts, Output, Precision, Snapshot, WIDTH_MAX};
 
 /// Inputs that the program multiplies at once; an output's weights are filled up to a multiple of it with zeros.
 const BLOCK: usize = 16;
-const LAYERS_MAX: usize = 8;
+const LAYERS_MAX: usize = *LAYERS.end();
 const UNITS_MAX: usize = LAYERS_MAX * WIDTH_MAX;
 const WEIGHTS_MAX: usize = UNITS_MAX * WIDTH_MAX;
 /// Bytes of the value.
@@ -159,7 +159,7 @@ fn units(out: &mut Writer, layer: &LayerParts) {
     }
 }
 
-/// Number and parameters of an activation, as `c/weir_net.h` has them. A sigmoid's integers are tanh's, a hard one's a clip's.
+/// Number and parameters of an activation, as `c/weir_net.h` takes them. A sigmoid's integers are tanh's, a hard one's a clip's.
 fn activation(activation: Activation) -> (u32, i16, i16) {
     match activation {
         Activation::Identity => (0, 0, 0),
