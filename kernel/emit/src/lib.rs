@@ -16,7 +16,7 @@ mod source;
 mod text;
 
 pub use folder::{MODULES, folder};
-pub use source::{module_name, source, spec_initialiser};
+pub use source::{module_name, source};
 
 /// The headers that [`source`]'s C includes: name and text.
 pub const HEADERS: [(&str, &str); 5] = [

@@ -2,7 +2,7 @@
 
 use crate::golden::{Golden, VECTORS};
 use crate::layer;
-use crate::text::{Indented, identifier, list, literal};
+use crate::text::{Indented, identifier, list, literal, number};
 use std::fmt::Write as _;
 use weir_features::PacingSpec;
 use weir_snapshot::{Executable, Executor, Function, Output, Snapshot, Unavailable};
@@ -62,7 +62,6 @@ fn inputs(c: &mut String, snapshot: &Snapshot) {
          static const struct weir_input inputs[{}] = {{",
         parts.inputs.len()
     );
-    let number = |x: i32| if x == i32::MIN { "-2147483647 - 1".to_owned() } else { x.to_string() };
     let rows = parts.inputs.iter().map(|input| {
         format!(
             "{{ {}, {}, {}, {}, {} }}",
@@ -92,7 +91,6 @@ fn infer(c: &mut String, snapshot: &Snapshot) {
         "/* multiplier, offset, lo, hi, shift of each output */\n\
          static const struct weir_output outputs[{outputs}] = {{"
     );
-    let number = |x: i32| if x == i32::MIN { "-2147483647 - 1".to_owned() } else { x.to_string() };
     let rows = parts.outputs.iter().map(|output| {
         format!(
             "{{ {}, {}, {}, {}, {} }}",
@@ -132,15 +130,12 @@ fn infer(c: &mut String, snapshot: &Snapshot) {
 
 fn numbers(c: &mut String, name: &str, numbers: &[i32], width: usize) {
     let _ = writeln!(c, "static const s32 {name}[{VECTORS} * {width}] = {{");
-    let items = numbers.iter().map(|&x| match x {
-        i32::MIN => "-2147483647 - 1".to_owned(),
-        x => x.to_string(),
-    });
+    let items = numbers.iter().copied().map(number);
     let _ = write!(c, "{}}};\n\n", Indented(1, &list(items)));
 }
 
 /// `struct weir_spec` as a C initialiser, for the definitions of `spec`.
-pub fn spec_initialiser(spec: &PacingSpec) -> String {
+fn spec_initialiser(spec: &PacingSpec) -> String {
     let clips = spec.clips.map(|(lo, hi)| format!("{{ {lo}, {hi} }}")).join(", ");
     format!(
         "{{\n\t.rtt_floor_ns = {}ull,\n\t.interval_min_ns = {}ull,\n\t.interval_max_ns = {}ull,\n\

@@ -36,6 +36,14 @@ impl Display for Indented<'_> {
     }
 }
 
+/// An item of an initialiser. C has no literal of -2^31: it would be the negation of a number that an int does not hold.
+pub(crate) fn number(x: i32) -> String {
+    match x {
+        i32::MIN => "-2147483647 - 1".to_owned(),
+        x => x.to_string(),
+    }
+}
+
 /// A snapshot's name as part of a C identifier and of a file's name: lower-case letters, digits and underscores.
 pub(crate) fn identifier(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
