@@ -10,12 +10,16 @@ cases=target/debug/examples/cases
 
 mkdir -p "$root"/{bin,real,mod,data/shapes,sys,proc,dev,tmp}
 cp /bin/busybox "$root/bin/"
-copy() {
-    cp "$(command -v "$1")" "$2"
-    ldd "$(command -v "$1")" | grep -o '/[^ )]*' | while read -r library; do
+# What a program or a library is linked with.
+libraries() {
+    ldd "$1" | grep -o '/[^ )]*' | while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -L "$library" "$root$library"
     done
+}
+copy() {
+    cp "$(command -v "$1")" "$2"
+    libraries "$(command -v "$1")"
 }
 # Busybox has an ip and a tc of its own, which know no namespaces.
 copy ip "$root/real/"
@@ -43,10 +47,7 @@ if [ "$tier" = long ]; then
     copy target/debug/weir "$root/bin/"
     strip "$root/bin/weir"
     cp -L "$ort" "$root/lib/libonnxruntime.so"
-    ldd "$ort" | grep -o '/[^ )]*' | while read -r library; do
-        mkdir -p "$root$(dirname "$library")"
-        cp -L "$library" "$root$library"
-    done
+    libraries "$ort"
     mkdir -p "$root/data/conf/models"
     cp conf/adaptive.toml "$root/data/conf/"
     cp conf/models/aurora.onnx "$root/data/conf/models/"

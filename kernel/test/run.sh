@@ -36,11 +36,11 @@ done | awk '!seen[$0]++' | while read -r file; do
     echo "$name" >>"$root/mod/before"
 done
 [ -s "$root/mod/before" ] || { say "no modules of $mods"; exit 1; }
+(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initramfs.gz"
 
 # Boots with a tier of init's; QEMU ends with 33 where all checks passed. QEMU without KVM, on a busy host, has been seen to
 # trip over the kernel's own patching of its code while it boots: a boot that dies before init is told, and tried again.
 boot() {
-    (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initramfs.gz"
     local status log=$work/$1.log attempt
     for attempt in 1 2 3; do
         status=0

@@ -17,7 +17,6 @@ const SAMPLES: u8 = 6;
 const SETTINGS: u8 = 7;
 const A_FUNCTION: u16 = 2;
 const A_GENERATION: u16 = 3;
-const A_CHECKSUM: u16 = 6;
 const A_TOTAL: u16 = 8;
 const A_OFFSET: u16 = 9;
 const A_DATA: u16 = 10;
@@ -47,14 +46,6 @@ pub(crate) struct Core {
     buffer: Vec<u8>,
 }
 
-/// What is active of the pacing function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Active {
-    /// 0 where nothing is.
-    pub(crate) generation: u32,
-    pub(crate) checksum: u32,
-}
-
 /// What the core does with which flows, in 1/65536.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shares {
@@ -63,10 +54,6 @@ pub(crate) struct Shares {
     pub(crate) sample: u32,
     pub(crate) sigma_q16: u32,
 }
-
-/// Where a sample's decision came from: the core's own number of the generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin(pub(crate) u32);
 
 /// The core's refusal.
 #[derive(Debug)]
@@ -119,20 +106,19 @@ impl Core {
         }
     }
 
-    /// What is active.
+    /// The active generation of the pacing function; 0 where there is none.
     ///
     /// # Errors
     /// The conversation failed.
-    pub(crate) fn active(&mut self) -> anyhow::Result<Active> {
-        let (mut active, mut function) = (Active::default(), None);
+    pub(crate) fn active(&mut self) -> anyhow::Result<u32> {
+        let (mut active, mut function) = (0, None);
         let sequence = self.next();
         let ask = Message::dump(self.family, STATUS, sequence).finish();
         self.exchange(&ask, |attribute, data| {
             let number = u32_at(data, 0).unwrap_or_default();
             match (attribute, function) {
                 (A_FUNCTION, _) => function = Some(number),
-                (A_GENERATION, Some(0)) => active.generation = number,
-                (A_CHECKSUM, Some(0)) => active.checksum = number,
+                (A_GENERATION, Some(0)) => active = number,
                 _ => {}
             }
         })?;
@@ -189,18 +175,18 @@ impl Core {
         self.exchange(&ask, |_, _| {})
     }
 
-    /// Takes all samples. The generation of one that the network decided is the core's number, beside it.
+    /// Takes all samples. The generation of one that the network decided is the core's number.
     ///
     /// # Errors
     /// The conversation failed.
-    pub(crate) fn samples(&mut self, mut each: impl FnMut(Sample, Origin)) -> anyhow::Result<()> {
+    pub(crate) fn samples(&mut self, mut each: impl FnMut(Sample)) -> anyhow::Result<()> {
         let sequence = self.next();
         let ask = Message::dump(self.family, SAMPLES, sequence).finish();
         self.exchange(&ask, |attribute, data| {
             if attribute == A_SAMPLE
-                && let Some((sample, origin)) = sample(data)
+                && let Some(sample) = sample(data)
             {
-                each(sample, origin);
+                each(sample);
             }
         })
     }
@@ -241,7 +227,7 @@ impl Core {
 }
 
 /// `struct weir_sample`
-fn sample(bytes: &[u8]) -> Option<(Sample, Origin)> {
+fn sample(bytes: &[u8]) -> Option<Sample> {
     if bytes.len() != SAMPLE_BYTES {
         return None;
     }
@@ -263,7 +249,7 @@ fn sample(bytes: &[u8]) -> Option<(Sample, Origin)> {
         2 => Source::Control,
         _ => return None,
     };
-    let sample = Sample {
+    Some(Sample {
         source,
         schema_hash: word(0)?,
         generation: half(1)?,
@@ -279,8 +265,7 @@ fn sample(bytes: &[u8]) -> Option<(Sample, Origin)> {
         lost_bytes: word(7)?,
         rtt_ns: word(8)?,
         base_rtt_ns: word(9)?,
-    };
-    Some((sample, Origin(half(1)?)))
+    })
 }
 
 #[cfg(test)]
@@ -312,7 +297,6 @@ mod tests {
         for (name, number) in [
             ("WEIR_A_FUNCTION", A_FUNCTION),
             ("WEIR_A_GENERATION", A_GENERATION),
-            ("WEIR_A_CHECKSUM", A_CHECKSUM),
             ("WEIR_A_TOTAL", A_TOTAL),
             ("WEIR_A_OFFSET", A_OFFSET),
             ("WEIR_A_DATA", A_DATA),
@@ -334,13 +318,13 @@ mod tests {
         bytes.extend((0..30_i32).flat_map(|feature| (-feature).to_ne_bytes()));
         bytes.extend([-41_i32, -42, -43].map(i32::to_ne_bytes).concat());
         bytes.extend(32_768_u32.to_ne_bytes());
-        let (sample, origin) = super::sample(&bytes).expect("a sample");
+        let sample = super::sample(&bytes).expect("a sample");
         assert_eq!((sample.schema_hash, sample.flow, sample.rate_bps, sample.at_ns), (1, 2, 3, 4));
         assert_eq!(
             (sample.duration_ns, sample.sent_bytes, sample.acked_bytes, sample.lost_bytes),
             (5, 6, 7, 8)
         );
-        assert_eq!((sample.rtt_ns, sample.base_rtt_ns, origin), (9, 10, Origin(12)));
+        assert_eq!((sample.rtt_ns, sample.base_rtt_ns, sample.generation), (9, 10, 12));
         assert_eq!((sample.features[29], sample.output_q16, sample.action_q16), (-29, -41, -42));
         let noise = sample.noise().expect("explored");
         assert_eq!((noise.noise_q16, noise.sigma_q16), (-43, 32_768));

@@ -49,9 +49,8 @@ impl Bridge {
             Ok(number) => number,
             Err(error) => {
                 if error.downcast_ref::<Refused>().is_some_and(|refused| refused.errno == Errno::ESTALE) {
-                    let active = self.core.active()?;
-                    warn!("somebody else has published: the core's generation is {} now", active.generation);
-                    self.active = active.generation;
+                    self.active = self.core.active()?;
+                    warn!("somebody else has published: the core's generation is {} now", self.active);
                 }
                 return Err(error);
             }
@@ -83,10 +82,10 @@ impl Bridge {
     fn drain(&mut self, lane: &mut LaneSender<Sample>) -> anyhow::Result<()> {
         let (numbers, foreign, dropped) = (&self.numbers, &mut self.foreign, &mut self.dropped);
         let before = *foreign;
-        self.core.samples(|sample, origin| {
+        self.core.samples(|sample| {
             let generation = match sample.source {
                 Source::Control => Some(0),
-                Source::Model | Source::Explored(_) => numbers.get(&origin.0).copied(),
+                Source::Model | Source::Explored(_) => numbers.get(&sample.generation).copied(),
             };
             match generation {
                 Some(generation) => {
@@ -129,7 +128,7 @@ pub fn kernel_trainer(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
         sample: pacing.sample_share,
         sigma_q16: pacing.explore_sigma_q16,
     })?;
-    let active = core.active()?.generation;
+    let active = core.active()?;
     let schema = schema.clone();
     let mut bridge = Bridge { core, schema, active, numbers: BTreeMap::new(), foreign: 0, dropped: 0 };
     let live = &prepared.live;
