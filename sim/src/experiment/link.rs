@@ -200,21 +200,26 @@ impl LinkExperiment {
         world
     }
 
-    fn script(&self, settings: &LinkSettings, mut present: LinkConfig, world: &mut World) {
-        let mut events: Vec<(Ns, LinkChange)> =
-            self.changes.iter().map(|change| (change.at, change.clone())).collect();
+    /// What changes and when, a trace's steps among it, in the order of time. Of what is of one moment, the trace's step
+    /// comes last: its rate counts.
+    fn timeline(&self, settings: &LinkSettings) -> Vec<LinkChange> {
+        let mut changes = self.changes.clone();
         if let Some((step, rates)) =
             settings.trace.as_ref().filter(|(step, rates)| step.0 > 0 && !rates.is_empty())
         {
-            let rates = rates.iter().cycle();
             let times = (0..).map(|n| Ns(n * step.0)).take_while(|at| *at < self.duration);
-            events.extend(times.zip(rates).map(|(at, rate)| {
+            changes.extend(times.zip(rates.iter().cycle()).map(|(at, rate)| {
                 let rate = Some(*rate);
-                (at, LinkChange { at, rate, rtt: None, queue_frames: None, loss: None })
+                LinkChange { at, rate, rtt: None, queue_frames: None, loss: None }
             }));
         }
-        events.sort_by_key(|(at, _)| *at);
-        for (at, change) in events {
+        changes.sort_by_key(|change| change.at);
+        changes
+    }
+
+    fn script(&self, settings: &LinkSettings, mut present: LinkConfig, world: &mut World) {
+        for change in self.timeline(settings) {
+            let at = change.at;
             present.rate = change.rate.unwrap_or(present.rate);
             present.loss = change.loss.unwrap_or(present.loss);
             present.queue_bytes =
@@ -234,13 +239,9 @@ impl LinkExperiment {
 
     /// Mean capacity over what is measured, in bits per second.
     fn capacity(&self, link: &LinkSettings) -> f64 {
-        let mut steps: Vec<(Ns, f64)> = vec![(Ns::ZERO, link.rate.0 as f64)];
-        if let Some((step, rates)) = &link.trace {
-            let times = (0..).map(|n| Ns(n * step.0.max(1))).take_while(|at| *at < self.duration);
-            steps.extend(times.zip(rates.iter().cycle()).map(|(at, rate)| (at, rate.0 as f64)));
-        }
-        steps.extend(self.changes.iter().filter_map(|change| Some((change.at, change.rate?.0 as f64))));
-        steps.sort_by_key(|(at, _)| *at);
+        let changes = self.timeline(link).into_iter();
+        let rates = changes.filter_map(|change| Some((change.at, change.rate?.0 as f64)));
+        let steps: Vec<(Ns, f64)> = [(Ns::ZERO, link.rate.0 as f64)].into_iter().chain(rates).collect();
         let ends = steps.iter().skip(1).map(|(at, _)| *at).chain([self.duration]);
         let bits: f64 = steps
             .iter()
@@ -287,5 +288,58 @@ impl Snapshot {
                 .weir_mut(SENDER)
                 .map_or(0, |weir| weir.stats().decisions_model + weir.stats().decisions_rule),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_capacity_is_that_of_the_rates_in_force() {
+        let mbps = BitsPerSec::from_mbps;
+        let change = |at, rate| LinkChange {
+            at: Ns::from_secs(at),
+            rate: Some(mbps(rate)),
+            rtt: None,
+            queue_frames: None,
+            loss: None,
+        };
+        let mut link = LinkSettings {
+            name: String::new(),
+            rate: mbps(40),
+            rtt: Ns::from_millis(10),
+            queue_frames: 50,
+            ecn_frames: None,
+            loss: 0.0,
+            trace: None,
+            background: Vec::new(),
+        };
+        let flows = FlowSettings {
+            count: 1,
+            stagger: Ns::ZERO,
+            version: IpVersion::V6,
+            receive_window: 1 << 20,
+            ecn: false,
+        };
+        let experiment = LinkExperiment {
+            duration: Ns::from_secs(4),
+            warm_up: Ns::from_secs(1),
+            links: Vec::new(),
+            changes: vec![change(3, 70), change(2, 10)],
+            flows,
+            schemes: Vec::new(),
+        };
+        assert_eq!(experiment.capacity(&link), 40e6);
+        // Steps at 0 s and 2 s: at 2 s the step's rate counts, at 3 s the change's.
+        link.trace = Some((Ns::from_secs(2), vec![mbps(20), mbps(30)]));
+        assert_eq!(experiment.capacity(&link), 40e6);
+        link.trace = Some((Ns::from_secs(1), vec![mbps(20)]));
+        assert_eq!(experiment.capacity(&link), 20e6);
+        let (forth, back) = links(&link);
+        let mut world = World::shared(1, vec![forth.clone(), back], &[0, 1]);
+        experiment.script(&link, forth, &mut world);
+        world.run(Ns::from_secs(3), false);
+        assert_eq!(world.link(BOTTLENECK).map(|link| link.config().rate), Some(mbps(20)));
     }
 }
