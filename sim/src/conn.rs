@@ -4,8 +4,9 @@ use crate::frame::{Envelope, HostId, SimFrame, TcpFields};
 use crate::link::BANDS;
 use crate::tcp::{self, Arrival, Heard, Receiver, Sender, TcpConfig};
 use std::sync::Arc;
+use weir_engine::io::Frame as _;
 use weir_engine::time::Ns;
-use weir_engine::wire::{Ecn, Flags, IpVersion, TcpFrame};
+use weir_engine::wire::{Ecn, Flags, IpVersion, TcpFrame, set_dscp};
 
 /// Client ports per server port, and where each range begins: a connection's number follows from its ports.
 const CLIENT_PORTS: u32 = 60_000;
@@ -171,7 +172,7 @@ impl Conn {
     fn say(&self, end: End, say: &TcpFields) -> SimFrame {
         let mut frame = SimFrame::tcp(&self.envelope(end, 0), say);
         if self.spec.priority != Priority::None {
-            frame.set_dscp(((BANDS - 1) as u8) << 3);
+            set_dscp(frame.bytes_mut(), ((BANDS - 1) as u8) << 3);
         }
         frame
     }
@@ -381,7 +382,7 @@ impl Conn {
             };
             let mut frame = SimFrame::tcp(&envelope, &say);
             if let Some(dscp) = priority.dscp(one.offset) {
-                frame.set_dscp(dscp);
+                set_dscp(frame.bytes_mut(), dscp);
             }
             emit.push(frame);
         });

@@ -6,6 +6,7 @@
 
 use weir_engine::io::Frame;
 use weir_engine::wire::IpVersion;
+use weir_engine::wire::checksum::Sum;
 
 const ETHERNET: usize = 14;
 const VLAN_TAG: usize = 4;
@@ -157,7 +158,6 @@ impl SimFrame {
                 addresses: &ip[12..20],
                 ports: ip.get(IPV4..IPV4 + 4)?,
                 flow_label: 0,
-                dscp: ip[1] >> 2,
             }),
             6 if ip.len() >= IPV6 => Some(Route {
                 vlan,
@@ -165,7 +165,6 @@ impl SimFrame {
                 addresses: &ip[8..40],
                 ports: ip.get(IPV6..IPV6 + 4)?,
                 flow_label: u32::from_be_bytes([0, ip[1] & 0x0f, ip[2], ip[3]]),
-                dscp: (ip[0] & 0x0f) << 2 | ip[1] >> 6,
             }),
             _ => None,
         }
@@ -177,48 +176,6 @@ impl SimFrame {
         let half = addresses.get(..addresses.len() / 2)?;
         Some(HostId(u16::from_be_bytes(*half.last_chunk::<2>()?)))
     }
-
-    /// Marks congestion experienced, where the sender understands marks. Says whether it did.
-    pub fn mark(&mut self) -> bool {
-        let at = match self.head.get(12..14) {
-            Some(tag) if tag == ETHER_VLAN => ETHERNET + VLAN_TAG,
-            Some(_) => ETHERNET,
-            None => return false,
-        };
-        let Some(ip) = self.head.get_mut(at..) else { return false };
-        match ip.first().map(|first| first >> 4) {
-            Some(4) if ip.len() >= IPV4 && ip[1] & 3 != 0 => {
-                ip[1] |= 3;
-                ip[10..12].fill(0);
-                let sum = finish(sum(&ip[..IPV4], 0));
-                ip[10..12].copy_from_slice(&sum.to_be_bytes());
-                true
-            }
-            Some(6) if ip.len() >= IPV6 && ip[1] & 0x30 != 0 => {
-                ip[1] |= 0x30;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Writes a DSCP, 6 bits, as whoever schedules does.
-    pub fn set_dscp(&mut self, dscp: u8) {
-        let Some(ip) = self.head.get_mut(ETHERNET..) else { return };
-        match ip.first().map(|first| first >> 4) {
-            Some(4) if ip.len() >= IPV4 => {
-                ip[1] = dscp << 2 | ip[1] & 3;
-                ip[10..12].fill(0);
-                let sum = finish(sum(&ip[..IPV4], 0));
-                ip[10..12].copy_from_slice(&sum.to_be_bytes());
-            }
-            Some(6) if ip.len() >= IPV6 => {
-                ip[0] = ip[0] & 0xf0 | dscp >> 2;
-                ip[1] = dscp << 6 | ip[1] & 0x3f;
-            }
-            _ => {}
-        }
-    }
 }
 
 /// What a switch reads of a frame.
@@ -228,8 +185,6 @@ pub struct Route<'a> {
     pub vlan: Option<u16>,
     /// The host that the destination address names.
     pub to: HostId,
-    /// DSCP.
-    pub dscp: u8,
     addresses: &'a [u8],
     ports: &'a [u8],
     flow_label: u32,
@@ -277,7 +232,7 @@ fn start(envelope: &Envelope, transport: usize, payload: u32, protocol: u8) -> V
             ip[9] = protocol;
             ip[12..16].copy_from_slice(&[10, 0, from[0], from[1]]);
             ip[16..20].copy_from_slice(&[10, 0, to[0], to[1]]);
-            let sum = finish(sum(ip, 0));
+            let sum = Sum::default().bytes(ip).finish();
             ip[10..12].copy_from_slice(&sum.to_be_bytes());
         }
         IpVersion::V6 => {
@@ -335,19 +290,8 @@ fn transport_sum(head: &[u8], at: usize, payload: u32, protocol: u8) -> u16 {
         _ => &head[ETHERNET + 8..ETHERNET + 40],
     };
     let length = (head.len() - at) as u32 + payload;
-    let pseudo = (length >> 16) + (length & 0xffff) + u32::from(protocol);
-    finish(sum(&head[at..], sum(addresses, pseudo)))
-}
-
-fn sum(bytes: &[u8], start: u32) -> u32 {
-    bytes.chunks(2).fold(start, |sum, pair| {
-        sum + (u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)))
-    })
-}
-
-fn finish(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !(((sum & 0xffff) + (sum >> 16)) as u16)
+    let pseudo = Sum::default().bytes(addresses).word((length >> 16) as u16).word(length as u16);
+    pseudo.word(protocol.into()).bytes(&head[at..]).finish()
 }
 
 #[cfg(test)]
@@ -355,7 +299,7 @@ mod tests {
     use super::*;
     use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
     use proptest::prelude::*;
-    use weir_engine::wire::{Parsed, parse};
+    use weir_engine::wire::{Parsed, dscp, mark_ce, parse, set_dscp};
 
     fn envelope(version: IpVersion) -> Envelope {
         let (from, to) = ((HostId(3), 4_001), (HostId(0x1234), 5_001));
@@ -394,7 +338,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_are_what_another_reader_takes_them_for(
-            seq: u32, ack: u32, payload in 0_u32..1_400, runs in 0_u32..4, dscp in 0_u8..64, v6: bool, syn: bool,
+            seq: u32, ack: u32, payload in 0_u32..1_400, runs in 0_u32..4, mark in 0_u8..64, v6: bool, syn: bool,
         ) {
             let version = if v6 { IpVersion::V6 } else { IpVersion::V4 };
             let mut sack = [(0, 0); 3];
@@ -413,13 +357,14 @@ mod tests {
             if syn.is_none() {
                 prop_assert_eq!(segment.sack.as_slice().len(), runs as usize);
             }
-            frame.set_dscp(dscp);
-            prop_assert!(frame.mark());
+            set_dscp(frame.bytes_mut(), mark);
+            prop_assert!(mark_ce(frame.bytes_mut()));
             judge(&frame);
             let plain = frame.clone();
             frame.push_vlan(102);
             let route = frame.route().unwrap();
-            prop_assert_eq!((route.vlan, route.to, route.dscp), (Some(102), HostId(0x1234), dscp));
+            let told = (route.vlan, route.to, dscp(frame.bytes()));
+            prop_assert_eq!(told, (Some(102), HostId(0x1234), Some(mark)));
             prop_assert_eq!(route.hash(7), plain.route().unwrap().hash(7));
             frame.pop_vlan();
             prop_assert_eq!(&frame, &plain);
@@ -437,6 +382,6 @@ mod tests {
         one.to.1 += 1;
         assert!(before != relabelled && relabelled != hash(&one));
         one.ecn = 0;
-        assert!(!SimFrame::udp(&one, 9).mark());
+        assert!(!mark_ce(SimFrame::udp(&one, 9).bytes_mut()));
     }
 }

@@ -17,6 +17,7 @@ use crate::frame::SimFrame;
 use std::collections::VecDeque;
 use weir_engine::io::Frame as _;
 use weir_engine::time::{BitsPerSec, Ns};
+use weir_engine::wire;
 use weir_env::Rng;
 
 /// Bits per byte times nanoseconds per second: bytes x this / (bit/s) = ns.
@@ -129,7 +130,7 @@ impl Link {
             self.counters.dropped += 1;
         } else {
             if self.config.ecn_bytes.is_some_and(|limit| self.queued_bytes + bytes > limit) {
-                self.counters.marked += u64::from(frame.mark());
+                self.counters.marked += u64::from(wire::mark_ce(frame.bytes_mut()));
             }
             self.queued_frames += 1;
             self.queued_bytes += bytes;
@@ -228,7 +229,7 @@ impl Link {
 }
 
 fn band(frame: &SimFrame) -> usize {
-    let class = frame.route().map_or(0, |route| route.dscp >> 3);
+    let class = wire::dscp(frame.bytes()).map_or(0, |dscp| dscp >> 3);
     BANDS - 1 - usize::from(class)
 }
 
@@ -242,7 +243,7 @@ mod tests {
         let end = (HostId(1), 1);
         let envelope = Envelope { version: IpVersion::V4, from: end, to: end, ecn: 2, flow_label: 0 };
         let mut frame = SimFrame::udp(&envelope, bytes - 42);
-        frame.set_dscp(class << 3);
+        wire::set_dscp(frame.bytes_mut(), class << 3);
         frame
     }
 
@@ -295,7 +296,7 @@ mod tests {
         let served = |link: &mut Link| {
             let mut order = Vec::new();
             while let Some(due) = link.next_due() {
-                order.extend(link.pop(due).and_then(|frame| Some(frame.route()?.dscp >> 3)));
+                order.extend(link.pop(due).and_then(|frame| Some(wire::dscp(frame.bytes())? >> 3)));
             }
             order
         };

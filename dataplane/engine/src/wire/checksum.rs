@@ -10,11 +10,12 @@ pub(crate) fn after_change(checksum: u16, before: u16, after: u16) -> u16 {
 
 /// A checksum in the making, over parts of even length; only the last part may be odd.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sum(u32);
+pub struct Sum(u32);
 
 impl Sum {
     /// Adds bytes as big-endian words; a last odd byte counts as if a zero followed.
-    pub(crate) fn bytes(self, bytes: &[u8]) -> Sum {
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Sum {
         let (words, rest) = bytes.as_chunks::<2>();
         // A frame has below 2^15 words of 16 bits: no overflow.
         let sum = words.iter().fold(self.0, |sum, word| sum + u32::from(u16::from_be_bytes(*word)));
@@ -23,12 +24,13 @@ impl Sum {
     }
 
     /// Adds one word.
-    pub(crate) fn word(self, word: u16) -> Sum {
+    #[must_use]
+    pub fn word(self, word: u16) -> Sum {
         Sum(u32::from(fold(self.0 + u32::from(word))))
     }
 
     /// What the checksum field must hold; 0 over data that holds a right one already.
-    pub(crate) fn finish(self) -> u16 {
+    pub fn finish(self) -> u16 {
         !fold(self.0)
     }
 }

@@ -1,6 +1,6 @@
 //! The ECN field of the IP header (RFC 3168).
 
-use super::{IpVersion, TcpFrame, set_traffic_class_v4};
+use super::{IpVersion, TcpFrame, ethernet, set_traffic_class_v4};
 
 /// The two ECN bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,14 +37,26 @@ impl Ecn {
 /// incrementally, so a header that arrived wrong leaves wrong.
 #[inline]
 pub fn set_ce(bytes: &mut [u8], frame: &TcpFrame) -> bool {
-    if !matches!(frame.ecn, Ecn::Ect0 | Ecn::Ect1) {
+    write_ce(bytes, frame.tuple.version, frame.ip_offset.into())
+}
+
+/// As [`set_ce`], of a frame that nobody has parsed: whatever its transport is, as a switch marks. `false` also for a frame
+/// without an IP header.
+pub fn mark_ce(bytes: &mut [u8]) -> bool {
+    ethernet::ip_header(bytes).is_some_and(|(version, at)| write_ce(bytes, version, at))
+}
+
+#[inline]
+fn write_ce(bytes: &mut [u8], version: IpVersion, at: usize) -> bool {
+    let Some(ip) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<12>) else { return false };
+    let ecn = match version {
+        IpVersion::V4 => ip[1],
+        IpVersion::V6 => ip[1] >> 4,
+    };
+    if !matches!(Ecn::from_bits(ecn), Ecn::Ect0 | Ecn::Ect1) {
         return false;
     }
-    let Some(ip) = bytes.get_mut(usize::from(frame.ip_offset)..).and_then(<[u8]>::first_chunk_mut::<12>)
-    else {
-        return false;
-    };
-    match frame.tuple.version {
+    match version {
         IpVersion::V4 => {
             set_traffic_class_v4(ip, ip[1] | Ecn::Ce as u8);
         }

@@ -1,7 +1,7 @@
 //! What a frame says: Ethernet, VLAN, IPv4, IPv6 and TCP headers, read once.
 //!
 //! [`parse`] checks every length before it believes it and copies what the engine needs into a small [`Parsed`];
-//! nothing later looks at header bytes again, except [`set_ce`], [`set_dscp`], [`set_pcp`], [`lower_window`] and
+//! nothing later looks at header bytes again, except [`set_ce`], [`mark_ce`], [`set_dscp`], [`set_pcp`], [`lower_window`] and
 //! [`complete_checksum`], which rewrite one field in place.
 //!
 //! Three rules decide what a frame is:
@@ -18,7 +18,7 @@
 //!
 //! A frame that carries IP also says which worker it belongs to ([`Parsed::owner`]).
 
-pub(crate) mod checksum;
+pub mod checksum;
 mod ecn;
 mod ethernet;
 mod icmp;
@@ -34,7 +34,7 @@ mod transport;
 mod tuple;
 mod window;
 
-pub use ecn::{Ecn, set_ce};
+pub use ecn::{Ecn, mark_ce, set_ce};
 pub use icmp::{Complaint, Quote};
 pub(crate) use ipv4::set_traffic_class_v4;
 pub use mark::{dscp, set_dscp, set_pcp};

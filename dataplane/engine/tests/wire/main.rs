@@ -12,7 +12,7 @@ use etherparse::{PacketBuilder, PacketBuilderStep, TcpHeader, VlanId};
 use proptest::prelude::*;
 use weir_engine::wire::{
     Ecn, Endpoint, Flags, IpVersion, Malformed, Parsed, SackBlock, Segment, SynOptions, TcpFrame, Timestamps,
-    Tuple, Untracked, parse, set_ce,
+    Tuple, Untracked, mark_ce, parse, set_ce,
 };
 
 const ETHERNET: usize = 14;
@@ -490,8 +490,9 @@ fn marking_sets_ce_where_the_sender_understands_it_and_keeps_the_checksum() {
             });
             let parsed = read_tcp("IPv4", &frame);
             assert_eq!(parsed.ecn, bits);
-            let before = frame.clone();
+            let (before, mut unparsed) = (frame.clone(), frame.clone());
             assert_eq!(set_ce(&mut frame, &parsed), marked);
+            assert_eq!((mark_ce(&mut unparsed), &unparsed), (marked, &frame));
             let header = Ipv4HeaderSlice::from_slice(&frame[ETHERNET..]).unwrap().to_header();
             assert_eq!(header.header_checksum, header.calc_header_checksum());
             assert_eq!(read_tcp("IPv4", &frame).ecn, if marked { Ecn::Ce } else { bits });
@@ -507,8 +508,10 @@ fn marking_sets_ce_where_the_sender_understands_it_and_keeps_the_checksum() {
             assert_eq!(parsed.ecn, bits);
             let mut expected = frame.clone();
             expected[ETHERNET + 5] |= if marked { 0x30 } else { 0 };
+            let mut unparsed = frame.clone();
             assert_eq!(set_ce(&mut frame, &parsed), marked);
             assert_eq!(frame, expected);
+            assert_eq!((mark_ce(&mut unparsed), unparsed), (marked, expected));
         }
     }
 }
