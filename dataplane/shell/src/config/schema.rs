@@ -135,7 +135,6 @@ pub(crate) struct PacingKeys {
     pub(crate) mode: PacingMode,
 }
 
-
 /// 5 % of flows try other actions: the trainer learns from them, and they pay for it.
 fn default_explore_share() -> Share {
     Share(0.05)

@@ -72,15 +72,15 @@ fn a_candidate_lives_on_through_reloads_that_leave_its_model_alone() {
     assert_eq!(result(Next::Model(candidate(2))), (applied, [Some(2), Some(1)]));
     // Of a number that is taken.
     assert_eq!(result(Next::Model(candidate(2))), (refused, [Some(2), Some(1)]));
-    let same = Next::Policy(configured("12bit", "10Mbps"));
+    let same = Next::Policy(Box::new(configured("12bit", "10Mbps")));
     assert_eq!(result(same), (ReloadResult::Unchanged, [Some(2), Some(1)]));
-    let settings = Next::Policy(configured("12bit", "20Mbps"));
+    let settings = Next::Policy(Box::new(configured("12bit", "20Mbps")));
     assert_eq!(result(settings), (applied, [Some(2), Some(1)]));
     // The same integers as the candidate's, but now the operator wants them.
-    assert_eq!(result(Next::Policy(configured("8bit", "20Mbps"))), (applied, [Some(3), Some(2)]));
+    assert_eq!(result(Next::Policy(Box::new(configured("8bit", "20Mbps")))), (applied, [Some(3), Some(2)]));
     assert_eq!(result(Next::Model(candidate(3))), (refused, [Some(3), Some(2)]));
     assert_eq!(result(Next::Model(candidate(9))), (applied, [Some(9), Some(3)]));
-    assert_eq!(result(Next::Policy(configured("12bit", "20Mbps"))), (applied, [Some(10), Some(9)]));
+    assert_eq!(result(Next::Policy(Box::new(configured("12bit", "20Mbps")))), (applied, [Some(10), Some(9)]));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn while_the_epoch_refuses_a_reload_goes_before_candidates_and_the_newest_candid
     assert!(said.reasons[0].contains("newer candidate"), "{said:?}");
     assert!(newer.try_recv().is_err());
 
-    let reload = submit(&submissions, Next::Policy(configured("12bit", "30Mbps")));
+    let reload = submit(&submissions, Next::Policy(Box::new(configured("12bit", "30Mbps"))));
     let late = submit(&submissions, Next::Model(candidate(102)));
     publication.tick(now, released, |_| panic!("nothing was published"));
     assert_eq!(newer.try_recv().unwrap().result, ReloadResult::Refused);
@@ -144,7 +144,7 @@ fn the_same_policy_is_not_published_and_another_is() {
     for (rate, result, version) in
         [("10Mbps", ReloadResult::Unchanged, 0), ("20Mbps", ReloadResult::Applied, 1)]
     {
-        let outcome = submit(&submissions, Next::Policy(next(rate)));
+        let outcome = submit(&submissions, Next::Policy(Box::new(next(rate))));
         publication.tick(now, released, |_| {});
         assert_eq!(outcome.try_recv().unwrap().result, result);
         assert_eq!(publication.publisher.version(), version);
@@ -159,11 +159,11 @@ fn a_stuck_worker_refuses_after_a_while_and_the_newest_wins_when_it_goes_on() {
     reader.online();
     // The epoch keeps so many replaced policies for a reader that does not move.
     for mbps in 11..11 + weir_handoff::RETIRED_MAX {
-        let outcome = submit(&submissions, Next::Policy(next(&format!("{mbps}Mbps"))));
+        let outcome = submit(&submissions, Next::Policy(Box::new(next(&format!("{mbps}Mbps")))));
         publication.tick(now, released, |_| {});
         assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Applied);
     }
-    let submit = |rate: &str| submit(&submissions, Next::Policy(next(rate)));
+    let submit = |rate: &str| submit(&submissions, Next::Policy(Box::new(next(rate))));
     let first = submit("50Mbps");
     publication.tick(now, released, |_| panic!("nothing was published"));
     publication.tick(now + PUBLISH_MAX / 2, released, |_| panic!("nothing was published"));
@@ -186,7 +186,8 @@ fn a_stuck_worker_refuses_after_a_while_and_the_newest_wins_when_it_goes_on() {
 fn a_third_generation_waits_until_flows_have_left_the_first_but_not_for_ever() {
     let (mut publication, submissions, _reader) = start_with(configured("8bit", "10Mbps"));
     let now = Instant::now();
-    let submit = |precision: &str| submit(&submissions, Next::Policy(configured(precision, "10Mbps")));
+    let submit =
+        |precision: &str| submit(&submissions, Next::Policy(Box::new(configured(precision, "10Mbps"))));
     let second = submit("12bit");
     publication.tick(now, |_| panic!("two may live at a time"), |_| {});
     assert_eq!(second.try_recv().unwrap().result, ReloadResult::Applied);
@@ -212,7 +213,7 @@ fn a_third_generation_waits_until_flows_have_left_the_first_but_not_for_ever() {
     assert_eq!((models.oldest_live(), models.active().unwrap().number()), (3, 4));
 
     // Settings alone drop nothing, and wait for nobody.
-    let outcome = self::submit(&submissions, Next::Policy(configured("12bit", "20Mbps")));
+    let outcome = self::submit(&submissions, Next::Policy(Box::new(configured("12bit", "20Mbps"))));
     publication.tick(now, |_| panic!("nothing is dropped"), |_| {});
     assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Applied);
 }

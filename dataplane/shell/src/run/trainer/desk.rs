@@ -287,7 +287,7 @@ impl Desk {
     fn reload(&mut self, next: NextPolicy, parts: Option<Parts>, reply: Sender<Reloaded>) {
         match self.prepare(next, parts) {
             Ok((next, incoming)) => {
-                let (submission, outcome) = Submission::new(Next::Policy(next));
+                let (submission, outcome) = Submission::new(Next::Policy(Box::new(next)));
                 let _ = self.submissions.send(submission);
                 self.pending = Some(Pending { outcome, what: What::Policy(Box::new(incoming), reply) });
             }
