@@ -19,7 +19,7 @@ pub(super) enum Next {
     /// A whole policy: what a reload has read and checked.
     Policy(Box<NextPolicy>),
     /// Another generation of the model that paces: what the trainer has tuned, or taken back.
-    Model(Candidate),
+    Model(Box<Candidate>),
 }
 
 /// Something checked on its way to the control thread.
@@ -125,7 +125,7 @@ impl Publication {
             Next::Model(_) if self.waiting.as_ref().is_some_and(|waiting| waiting.asked) => {
                 refuse(&reply, "a reload waits to be published");
             }
-            Next::Model(candidate) => match self.live.succeeded_by(candidate) {
+            Next::Model(candidate) => match self.live.succeeded_by(*candidate) {
                 Some(live) => {
                     if let Some(older) = self.waiting.replace(Waiting { live, reply, until, asked: false }) {
                         refuse(&older.reply, "a newer candidate came while this one waited to be published");

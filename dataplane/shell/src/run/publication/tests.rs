@@ -69,24 +69,24 @@ fn a_candidate_lives_on_through_reloads_that_leave_its_model_alone() {
         (outcome.try_recv().unwrap().result, generations(&mut reader))
     };
     let (applied, refused) = (ReloadResult::Applied, ReloadResult::Refused);
-    assert_eq!(result(Next::Model(candidate(2))), (applied, [Some(2), Some(1)]));
+    assert_eq!(result(Next::Model(Box::new(candidate(2)))), (applied, [Some(2), Some(1)]));
     // Of a number that is taken.
-    assert_eq!(result(Next::Model(candidate(2))), (refused, [Some(2), Some(1)]));
+    assert_eq!(result(Next::Model(Box::new(candidate(2)))), (refused, [Some(2), Some(1)]));
     let same = Next::Policy(Box::new(configured("12bit", "10Mbps")));
     assert_eq!(result(same), (ReloadResult::Unchanged, [Some(2), Some(1)]));
     let settings = Next::Policy(Box::new(configured("12bit", "20Mbps")));
     assert_eq!(result(settings), (applied, [Some(2), Some(1)]));
     // The same integers as the candidate's, but now the operator wants them.
     assert_eq!(result(Next::Policy(Box::new(configured("8bit", "20Mbps")))), (applied, [Some(3), Some(2)]));
-    assert_eq!(result(Next::Model(candidate(3))), (refused, [Some(3), Some(2)]));
-    assert_eq!(result(Next::Model(candidate(9))), (applied, [Some(9), Some(3)]));
+    assert_eq!(result(Next::Model(Box::new(candidate(3)))), (refused, [Some(3), Some(2)]));
+    assert_eq!(result(Next::Model(Box::new(candidate(9)))), (applied, [Some(9), Some(3)]));
     assert_eq!(result(Next::Policy(Box::new(configured("12bit", "20Mbps")))), (applied, [Some(10), Some(9)]));
 }
 
 #[test]
 fn a_candidate_needs_its_model_to_be_there() {
     let (mut publication, submissions, mut reader) = start_with(next("10Mbps"));
-    let outcome = submit(&submissions, Next::Model(candidate(5)));
+    let outcome = submit(&submissions, Next::Model(Box::new(candidate(5))));
     publication.tick(Instant::now(), released, |_| panic!("nothing was published"));
     assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Refused);
     assert_eq!(generations(&mut reader), [None, None]);
@@ -98,13 +98,13 @@ fn while_the_epoch_refuses_a_reload_goes_before_candidates_and_the_newest_candid
     let now = Instant::now();
     reader.online();
     for number in 2..2 + weir_handoff::RETIRED_MAX as u32 {
-        let outcome = submit(&submissions, Next::Model(candidate(number)));
+        let outcome = submit(&submissions, Next::Model(Box::new(candidate(number))));
         publication.tick(now, released, |_| {});
         assert_eq!(outcome.try_recv().unwrap().result, ReloadResult::Applied);
     }
     let (older, newer) = (
-        submit(&submissions, Next::Model(candidate(100))),
-        submit(&submissions, Next::Model(candidate(101))),
+        submit(&submissions, Next::Model(Box::new(candidate(100)))),
+        submit(&submissions, Next::Model(Box::new(candidate(101)))),
     );
     publication.tick(now, released, |_| panic!("nothing was published"));
     let said = older.try_recv().unwrap();
@@ -112,7 +112,7 @@ fn while_the_epoch_refuses_a_reload_goes_before_candidates_and_the_newest_candid
     assert!(newer.try_recv().is_err());
 
     let reload = submit(&submissions, Next::Policy(Box::new(configured("12bit", "30Mbps"))));
-    let late = submit(&submissions, Next::Model(candidate(102)));
+    let late = submit(&submissions, Next::Model(Box::new(candidate(102))));
     publication.tick(now, released, |_| panic!("nothing was published"));
     assert_eq!(newer.try_recv().unwrap().result, ReloadResult::Refused);
     assert!(late.try_recv().unwrap().reasons[0].contains("a reload waits"));

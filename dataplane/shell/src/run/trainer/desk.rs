@@ -196,7 +196,7 @@ impl Desk {
                 return answer(reply, ReloadResult::Refused, None, vec![reason]);
             }
         };
-        let (submission, outcome) = Submission::new(Next::Model(candidate));
+        let (submission, outcome) = Submission::new(Next::Model(Box::new(candidate)));
         // Control has gone where this fails; the outcome says so at the next turn.
         let _ = self.submissions.send(submission);
         self.pending = Some(Pending { outcome, what: What::Model(number, reply) });
