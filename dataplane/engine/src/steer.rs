@@ -23,8 +23,8 @@ pub const LANE_FRAMES: usize = 1024;
 
 /// The worker to which a flow with this hash belongs.
 ///
-/// By [`below`]: the leading bits decide, which choose no bucket in any table of the worker. Of a signature (the upper 16 bits) they are a
-/// part: among `workers` workers it tells log2(`workers`) bits less apart.
+/// By `below`: the leading bits decide, which choose no bucket in any table of the worker. Of a signature (the upper 16 bits)
+/// they are a part: among `workers` workers it tells log2(`workers`) bits less apart.
 #[inline]
 pub fn owner(hash: u64, workers: usize) -> usize {
     below(hash, workers)
