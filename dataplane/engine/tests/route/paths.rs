@@ -267,7 +267,8 @@ proptest! {
         ),
     ) {
         let mut pair = Pair::new(&KINDS, |settings| settings.rule = PathRule::LetFlow);
-        pair.ends[1].bent = true;
+        // A bent address may turn a packet round, so that it leaves by the end from which it came.
+        pair.ends.iter_mut().for_each(|end| end.bent = true);
         for (which, bends, cut) in frames {
             let mut frame = which.get(&CROSSING).clone();
             // To the other end itself, whose address the sender asks for.
