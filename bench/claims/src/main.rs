@@ -28,8 +28,8 @@ const INTERVAL_NS: u64 = 500_000_000;
 /// The gate's default threshold, in sigmas.
 const FIDELITY: f64 = 0.05;
 
-/// Adaptation in virtual time: environments change under a base policy that was trained elsewhere (row D), trainer intervals
-/// (row E), fidelity thresholds (row F), and wrong candidates at the gate (row W). Prints tables; writes claims.json and a
+/// Adaptation in virtual time: environments change under a base policy that was trained elsewhere (row D) and that breaks
+/// there (row B), trainer intervals (row E), fidelity thresholds (row F), and wrong candidates at the gate (row W). Prints tables; writes claims.json and a
 /// figure. Needs ONNX Runtime.
 #[derive(Parser)]
 #[command(version)]
@@ -55,15 +55,15 @@ struct Cli {
     /// Standard deviation of their noise, in actions.
     #[arg(long, default_value_t = 1.0)]
     explore_sigma: f64,
-    /// Only these rows: D, E, F, W.
-    #[arg(long, value_delimiter = ',', default_value = "D,E,F,W")]
+    /// Only these rows: D, B, E, F, W.
+    #[arg(long, value_delimiter = ',', default_value = "D,B,E,F,W")]
     rows: Vec<char>,
 }
 
 fn claims(cli: &Cli) -> Result<()> {
     let begun = Instant::now();
-    if let Some(row) = cli.rows.iter().find(|row| !"DEFW".contains(**row)) {
-        bail!("no row {row}: expected D, E, F or W");
+    if let Some(row) = cli.rows.iter().find(|row| !"DBEFW".contains(**row)) {
+        bail!("no row {row}: expected D, B, E, F or W");
     }
     let engine = Engine::load(None).context("ONNX Runtime is needed: scripts/fetch-ort.sh installs it")?;
     let clip = |feature: &str, clip| InputSpec { feature: feature.to_owned(), scale: 1.0, offset: 0.0, clip };
@@ -119,10 +119,15 @@ fn claims(cli: &Cli) -> Result<()> {
         written.insert(name.to_owned(), serde_json::to_value(runs)?);
         Ok(())
     };
-    if cli.rows.contains(&'D') {
-        println!("row D: {} flows, {} decisions in each new environment", cli.flows, cli.decisions);
+    let broken = places::breaking(cli.decisions);
+    for (letter, stages) in [('D', &stages[..]), ('B', &broken[..])] {
+        if !cli.rows.contains(&letter) {
+            continue;
+        }
+        println!("row {letter}: {} flows, {} decisions in each new environment", cli.flows, cli.decisions);
+        let setting = Setting { stages, ..setting };
         let runs = |name: &str, adapts| -> Result<Vec<RunResult>> {
-            (1..=cli.seeds).map(|seed| run(name, Variant { adapts, ..plain(seed) })).collect()
+            (1..=cli.seeds).map(|seed| run_in(&setting, name, Variant { adapts, ..plain(seed) })).collect()
         };
         let (frozen, adapted) = (runs("frozen", false)?, runs("adapted", true)?);
         let rows = [
@@ -134,7 +139,7 @@ fn claims(cli: &Cli) -> Result<()> {
             println!("training {} policies for {} from nothing", reference::SEEDS, stage.name);
             let train = |seed| -> Result<Vec<RunResult>> {
                 let network = reference::train(&engine, stage, seed)?;
-                let file = cli.out.join(format!("trained-{index}-{seed}.onnx"));
+                let file = cli.out.join(format!("trained-{letter}{index}-{seed}.onnx"));
                 fs::write(&file, weir_trainer::onnx::export(&network, "aurora"))
                     .with_context(|| format!("cannot write {}", file.display()))?;
                 let base = weir_trainer::build(&ModelSpec { file, ..model.clone() })?;
@@ -148,14 +153,15 @@ fn claims(cli: &Cli) -> Result<()> {
             let runs = best.context("no policy was trained")?;
             trained.push((index, runs));
         }
-        println!("\n{}", report::stages(&stages, &rows));
-        println!("{}", report::promise(&stages, &adapted, &trained));
+        println!("\n{}", report::stages(stages, &rows));
+        println!("{}", report::promise(stages, &adapted, &trained));
         for (index, runs) in &trained {
-            keep(&format!("trained there, {}", stages[*index].name), runs)?;
+            keep(&format!("row {letter}, trained there, {}", stages[*index].name), runs)?;
         }
-        figure::draw(&cli.out.join("row-d.svg"), &stages, &frozen, &adapted)?;
-        keep("frozen", &frozen)?;
-        keep("adapted", &adapted)?;
+        let figure = cli.out.join(format!("row-{}.svg", letter.to_ascii_lowercase()));
+        figure::draw(&figure, stages, &frozen, &adapted)?;
+        keep(&format!("row {letter}, frozen"), &frozen)?;
+        keep(&format!("row {letter}, adapted"), &adapted)?;
     }
     if cli.rows.contains(&'E') {
         println!("row E: the trainer's interval");

@@ -16,10 +16,10 @@ fn home(seed: u64) -> Conditions {
     met(published::draw(&mut Rng::new(seed)))
 }
 
-/// 60 ms, 2.4 Mb/s and a queue of so many packets: an RTT below the shortest of the published ranges.
-fn short(queue: f64, seed: u64) -> Conditions {
+/// 2.4 Mb/s at an RTT below the shortest of the published ranges, and a queue of so many packets.
+fn short(rtt_s: f64, queue: f64, seed: u64) -> Conditions {
     let mut rng = Rng::new(seed);
-    let path = published::Path { bandwidth: 200.0, one_way_s: 0.03, queue, loss: 0.0 };
+    let path = published::Path { bandwidth: 200.0, one_way_s: rtt_s / 2.0, queue, loss: 0.0 };
     met(path.conditions(rng.uniform(RATE.0, RATE.1), rng.bits()))
 }
 
@@ -27,8 +27,27 @@ fn short(queue: f64, seed: u64) -> Conditions {
 pub(crate) fn stages(decisions: u64) -> [Stage; 4] {
     [
         Stage { name: "published ranges", conditions: home, decisions: decisions / 2, is_new: false },
-        Stage { name: "60 ms, queue 100", conditions: |seed| short(100.0, seed), decisions, is_new: true },
-        Stage { name: "60 ms, queue 5", conditions: |seed| short(5.0, seed), decisions, is_new: true },
+        Stage {
+            name: "60 ms, queue 100",
+            conditions: |seed| short(0.06, 100.0, seed),
+            decisions,
+            is_new: true,
+        },
+        Stage { name: "60 ms, queue 5", conditions: |seed| short(0.06, 5.0, seed), decisions, is_new: true },
+        Stage { name: "published again", conditions: home, decisions: decisions / 2, is_new: false },
+    ]
+}
+
+/// The run of row B: where the policy of the published ranges breaks, four packets to a round trip, and home again.
+pub(crate) fn breaking(decisions: u64) -> [Stage; 3] {
+    [
+        Stage { name: "published ranges", conditions: home, decisions: decisions / 2, is_new: false },
+        Stage {
+            name: "20 ms, queue 100",
+            conditions: |seed| short(0.02, 100.0, seed),
+            decisions,
+            is_new: true,
+        },
         Stage { name: "published again", conditions: home, decisions: decisions / 2, is_new: false },
     ]
 }

@@ -62,6 +62,8 @@ pub struct ModelLearning {
     pub window_rows: [u64; 2],
     /// Steps that have tuned.
     pub tuned_steps: u64,
+    /// Those of them in which the network was taught.
+    pub taught_steps: u64,
     /// What was last measured, by its name in metrics.
     pub measured: Measured,
     /// Candidates by verdict, those that there were none of too.

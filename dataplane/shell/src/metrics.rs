@@ -427,6 +427,7 @@ mod tests {
                 samples: vec![("taken", 5), ("held_out", 1)],
                 window_rows: [6, 7],
                 tuned_steps: 8,
+                taught_steps: 3,
                 measured: Measured { reward_model: 0.75, ..Measured::default() },
                 candidates: vec![("accepted", 2), ("unnecessary", 9)],
                 refusals: Vec::new(),

@@ -15,6 +15,12 @@ pub trait Adapter: Send {
     /// [`AdaptError`]; the float network should then be as it was before the call.
     fn adapt(&mut self, batch: &Batch) -> Result<AdaptReport, AdaptError>;
 
+    /// Itself, where it can be taught: it is then asked to imitate, and not to [`adapt`](Self::adapt), while flows under the
+    /// rule earn much more than those under the network.
+    fn pupil(&mut self) -> Option<&mut dyn Imitate> {
+        None
+    }
+
     /// The stability value: a number that stays flat once tuning has converged, in units of the adapter's own choice
     /// (LiteFlow's evaluation interface). Weir's own adapters give their loss on `batch`.
     ///
@@ -33,6 +39,15 @@ pub trait Adapter: Send {
     /// # Errors
     /// [`AdaptError`]; the trainer then asks for nothing more until a later reset has worked.
     fn reset(&mut self, network: &Network) -> Result<(), AdaptError>;
+}
+
+/// Tunes towards given answers.
+pub trait Imitate {
+    /// Tunes on rows whose [`reward`](super::Row::reward) is what the network should have said.
+    ///
+    /// # Errors
+    /// [`AdaptError`]; the float network should then be as it was before the call.
+    fn imitate(&mut self, lessons: &Batch) -> Result<AdaptReport, AdaptError>;
 }
 
 /// What one call of [`Adapter::adapt`] did.

@@ -84,8 +84,8 @@ pub(super) struct Earned {
 pub(super) struct Seen {
     /// Largest delivery rate, in bits per second.
     pub(super) capacity_bps: f64,
-    /// What flows of the control share reach on such a path; 0 where there are none.
-    pub(super) reference_bps: f64,
+    /// What flows of the control share meet on such a path.
+    pub(super) reference: Reference,
     /// In seconds.
     pub(super) base_rtt_s: f64,
     /// Longest wait in seconds.
@@ -96,6 +96,15 @@ pub(super) struct Seen {
     pub(super) jitter_s: f64,
 }
 
+/// What flows of the control share meet on paths of a kind, in the mean; nothing where there are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Reference {
+    /// Largest delivery rate, in bits per second.
+    pub(super) bps: f64,
+    /// Longest wait in seconds.
+    pub(super) queue_s: f64,
+}
+
 /// Flows that samples came from lately.
 #[derive(Debug)]
 pub(super) struct Flows {
@@ -103,8 +112,8 @@ pub(super) struct Flows {
     max: usize,
     span_ns: u64,
     newest_ns: u64,
-    /// By kind of path, what flows of the control share reach on it.
-    references: HashMap<i64, f64>,
+    /// By kind of path, what flows of the control share meet on it.
+    references: HashMap<i64, Reference>,
 }
 
 impl Flows {
@@ -126,8 +135,8 @@ impl Flows {
             return None;
         }
         let flow = self.known.entry(sample.flow).or_insert_with(|| Flow::new(sample));
-        let reference_bps = self.references.get(&kind(sample.base_rtt_ns)).copied().unwrap_or(0.0);
-        let reward = flow.note(sample, preference, reference_bps, self.span_ns);
+        let reference = self.references.get(&kind(sample.base_rtt_ns)).copied().unwrap_or_default();
+        let reward = flow.note(sample, preference, reference.bps, self.span_ns);
         Some((flow, reward))
     }
 
@@ -136,12 +145,16 @@ impl Flows {
     pub(super) fn take_earned(&mut self) -> Vec<Earned> {
         let oldest_ns = self.newest_ns.saturating_sub(2 * self.span_ns);
         self.known.retain(|_, flow| flow.at_ns >= oldest_ns);
-        let mut sums: HashMap<i64, (f64, f64)> = HashMap::new();
+        let mut sums: HashMap<i64, (Reference, f64)> = HashMap::new();
         for flow in self.known.values().filter(|flow| flow.decided_by.is_none()) {
             let (sum, count) = sums.entry(kind(flow.base_rtt_ns)).or_default();
-            (*sum, *count) = (*sum + flow.capacity.get(), *count + 1.0);
+            sum.bps += flow.capacity.get();
+            sum.queue_s += flow.queue.get();
+            *count += 1.0;
         }
-        self.references = sums.into_iter().map(|(kind, (sum, count))| (kind, sum / count)).collect();
+        let mean =
+            |(sum, count): (Reference, f64)| Reference { bps: sum.bps / count, queue_s: sum.queue_s / count };
+        self.references = sums.into_iter().map(|(kind, sums)| (kind, mean(sums))).collect();
         let mut earned = Vec::new();
         for flow in self.known.values_mut() {
             let (sum, count) = std::mem::take(&mut flow.reward);
@@ -158,7 +171,7 @@ impl Flows {
         let mut seen: Vec<Seen> = known
             .map(|flow| {
                 let reference = self.references.get(&kind(flow.base_rtt_ns)).copied();
-                flow.seen(reference.unwrap_or(0.0))
+                flow.seen(reference.unwrap_or_default())
             })
             .collect();
         // A map has no order, and what follows must not depend on it.
@@ -224,12 +237,12 @@ impl Flow {
         reward
     }
 
-    fn seen(&self, reference_bps: f64) -> Seen {
+    fn seen(&self, reference: Reference) -> Seen {
         let base_rtt_s = self.base_rtt_ns as f64 * 1e-9;
         let clear = self.clear.get();
         Seen {
             capacity_bps: self.capacity.get(),
-            reference_bps,
+            reference,
             base_rtt_s,
             queue_s: self.queue.get(),
             loss: self.clear_lost / (self.clear_lost + self.clear_acked).max(1.0),
@@ -244,12 +257,16 @@ impl Flow {
 const APART: (f64, f64) = (1.25, 10.0);
 /// A replay of many flows takes long, and tells little more than one of two.
 const TOGETHER: usize = 2;
+/// Flows are held down by no path, but by themselves, where the control share reaches this many times as much, and their queue
+/// is shorter than this part of the control share's. One that keeps its path full and its queue short is not.
+const HELD_DOWN: (f64, f64) = (2.0, 0.25);
 
 /// What to replay: the paths of some flows, each once as one flow's own and, where there are several flows with like paths,
 /// once as shared, because samples do not say which it is. A path is the median flow's. At most `max`; which paths, `rng`
 /// draws, those of many flows more likely than those of few.
 ///
-/// Where the control share reaches more, a path on which all flows could is replayed, too.
+/// Where the control share reaches more, a path on which all flows could is replayed, too; and only such ones where flows
+/// meet no queue to speak of: what holds those down is no path.
 ///
 /// `seen` is in order of base RTT. Flows that nobody sampled share the paths, too, unseen: a flow's share is what it can
 /// reach, so they count as a smaller capacity.
@@ -273,28 +290,37 @@ pub(super) fn estimates(seen: &[Seen], max: usize, rng: &mut Rng) -> Vec<Estimat
         groups.into_iter().map(|group| (rng.unit().powf(1.0 / group.len() as f64), group)).collect();
     drawn.sort_by(|a, b| b.0.total_cmp(&a.0));
     let all = drawn.iter().flat_map(|(_, group)| {
-        let own = |flows| shared(group, flows, |seen| seen.capacity_bps);
+        let own = |flows| shared(group, flows, |seen| (seen.capacity_bps, seen.queue_s));
+        let more =
+            |flows| shared(group, flows, |seen| (seen.capacity_bps.max(seen.reference.bps), seen.queue_s));
+        let reference = |flows| {
+            shared(group, flows, |seen| (seen.capacity_bps.max(seen.reference.bps), seen.reference.queue_s))
+        };
         let together = group.len().min(TOGETHER);
-        let reference = shared(group, together, |seen| seen.capacity_bps.max(seen.reference_bps));
-        let more = reference.capacity_bps > own(together).capacity_bps * APART.0;
-        [Some(own(1)), (together > 1).then(|| own(together)), more.then_some(reference)]
+        let more_by = more(1).capacity_bps / own(1).capacity_bps.max(1.0);
+        let queues = |seen: &&Seen| seen.queue_s > HELD_DOWN.1 * seen.reference.queue_s;
+        if more_by > HELD_DOWN.0 && 2 * group.iter().filter(queues).count() <= group.len() {
+            return [Some(reference(1)), (together > 1).then(|| reference(together)), None];
+        }
+        [Some(own(1)), (together > 1).then(|| own(together)), (more_by > APART.0).then(|| more(together))]
     });
     all.flatten().take(max).collect()
 }
 
-fn shared(group: &[Seen], flows: usize, share_bps: fn(&Seen) -> f64) -> Estimates {
-    let median = |of: fn(&Seen) -> f64| {
+/// `share` is a flow's capacity and longest wait.
+fn shared(group: &[Seen], flows: usize, share: fn(&Seen) -> (f64, f64)) -> Estimates {
+    let median = |of: &dyn Fn(&Seen) -> f64| {
         let mut values: Vec<f64> = group.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(0.0)
     };
-    let capacity_bps = median(share_bps) * flows as f64;
+    let capacity_bps = median(&|seen| share(seen).0) * flows as f64;
     Estimates {
         capacity_bps,
-        base_rtt_s: median(|seen| seen.base_rtt_s),
-        queue_bytes: median(|seen| seen.queue_s) * capacity_bps / 8.0,
-        loss: median(|seen| seen.loss),
-        jitter_s: median(|seen| seen.jitter_s),
+        base_rtt_s: median(&|seen| seen.base_rtt_s),
+        queue_bytes: median(&|seen| share(seen).1) * capacity_bps / 8.0,
+        loss: median(&|seen| seen.loss),
+        jitter_s: median(&|seen| seen.jitter_s),
         flows,
     }
 }
@@ -373,6 +399,36 @@ mod tests {
         flows.note(&sample(1, 5_000, 1, 10), &preference);
         flows.take_earned();
         assert!(flows.note(&sample(3, 5_000, 1, 10), &preference).is_some());
+    }
+
+    #[test]
+    fn flows_that_hold_themselves_down_are_replayed_on_what_the_rule_meets() {
+        // Model flows that carry a tenth of the rule's, whose queue is 20 ms; theirs is as long as told.
+        let found = |queue_ms: u64| {
+            let mut flows = Flows::new(100, SPAN_NS);
+            for at in 1..=30 {
+                for flow in 0..4 {
+                    flows.note(&sample(flow, 10 * at, 1_000, 10 + queue_ms), &Preference::DEFAULT);
+                }
+                let control =
+                    Sample { source: Source::Control, generation: 0, ..sample(9, 10 * at, 10_000, 30) };
+                flows.note(&control, &Preference::DEFAULT);
+                flows.take_earned();
+            }
+            // The rule's own path is another one: so much more is reached on it.
+            let seen: Vec<Seen> = flows.seen(0).into_iter().filter(|seen| seen.capacity_bps < 4e6).collect();
+            estimates(&seen, 9, &mut Rng::new(1))
+        };
+        let down = found(0);
+        assert_eq!(down.iter().map(|path| path.flows).collect::<Vec<_>>(), [1, 2], "{down:?}");
+        for path in &down {
+            let share = path.capacity_bps / path.flows as f64;
+            assert!((share / 8e6 - 1.0).abs() < 0.01, "what the rule reaches: {path:?}");
+            assert!((path.queue_bytes * 8.0 / path.capacity_bps - 0.02).abs() < 1e-6, "{path:?}");
+        }
+        let full = found(15);
+        assert_eq!(full.iter().map(|path| path.flows).collect::<Vec<_>>(), [1, 2, 2], "{full:?}");
+        assert!((full[0].capacity_bps / 8e5 - 1.0).abs() < 0.01, "their path is full: {full:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod examples;
 mod flows;
 pub mod gate;
 mod generations;
+mod lessons;
 mod memory;
 pub mod paths;
 pub mod replay;
@@ -22,7 +23,7 @@ mod watch;
 mod window;
 pub mod wrong;
 
-pub use adapter::{AdaptError, AdaptReport, Adapter};
+pub use adapter::{AdaptError, AdaptReport, Adapter, Imitate};
 pub use batch::{Batch, Row};
 pub use config::TrainerConfig;
 pub use generations::{Generation, Standing};

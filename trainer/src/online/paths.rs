@@ -97,6 +97,11 @@ impl Remembered {
         }
     }
 
+    /// What was earned so far counts no more: what runs next sets the first of each path anew.
+    pub fn forget_bests(&mut self) {
+        self.met.iter_mut().for_each(|met| met.best = None);
+    }
+
     fn forget_one(&mut self) {
         let mut closest = (f64::INFINITY, 0);
         for (index, a) in self.met.iter().enumerate() {

@@ -18,6 +18,8 @@ pub struct TrainerStats {
     pub steps: u64,
     /// Steps that tuned.
     pub steps_tuned: u64,
+    /// Those of them in which the network was taught, because flows under the rule fare much better.
+    pub steps_taught: u64,
     /// The adapter's last loss.
     pub loss: f64,
     /// Norm of the adapter's last gradient.
@@ -101,6 +103,7 @@ impl TrainerStats {
             remembered_paths: 0,
             steps: 0,
             steps_tuned: 0,
+            steps_taught: 0,
             loss: f64::NAN,
             gradient_norm: f64::NAN,
             stability: f64::NAN,

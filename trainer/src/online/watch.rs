@@ -37,6 +37,9 @@ impl Default for WatchConfig {
 /// together from step to step.
 const ERRORS: f64 = 3.0;
 
+/// A difference of rewards that is much: several times what flows differ by that pace well.
+pub(super) const MUCH: f64 = 0.05;
+
 /// Number, sum and sum of squares of observations.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Moments {
@@ -151,6 +154,16 @@ impl Watch {
         (least >= self.config.observations_min.max(2)).then_some(live)
     }
 
+    /// Whether flows under the rule fare much better, if they `did` so far: from where the gap is below [`MUCH`] beyond doubt
+    /// until it is above half of that.
+    pub(super) fn much_worse(&self, did: bool) -> bool {
+        let Some(live) = self.enough() else { return did };
+        match did {
+            false => live.gap() + ERRORS * live.error < -MUCH,
+            true => live.gap() < -MUCH / 2.0,
+        }
+    }
+
     /// Whether the active generation is to be recalled, and why.
     pub(super) fn verdict(&self, now_ns: u64) -> Option<LiveReward> {
         let age_ns = now_ns.saturating_sub(self.published_ns?);
@@ -217,6 +230,24 @@ mod tests {
         assert!(traffic.run(2, 0.6, 0.8));
         let live = traffic.watch.verdict(traffic.now_ns).unwrap();
         assert!((live.gap() + 0.2).abs() < 0.05 && live.control_observations > 60, "{live:?}");
+    }
+
+    #[test]
+    fn much_worse_begins_beyond_doubt_and_ends_at_half_of_it() {
+        let mut traffic = Traffic::new(4);
+        let mut much_worse = |model, was| {
+            traffic.run(12, model, 0.8);
+            traffic.watch.much_worse(was)
+        };
+        assert!(!much_worse(0.77, false), "by less than what is much");
+        assert!(much_worse(0.6, false));
+        assert!(much_worse(0.75, true), "still on the way");
+        assert!(!much_worse(0.82, true));
+        traffic.publish();
+        assert!(
+            traffic.watch.much_worse(true) && !traffic.watch.much_worse(false),
+            "nothing known: as before"
+        );
     }
 
     #[test]

@@ -42,6 +42,16 @@ impl InputMap {
     pub fn apply(&self, feature: f64) -> f64 {
         self.scale * feature.clamp(self.clip[0], self.clip[1]) + self.offset
     }
+
+    /// The feature value, within the clip, for which this is the network's input; the middle of the clip where none is told
+    /// from another.
+    pub fn unapply(&self, input: f64) -> f64 {
+        let feature = (input - self.offset) / self.scale;
+        match feature.is_finite() {
+            true => feature.clamp(self.clip[0], self.clip[1]),
+            false => f64::midpoint(self.clip[0], self.clip[1]),
+        }
+    }
 }
 
 /// What to make of a network.

@@ -198,3 +198,12 @@ fn what_the_format_cannot_hold_is_refused() {
         quantise(&network, &unnamed).unwrap_err().to_string().starts_with("the snapshot would be invalid")
     );
 }
+
+#[test]
+fn an_input_says_which_feature_it_came_from() {
+    let map = InputMap { scale: -2.0, offset: 1.0, clip: [-0.5, 3.0] };
+    for (feature, back) in [(0.25, 0.25), (3.0, 3.0), (9.0, 3.0), (-4.0, -0.5)] {
+        assert_eq!(map.unapply(map.apply(feature)), back);
+    }
+    assert_eq!(InputMap { scale: 0.0, ..map }.unapply(1.0), 1.25, "one that tells nothing apart");
+}

@@ -63,6 +63,12 @@ fn model(page: &mut Page, model: &ModelLearning, state: Learning) -> Result<(), 
         &[name],
         model.tuned_steps,
     )?;
+    page.counter(
+        "learning_lessons_total",
+        "Those of them in which the network was taught by a classical controller, because flows under the rule fared much better.",
+        &[name],
+        model.taught_steps,
+    )?;
     let [rows, rows_max] = model.window_rows;
     let measured = &model.measured;
     let gauges = [

@@ -81,7 +81,7 @@ impl Replay for Even {
         Driven { reward: 0.8, loss: 0.0 }
     }
 
-    fn rehearse(&mut self, _: &Executable, _: &Rehearsal<'_>, _: &mut Batch) {}
+    fn rehearse(&mut self, _: Driver<'_>, _: &Rehearsal<'_>, _: &mut Batch) {}
 }
 
 const LINK: Estimates =

@@ -3,11 +3,13 @@
 mod rehearse;
 
 use super::batch::Batch;
+use crate::imitate::teacher;
+use crate::network::Network;
 use crate::quantise::InputMap;
 use rehearse::Exploring;
 use weir_env::baseline::BbrLike;
 use weir_env::{Acting, Conditions, Controller, Ended, Estimates, Length, Policy, Preference, Reward, World};
-use weir_features::{INPUTS, PacingSpec};
+use weir_features::{INPUTS, ONE, PacingSpec};
 use weir_snapshot::{Executable, Scratch};
 
 /// What drives a replayed flow.
@@ -17,6 +19,10 @@ pub enum Driver<'a> {
     Snapshot(&'a Executable),
     /// The classical fallback.
     Rule,
+    /// What a network is taught that fares worse than the fallback.
+    Teacher,
+    /// A float network that is taught, on inputs that come about so.
+    Pupil(&'a Network, &'a [InputMap]),
 }
 
 /// Where a driver is driven.
@@ -64,8 +70,9 @@ pub trait Replay: Send {
     /// Drives one episode.
     fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven;
 
-    /// Appends transitions of the snapshot exploring, marked as remembered: against forgetting.
-    fn rehearse(&mut self, snapshot: &Executable, plan: &Rehearsal<'_>, batch: &mut Batch);
+    /// Appends transitions of the driver exploring, marked as remembered: against forgetting. The rule, which takes no actions,
+    /// has none.
+    fn rehearse(&mut self, driver: Driver<'_>, plan: &Rehearsal<'_>, batch: &mut Batch);
 }
 
 /// What to rehearse.
@@ -155,14 +162,43 @@ impl Replay for LinkReplay {
                 drive(Acting(Integers::new(executable)), &conditions, episode.start, self.preference)
             }
             Driver::Rule => drive(BbrLike::default(), &conditions, episode.start, self.preference),
+            Driver::Teacher => drive(Acting(Teacher), &conditions, episode.start, self.preference),
+            Driver::Pupil(network, inputs) => {
+                drive(Acting(Pupil { network, inputs }), &conditions, episode.start, self.preference)
+            }
         }
     }
 
-    fn rehearse(&mut self, snapshot: &Executable, plan: &Rehearsal<'_>, batch: &mut Batch) {
+    fn rehearse(&mut self, driver: Driver<'_>, plan: &Rehearsal<'_>, batch: &mut Batch) {
         let conditions = self.conditions(&plan.episode);
-        let seed = plan.episode.seed;
-        let exploring = Exploring::new(Integers::new(snapshot), plan.sigma, self.preference, seed);
-        exploring.append(&conditions, plan.inputs, plan.rows, batch);
+        let (preference, seed) = (self.preference, plan.episode.seed);
+        match driver {
+            Driver::Snapshot(snapshot) => {
+                Exploring::new(Integers::new(snapshot), plan.sigma, preference, seed).append(
+                    &conditions,
+                    plan.inputs,
+                    plan.rows,
+                    batch,
+                );
+            }
+            Driver::Teacher => {
+                Exploring::new(Teacher, plan.sigma, preference, seed).append(
+                    &conditions,
+                    plan.inputs,
+                    plan.rows,
+                    batch,
+                );
+            }
+            Driver::Pupil(network, inputs) => {
+                Exploring::new(Pupil { network, inputs }, plan.sigma, preference, seed).append(
+                    &conditions,
+                    plan.inputs,
+                    plan.rows,
+                    batch,
+                );
+            }
+            Driver::Rule => {}
+        }
     }
 }
 
@@ -215,6 +251,30 @@ impl<C: Controller> Controller for Judge<C> {
             *seconds += length_s;
         }
         self.controller.decide(ended)
+    }
+}
+
+/// The [teacher](crate::imitate::teacher) as a policy.
+struct Teacher;
+
+impl Policy for Teacher {
+    fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
+        (teacher::action(inputs) * f64::from(ONE)).round() as i32
+    }
+}
+
+/// A float network as a policy: no need to quantise what changes with every step.
+struct Pupil<'a> {
+    network: &'a Network,
+    inputs: &'a [InputMap],
+}
+
+impl Policy for Pupil<'_> {
+    fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
+        let real = |x: &i32| f64::from(*x) / f64::from(ONE);
+        let row: Vec<f64> = self.inputs.iter().zip(inputs).map(|(map, x)| map.apply(real(x))).collect();
+        let action = self.network.evaluate(&row).first().copied().unwrap_or(0.0);
+        (action * f64::from(ONE)).round() as i32
     }
 }
 
@@ -300,7 +360,7 @@ mod tests {
         let episode = Episode { path, ..EPISODE };
         let plan = Rehearsal { episode, inputs: &terms.inputs, sigma: 1.0, rows: 400 };
         let mut batch = Batch::new(30);
-        replay.rehearse(&wild(), &plan, &mut batch);
+        replay.rehearse(Driver::Snapshot(&wild()), &plan, &mut batch);
         assert!(batch.len() < 390, "{}: it got through after all", batch.len());
     }
 
@@ -310,7 +370,7 @@ mod tests {
         let episode = Episode { path: Estimates { flows: 2, ..PATH }, ..EPISODE };
         let plan = Rehearsal { episode, inputs: &terms.inputs, sigma: 0.5, rows: 400 };
         let mut batch = Batch::new(30);
-        replay.rehearse(&snapshot, &plan, &mut batch);
+        replay.rehearse(Driver::Snapshot(&snapshot), &plan, &mut batch);
         assert!((390..=410).contains(&batch.len()), "{}", batch.len());
         let trajectories = batch.continues().iter().filter(|continues| !**continues).count();
         assert_eq!(trajectories, 2);

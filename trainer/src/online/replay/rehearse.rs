@@ -1,9 +1,8 @@
 //! A policy driven on a path from earlier, with exploration: what the live link no longer shows, shown again.
 
-use super::Integers;
 use crate::online::batch::{Batch, Row};
 use crate::quantise::InputMap;
-use weir_env::{Conditions, Controller, Ended, Preference, Reward, Rng, World};
+use weir_env::{Conditions, Controller, Ended, Policy, Preference, Reward, Rng, World};
 use weir_features::{ACTION_MAX_Q16, INPUTS, ONE, apply_action};
 
 /// Noise beyond this many standard deviations is cut off, as in the datapath.
@@ -12,9 +11,9 @@ const CUT: f64 = 3.0;
 /// through, nothing is decided, and decisions alone would never end it.
 const PATIENCE: f64 = 10.0;
 
-/// Explores with a snapshot, and writes down what a datapath's samples would say.
-pub(super) struct Exploring<'a> {
-    policy: Integers<'a>,
+/// Explores with a policy, and writes down what a datapath's samples would say.
+pub(super) struct Exploring<P> {
+    policy: P,
     sigma: f64,
     reward: Reward,
     rng: Rng,
@@ -29,8 +28,8 @@ struct Decided {
     reward: Option<f64>,
 }
 
-impl<'a> Exploring<'a> {
-    pub(super) fn new(policy: Integers<'a>, sigma: f64, preference: Preference, seed: u64) -> Self {
+impl<P: Policy> Exploring<P> {
+    pub(super) fn new(policy: P, sigma: f64, preference: Preference, seed: u64) -> Self {
         let reward = Reward::Preferred(preference);
         Self { policy, sigma, reward, rng: Rng::new(seed), flows: Vec::new() }
     }
@@ -75,7 +74,7 @@ impl<'a> Exploring<'a> {
     }
 }
 
-impl Controller for Exploring<'_> {
+impl<P: Policy> Controller for Exploring<P> {
     fn begin(&mut self, _flows: usize) {}
 
     fn decide(&mut self, ended: &Ended<'_>) -> u64 {
@@ -87,7 +86,7 @@ impl Controller for Exploring<'_> {
         }
         let noise = (self.sigma * self.rng.normal()).clamp(-CUT * self.sigma, CUT * self.sigma);
         let noise_q16 = (noise * f64::from(ONE)).round() as i32;
-        let output_q16 = weir_env::Policy::act(&mut self.policy, ended.inputs);
+        let output_q16 = self.policy.act(ended.inputs);
         let taken_q16 = output_q16.saturating_add(noise_q16);
         flow.push(Decided {
             inputs: *ended.inputs,

@@ -16,6 +16,7 @@ use super::examples::{Examples, Outcome};
 use super::flows::Flows;
 use super::gate::{Refusal, Safety, Terms, Trial, sound, valid};
 use super::generations::{Content, Generation, Generations};
+use super::lessons::Lessons;
 use super::memory::Memory;
 use super::paths::Remembered;
 use super::replay::Replay;
@@ -86,6 +87,8 @@ pub struct Trainer {
     /// Predictions so far.
     labelled: u64,
     wrong_in_a_row: u32,
+    /// Whether the network is taught, and does not find out for itself.
+    lessons: Lessons,
     stepped_ns: Option<u64>,
     stats: TrainerStats,
 }
@@ -196,6 +199,7 @@ impl Trainer {
             sigma: SIGMA,
             labelled: 0,
             wrong_in_a_row: 0,
+            lessons: Lessons::default(),
             stepped_ns: None,
             stats: TrainerStats::new(),
             config,

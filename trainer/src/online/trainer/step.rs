@@ -9,6 +9,7 @@ use crate::online::gate::{
     Candidate, Comparison, Evidence, Figures, Judged, Judging, Refusal, converged, judge,
 };
 use crate::online::generations::Content;
+use crate::online::lessons::{Lessons, kept, taught};
 use crate::online::paths::Met;
 use crate::online::replay::{Driver, Episode, Rehearsal, Start};
 use crate::online::watch::LiveReward;
@@ -26,6 +27,8 @@ const REMEMBERED: usize = 8;
 pub(super) const REPLAY_PER_STEP: u64 = 3_000;
 /// Paths that are rehearsed in one step.
 const REHEARSED: usize = 4;
+/// Decisions of each rehearsal while the network is taught.
+const LESSON_ROWS: usize = 400;
 /// Stability values that are kept.
 const STABILITY: usize = 64;
 
@@ -57,6 +60,7 @@ impl Trainer {
         for path in &present {
             self.paths.note(*path, now_ns);
         }
+        self.turn_to_lessons(&present);
 
         if self.awaited.is_none()
             && let Some(live) = self.watch.verdict(now_ns)
@@ -83,6 +87,29 @@ impl Trainer {
         report
     }
 
+    /// Begins or ends teaching the network: where flows under the rule fare much better, and the teacher would, too.
+    fn turn_to_lessons(&mut self, present: &[Estimates]) {
+        let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {
+            return;
+        };
+        if self.adapter.pupil().is_none() {
+            return;
+        }
+        let was = self.lessons.under_way();
+        match present.get(self.stats.steps as usize % present.len().max(1)) {
+            Some(path) if !self.stats.frozen && self.watch.much_worse(self.lessons.needed()) => {
+                let episode = Episode { path: *path, start: Start::Near, seed: self.stats.steps << 8 };
+                let mut reward = |driver| world.drive(driver, &episode).reward;
+                self.lessons.note(reward(Driver::Teacher) - reward(Driver::Snapshot(&active.executable)));
+            }
+            _ => self.lessons = Lessons::default(),
+        }
+        if was != self.lessons.under_way() {
+            // What stability values said of the one says nothing of the other.
+            self.stability.clear();
+        }
+    }
+
     /// Tunes on what the window holds, if that is enough.
     fn tune(&mut self, report: &mut StepReport) -> Result<(), AdaptError> {
         if self.stats.frozen {
@@ -92,11 +119,21 @@ impl Trainer {
         if self.tuned_from.is_none() {
             self.reset()?;
         }
-        if self.window.fresh() < self.config.rows_min {
+        // A broken policy decides seldom; lessons have rehearsals to go on.
+        if self.window.fresh() < self.config.rows_min && !self.lessons.under_way() {
             return Ok(());
         }
-        let batch = self.batch();
-        let tuned = self.adapter.adapt(&batch)?;
+        let batch = match self.lessons.under_way() {
+            true => self.lessons_of_now()?,
+            false => self.batch(),
+        };
+        let tuned = match self.adapter.pupil().filter(|_| self.lessons.under_way()) {
+            Some(pupil) => {
+                self.stats.steps_taught += 1;
+                pupil.imitate(&batch)?
+            }
+            None => self.adapter.adapt(&batch)?,
+        };
         let stability = self.adapter.evaluate(&batch)?;
         self.stability.push_back(stability);
         if self.stability.len() > STABILITY {
@@ -135,10 +172,43 @@ impl Trainer {
                     sigma: self.sigma,
                     rows: rows / REHEARSED,
                 };
-                world.rehearse(&active.executable, &plan, &mut batch);
+                world.rehearse(Driver::Snapshot(&active.executable), &plan, &mut batch);
             }
         }
         batch
+    }
+
+    /// The window's decisions and rehearsals by the pupil and by the teacher on paths in use, with the teacher's answers;
+    /// rehearsals by the pupil and by what runs on other paths, with the answers of what runs.
+    fn lessons_of_now(&mut self) -> Result<Batch, AdaptError> {
+        let pupil = self.adapter.freeze()?;
+        let mut rng = self.rng();
+        let generations = &self.generations;
+        let inputs = &self.terms.inputs;
+        let mut met = self.window.take(inputs, |number| generations.live(number));
+        let mut lessons = Batch::new(inputs.len());
+        let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {
+            return Ok(lessons);
+        };
+        let in_use: Vec<&Met> = self.paths.in_use().collect();
+        let others: Vec<&Met> =
+            self.paths.all().iter().filter(|met| in_use.iter().all(|used| used.seed != met.seed)).collect();
+        let mut rehearse = |driver, paths: &[&Met], batch: &mut Batch| {
+            if paths.is_empty() {
+                return;
+            }
+            let episode = Episode { seed: rng.bits(), ..paths[rng.below(paths.len())].episode() };
+            let plan = Rehearsal { episode, inputs, sigma: self.sigma, rows: LESSON_ROWS };
+            world.rehearse(driver, &plan, batch);
+        };
+        rehearse(Driver::Pupil(&pupil, inputs), &in_use, &mut met);
+        rehearse(Driver::Teacher, &in_use, &mut met);
+        taught(&met, inputs, &mut lessons);
+        let mut known = Batch::new(inputs.len());
+        rehearse(Driver::Pupil(&pupil, inputs), &others, &mut known);
+        rehearse(Driver::Snapshot(&active.executable), &others, &mut known);
+        kept(&known, &active.network, &mut lessons);
+        Ok(lessons)
     }
 
     /// Lets earlier generations drive beside what runs, on one of the paths in use.
@@ -171,7 +241,9 @@ impl Trainer {
                 return;
             }
         };
-        let remembered = self.remembered();
+        // A policy that has broken down is worse than one that is good here alone: earlier generations are kept, and come back
+        // when traffic does.
+        let remembered = if self.lessons.under_way() { Vec::new() } else { self.remembered() };
         let Some((against, judging)) = self.judge(&network, present, &remembered) else { return };
         match judging {
             Judging::Done(judged) => self.conclude(*judged, network, report),
@@ -221,6 +293,9 @@ impl Trainer {
                 self.wrong_in_a_row = 0;
                 self.stability.clear();
                 let figures = named(&judged.figures);
+                if self.lessons.under_way() {
+                    self.paths.forget_bests();
+                }
                 self.earned = judged.figures.replayed.map_or_else(Vec::new, |replayed| replayed.remembered);
                 let content = Content {
                     reason: Reason::Adapted,
@@ -268,7 +343,8 @@ impl Trainer {
             // Tuning does not find back from what is no number; from anywhere else it gets some chances.
             let hopeless =
                 matches!(refusal, Refusal::NotFinite { .. } | Refusal::Shape(_) | Refusal::Stale { .. });
-            if hopeless || self.wrong_in_a_row >= self.config.wrong_max {
+            // A pupil that is not good enough yet is no reason to begin again.
+            if hopeless || (!self.lessons.under_way() && self.wrong_in_a_row >= self.config.wrong_max) {
                 self.start_over();
             }
         }

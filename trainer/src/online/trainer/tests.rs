@@ -1,7 +1,7 @@
 //! The trainer as a whole, around an adapter that does as it is told.
 
 use super::*;
-use crate::online::adapter::{AdaptError, AdaptReport};
+use crate::online::adapter::{AdaptError, AdaptReport, Imitate};
 use crate::online::batch::Batch;
 use crate::online::gate::tests::{network, terms};
 use crate::online::gate::{GateConfig, RefusalReason, Safety, calibrated};
@@ -24,6 +24,9 @@ struct Script {
     fails: bool,
     resets: Vec<Network>,
     batches: Vec<Batch>,
+    /// Whether it can be taught, and what it was.
+    teachable: bool,
+    lessons: Vec<Batch>,
 }
 
 type Shared = Arc<Mutex<Script>>;
@@ -38,6 +41,11 @@ impl Adapter for Scripted {
         }
         script.batches.push(batch.clone());
         Ok(AdaptReport { loss: 0.5, gradient_norm: 1.0, rows: batch.len(), steps: 1 })
+    }
+
+    fn pupil(&mut self) -> Option<&mut dyn Imitate> {
+        let teachable = self.0.lock().unwrap().teachable;
+        if teachable { Some(self) } else { None }
     }
 
     fn evaluate(&mut self, _: &Batch) -> Result<f64, AdaptError> {
@@ -64,8 +72,17 @@ impl Adapter for Scripted {
     }
 }
 
-/// Rewards beyond the common one, by the snapshot's checksum.
+impl Imitate for Scripted {
+    fn imitate(&mut self, lessons: &Batch) -> Result<AdaptReport, AdaptError> {
+        self.0.lock().unwrap().lessons.push(lessons.clone());
+        Ok(AdaptReport { loss: 0.25, gradient_norm: 1.0, rows: lessons.len(), steps: 1 })
+    }
+}
+
+/// Rewards beyond the common one, by the snapshot's checksum; the teacher's by [`TEACHER`].
 type Extra = Arc<Mutex<BTreeMap<u32, f64>>>;
+
+const TEACHER: u32 = 0;
 
 /// Of each episode: twenty to a step, some steps to a candidate.
 const COST: u64 = super::step::REPLAY_PER_STEP / 20;
@@ -83,12 +100,13 @@ impl Replay for World {
             Driver::Snapshot(executable) => {
                 self.0.lock().unwrap().get(&executable.snapshot().checksum()).copied()
             }
-            Driver::Rule => None,
+            Driver::Teacher => self.0.lock().unwrap().get(&TEACHER).copied(),
+            Driver::Rule | Driver::Pupil(..) => None,
         };
         Driven { reward: 0.8 + extra.unwrap_or(0.0), loss: 0.0 }
     }
 
-    fn rehearse(&mut self, _: &Executable, plan: &Rehearsal<'_>, batch: &mut Batch) {
+    fn rehearse(&mut self, _: Driver<'_>, plan: &Rehearsal<'_>, batch: &mut Batch) {
         let inputs = vec![0.0; plan.inputs.len()];
         for _ in 0..plan.rows {
             batch.push(&crate::online::Row {
@@ -240,6 +258,31 @@ fn tuning_that_has_converged_on_something_new_is_published_once() {
         stats.fidelity_loss < 0.05 && stats.quantisation_mean < 0.025 && stats.steps_tuned > 20,
         "{stats:?}"
     );
+}
+
+#[test]
+fn a_network_that_fares_much_worse_than_the_rule_is_taught_where_the_teacher_knows_better() {
+    for (teachable, lead, slow, taught) in [
+        (true, 0.3, true, true),
+        (true, 0.0, true, false),
+        (false, 0.3, true, false),
+        (true, 0.3, false, false),
+    ] {
+        let mut stage = Stage::new();
+        stage.script.lock().unwrap().teachable = teachable;
+        stage.extra.lock().unwrap().insert(TEACHER, lead);
+        (0..12).for_each(|_| drop(stage.step_at(if slow { 200 } else { 20 })));
+        let script = stage.script.lock().unwrap();
+        let stats = stage.trainer.stats();
+        assert_eq!(!script.lessons.is_empty(), taught, "teachable {teachable}, lead {lead}, slow {slow}");
+        assert_eq!((script.lessons.len() as u64, stats.steps_tuned), (stats.steps_taught, 12));
+        assert_eq!(script.batches.len() + script.lessons.len(), 12);
+        // The window's decisions are in one or the other, and rehearsals.
+        assert!(script.batches.iter().chain(&script.lessons).all(|batch| batch.len() > 500));
+        let answers = script.lessons.iter().flat_map(|lessons| lessons.rewards());
+        assert!(answers.clone().all(|answer| answer.abs() <= 10.0));
+        assert_eq!(answers.clone().any(|answer| answer.abs() > 1.0), taught, "actions, not rewards");
+    }
 }
 
 #[test]

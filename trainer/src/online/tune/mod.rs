@@ -2,6 +2,7 @@
 
 mod policy;
 mod prediction;
+mod pupil;
 mod scaling;
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 //! each row, `min(1, p_begin / p_acted)` (truncated as in V-trace, Espeholt et al., 2018).
 
 use super::minibatches;
+use super::pupil::Pupil;
 use super::scaling::Scaling;
 use crate::gae::{Step, advantages};
 use crate::graph::{AdamOptions, Head, LogStd, PpoHead, Regression};
 use crate::learner::{HeadBatch, Labels, Learner};
 use crate::network::{Activation, Layer, Network, Output};
-use crate::online::adapter::{AdaptError, AdaptReport, Adapter};
+use crate::online::adapter::{AdaptError, AdaptReport, Adapter, Imitate};
 use crate::online::batch::Batch;
 use crate::ort_engine::Engine;
 use crate::quantise::InputMap;
@@ -44,6 +45,8 @@ pub struct PolicyTuning {
     pub ahead_max: f64,
     /// Batches in which only the value network learns: advantages over an ignorant one are noise.
     pub warm_up: u32,
+    /// Learning rate while the network is taught.
+    pub lesson_rate: f64,
     /// Everything random follows from it.
     pub seed: u64,
 }
@@ -62,6 +65,7 @@ impl Default for PolicyTuning {
             divergence_max: 0.02,
             ahead_max: 0.5,
             warm_up: 4,
+            lesson_rate: 3e-3,
             seed: 1,
         }
     }
@@ -81,6 +85,8 @@ const EXPLORED_MIN: usize = 32;
 pub struct PolicyTuner {
     tuning: PolicyTuning,
     policy: Learner,
+    /// The policy's network under another loss, for lessons; none where a graph of the user's says how the policy learns.
+    pupil: Option<Pupil>,
     value: Learner,
     scaling: Scaling,
     batches: u32,
@@ -102,7 +108,8 @@ impl PolicyTuner {
     ) -> Result<Self, AdaptError> {
         let scaled = Scaling::of(inputs).unfold(network);
         let policy = Learner::new(engine, &scaled, &head(&tuning), adam())?;
-        Self::around(policy, engine, network, inputs, tuning)
+        let learner = Learner::new(engine, &scaled, &Head::Regression(Regression::Mse), adam())?;
+        Self::around(policy, Some(Pupil::new(learner)), engine, network, inputs, tuning)
     }
 
     /// The same by a user's own training graph for the policy, on scaled inputs (`Scaling`); the value network keeps Weir's.
@@ -118,11 +125,12 @@ impl PolicyTuner {
     ) -> Result<Self, AdaptError> {
         let scaled = Scaling::of(inputs).unfold(network);
         let policy = Learner::from_file(engine, file, &scaled, &head(&tuning))?;
-        Self::around(policy, engine, network, inputs, tuning)
+        Self::around(policy, None, engine, network, inputs, tuning)
     }
 
     fn around(
         policy: Learner,
+        pupil: Option<Pupil>,
         engine: &Engine,
         network: &Network,
         inputs: &[InputMap],
@@ -132,7 +140,7 @@ impl PolicyTuner {
         let scaling = Scaling::of(inputs);
         let critic = critic(network.inputs(), &mut rng);
         let value = Learner::new(engine, &critic, &Head::Regression(Regression::Mse), adam())?;
-        Ok(Self { tuning, policy, value, scaling, batches: 0, surprise: f64::NAN, rng })
+        Ok(Self { tuning, policy, pupil, value, scaling, batches: 0, surprise: f64::NAN, rng })
     }
 }
 
@@ -151,6 +159,9 @@ impl Adapter for PolicyTuner {
             return Err(AdaptError::Width { what: "a batch", expected: self.scaling.len(), found: width });
         }
         let inputs = self.scaling.rows(batch.inputs());
+        if let Some(pupil) = &mut self.pupil {
+            pupil.leave();
+        }
         let critic = self.value.network();
         let values: Vec<f64> = inputs.chunks_exact(width.max(1)).map(|row| answer(&critic, row)).collect();
         let leads_on: Vec<bool> = batch.leads_on().collect();
@@ -230,10 +241,18 @@ impl Adapter for PolicyTuner {
         Ok(report)
     }
 
+    fn pupil(&mut self) -> Option<&mut dyn Imitate> {
+        match self.pupil {
+            Some(_) => Some(self),
+            None => None,
+        }
+    }
+
     /// How far the value network is off, in units of the reward, on batches as it meets them. It rises when the link changes,
-    /// and comes to rest once the value network, and so the policy's gradient, can be trusted again.
+    /// and comes to rest once the value network, and so the policy's gradient, can be trusted again. While the network is
+    /// taught, how far its answers are off.
     fn evaluate(&mut self, _: &Batch) -> Result<f64, AdaptError> {
-        Ok(self.surprise)
+        Ok(self.pupil.as_ref().and_then(Pupil::error).unwrap_or(self.surprise))
     }
 
     fn freeze(&mut self) -> Result<Network, AdaptError> {
@@ -243,7 +262,21 @@ impl Adapter for PolicyTuner {
     /// The value network stays: what it knows of states is no less true of another policy's, or soon is.
     fn reset(&mut self, network: &Network) -> Result<(), AdaptError> {
         self.policy.reset(&self.scaling.unfold(network))?;
+        if let Some(pupil) = &mut self.pupil {
+            pupil.leave();
+        }
         Ok(())
+    }
+}
+
+impl Imitate for PolicyTuner {
+    /// Changes nothing where a graph of the user's says how the policy learns.
+    fn imitate(&mut self, lessons: &Batch) -> Result<AdaptReport, AdaptError> {
+        let Some(pupil) = &mut self.pupil else { return Ok(AdaptReport::default()) };
+        let inputs = self.scaling.rows(lessons.inputs());
+        let report = pupil.learn(&self.policy.network(), &inputs, lessons, &self.tuning, &mut self.rng)?;
+        self.policy.reset(&pupil.network())?;
+        Ok(report)
     }
 }
 

@@ -94,6 +94,45 @@ fn without_noise_only_the_value_network_learns() {
 }
 
 #[test]
+fn a_policy_learns_what_it_is_told_and_reinforcement_goes_on_from_there() {
+    let Some(engine) = testing::engine("a policy that is taught") else { return };
+    let (truth, mut rng) = (network(2), Rng::new(1));
+    let tuning = PolicyTuning { warm_up: 0, ..PolicyTuning::default() };
+    let mut tuner = PolicyTuner::new(&engine, &network(1), &terms().inputs, tuning.clone()).unwrap();
+    let mut lessons = Batch::new(30);
+    for row in decided(&network(1), 1.0, &mut rng).rows() {
+        let answer = truth.evaluate(&real(row.inputs))[0] as f32;
+        lessons.push(&Row { reward: answer, ..row });
+    }
+    let off = |network: &Network| {
+        let square = |row: Row<'_>| (network.evaluate(&real(row.inputs))[0] - f64::from(row.reward)).powi(2);
+        (lessons.rows().map(square).sum::<f64>() / lessons.len() as f64).sqrt()
+    };
+    let before = off(&tuner.freeze().unwrap());
+    for _ in 0..30 {
+        let report = tuner.pupil().unwrap().imitate(&lessons).unwrap();
+        assert_eq!(report.rows, 1024);
+    }
+    let taught = tuner.freeze().unwrap();
+    assert!(off(&taught) < before / 3.0, "{before} {}", off(&taught));
+    let told = tuner.evaluate(&lessons).unwrap();
+    assert!((told / off(&taught) - 1.0).abs() < 0.5, "{told}: how far the answers are off");
+
+    tuner.adapt(&decided(&taught, 1.0, &mut rng)).unwrap();
+    let tuned = tuner.freeze().unwrap();
+    assert!((mean_action(&tuned) - mean_action(&taught)).abs() < 0.2);
+    assert!(tuner.evaluate(&lessons).unwrap() < 1.0, "the value network's surprise again");
+
+    let mut broken = Batch::new(30);
+    lessons.rows().for_each(|row| assert!(broken.push(&Row { reward: f32::NAN, ..row })));
+    assert!(matches!(tuner.pupil().unwrap().imitate(&broken), Err(AdaptError::Learner(_))));
+    assert_eq!(tuner.freeze().unwrap(), tuned);
+    tuner.reset(&network(1)).unwrap();
+    assert!((mean_action(&tuner.freeze().unwrap()) - mean_action(&network(1))).abs() < 1e-4);
+    assert!(tuner.pupil().unwrap().imitate(&lessons).is_ok(), "what was broken is forgotten");
+}
+
+#[test]
 fn numbers_that_are_none_leave_both_networks_as_they_were() {
     let Some(engine) = testing::engine("a broken batch") else { return };
     let tuning = PolicyTuning { warm_up: 0, ..PolicyTuning::default() };

@@ -211,6 +211,7 @@ impl Tuning {
             ],
             window_rows: [stats.window_rows as u64, self.config.rows_max as u64],
             tuned_steps: stats.steps_tuned,
+            taught_steps: stats.steps_taught,
             measured: Measured {
                 loss: stats.loss,
                 stability: stats.stability,
