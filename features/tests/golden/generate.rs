@@ -8,21 +8,21 @@ const US: u64 = 1_000;
 const MS: u64 = 1_000_000;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and no crate's next version changes its numbers.
-struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
     /// Mostly the ends of the range and single bits.
-    fn wild(&mut self) -> u64 {
+    pub(crate) fn wild(&mut self) -> u64 {
         match self.below(6) {
             0 => 0,
             1 => 1,
@@ -32,7 +32,7 @@ impl Rng {
             _ => self.next(),
         }
     }
-    fn wild32(&mut self) -> u32 {
+    pub(crate) fn wild32(&mut self) -> u32 {
         (self.wild() & u64::from(u32::MAX)) as u32
     }
 }

@@ -6,6 +6,7 @@
 //! it anew; do that only together with a new [`PacingSpec::VERSION`](weir_features::PacingSpec::VERSION).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod decisions;
 mod generate;
 mod trace;
 
