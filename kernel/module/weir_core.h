@@ -35,6 +35,9 @@ struct weir_binding {
 /* Binds to the active generation of a function. False if there is none. Any context but NMI. */
 bool weir_bind(u32 function, struct weir_binding *binding);
 
+/* Whether a generation is the active one or the one before. Any context but NMI. */
+bool weir_is_live(u32 function, u32 generation);
+
 /*
  * Runs a live generation (the active one or the one before) of a function: its `inputs` features in Q16 to its results. False
  * if it is no longer live. Any context but hard interrupts; never sleeps.
@@ -52,7 +55,7 @@ struct weir_shares weir_shares_now(void);
 	X(refused_stale) X(inferences) X(queries_without_generation)				\
 	X(flows) X(flows_without_memory) X(intervals) X(intervals_without_rtt) X(intervals_app_limited)	\
 	X(decisions_model) X(decisions_explored) X(decisions_rule) X(decisions_control) X(rebinds)	\
-	X(guard_action) X(guard_floor) X(guard_ceiling) X(samples) X(samples_dropped) X(yield_flows)
+	X(guard_action) X(guard_loss) X(guard_floor) X(guard_ceiling) X(samples) X(samples_dropped) X(yield_flows)
 
 enum weir_counter {
 #define X(name) WEIR_COUNT_##name,

@@ -237,20 +237,38 @@ bool weir_bind(u32 function, struct weir_binding *binding)
 }
 EXPORT_SYMBOL_GPL(weir_bind);
 
+/* A live generation, under RCU; NULL for any other number. */
+static const struct weir_net *live(u32 function, u32 generation)
+{
+	const struct weir_pair *pair = rcu_dereference(pairs[function]);
+
+	if (pair && pair->active->generation == generation)
+		return pair->active;
+	if (pair && pair->previous && pair->previous->generation == generation)
+		return pair->previous;
+	return NULL;
+}
+
+bool weir_is_live(u32 function, u32 generation)
+{
+	const struct weir_net *net;
+
+	rcu_read_lock();
+	net = live(function, generation);
+	rcu_read_unlock();
+	return net;
+}
+EXPORT_SYMBOL_GPL(weir_is_live);
+
 bool weir_query(u32 function, u32 generation, const s32 *features, s32 *out)
 {
-	const struct weir_net *net = NULL;
-	const struct weir_pair *pair;
 	struct weir_scratch *scratch;
+	const struct weir_net *net;
 
 	/* The scratch is this CPU's: nothing else may run on it until the answer is out. */
 	local_bh_disable();
 	rcu_read_lock();
-	pair = rcu_dereference(pairs[function]);
-	if (pair && pair->active->generation == generation)
-		net = pair->active;
-	else if (pair && pair->previous && pair->previous->generation == generation)
-		net = pair->previous;
+	net = live(function, generation);
 	if (net) {
 		scratch = this_cpu_ptr(scratches);
 		if (net->code) {

@@ -13,6 +13,8 @@ static void yield_open(struct sock *sk)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 
+	/* A socket that began with another control keeps that one's rate: BBR, for one, leaves pacing switched on. */
+	WRITE_ONCE(sk->sk_pacing_rate, READ_ONCE(sk->sk_max_pacing_rate));
 	tcp_snd_cwnd_set(tp, min_t(u32, max_t(u32, tp->snd_wnd / max(tp->mss_cache, 1U) + 1, 10), tp->snd_cwnd_clamp));
 }
 
@@ -43,6 +45,7 @@ static u32 yield_undo_cwnd(struct sock *sk)
 }
 
 static struct tcp_congestion_ops yield_ops __read_mostly = {
+	.flags = TCP_CONG_NON_RESTRICTED,
 	.name = "weir_yield",
 	.owner = THIS_MODULE,
 	.init = yield_init,

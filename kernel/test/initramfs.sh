@@ -29,8 +29,11 @@ copy ethtool "$root/bin/"
 gcc -O2 -static -Wall -Wextra -Werror -Ikernel/module kernel/test/guest/weir-guest.c -o "$root/bin/weir-guest"
 cp "$modules"/*.ko "$root/mod/"
 install -m 755 kernel/test/guest/init "$root/init"
+mkdir "$root/tier"
+cp kernel/test/guest/*.sh "$root/tier/"
 
 cp features/golden/aurora-trace.txt "$root/data/trace.txt"
+cp features/golden/decisions-trace.txt "$root/data/decisions.txt"
 cp "$modules/8bit.wsnap" "$root/data/aurora.wsnap"
 cp "$modules/12bit.wsnap" "$root/data/other.wsnap"
 [ "$tier" = long ] && rows=10000 queries=20000 || rows=100 queries=2000

@@ -131,6 +131,7 @@ fn status(bpf: &Bpf, json: bool) -> anyhow::Result<String> {
                 "decisions": aurora.stats.decisions,
                 "app_limited": aurora.stats.app_limited,
                 "bounded": aurora.stats.bounded,
+                "braked": aurora.stats.braked,
             })
         });
         let all = serde_json::json!({ "version": 1, "weir_yield": yields, "weir_aurora": aurora });
@@ -144,7 +145,7 @@ fn status(bpf: &Bpf, json: bool) -> anyhow::Result<String> {
         text,
         "weir_aurora  attached: {}, generation {}, checksum {:08x}, schema {:016x}\n  rates      {} to {} bit/s, from {}\n  \
          flows      {} begun, {} times no memory for one\n  decisions  {}: {} for a flow with nothing to send, {} held by the \
-         bounds",
+         bounds, {} by the brake",
         network.name,
         network.generation,
         network.checksum,
@@ -156,7 +157,8 @@ fn status(bpf: &Bpf, json: bool) -> anyhow::Result<String> {
         stats.refused,
         stats.decisions,
         stats.app_limited,
-        stats.bounded
+        stats.bounded,
+        stats.braked
     );
     Ok(text)
 }

@@ -4,8 +4,8 @@
  * docs/features.md defines them, on the text that the kernel module shares).
  *
  * At each acknowledgement the socket's own counters tell what was sent, delivered and lost since the last; at the end of a
- * monitor interval the network says how the rate changes, and within [rate_min, rate_max] that is the pacing rate. The window
- * is twice what the rate brings in a round trip, so that pacing and not the window decides.
+ * monitor interval the network says how the rate changes, and within [rate_min, rate_max] and what the brake allows that is the
+ * pacing rate. The window is twice what the rate brings in a round trip, so that pacing and not the window decides.
  *
  * The network is the value of an inner map in slot 0 of `nets`. Another one put there is what every flow uses from its next
  * interval on; the kernel frees the old one when no program reads it any more. Slot 1 is for a candidate, which `evaluate`
@@ -13,6 +13,7 @@
  */
 #include "weir_kernel.h"
 #include "weir_net.h"
+#include "weir_brake.h"
 
 #define SLOT_LIVE 0
 #define SLOT_CANDIDATE 1
@@ -45,6 +46,8 @@ struct weir_stats {
 	u64 app_limited;
 	/* The bounds held a rate. */
 	u64 bounded;
+	/* The brake did. */
+	u64 braked;
 };
 
 /*
@@ -57,8 +60,8 @@ struct weir_flow {
 	struct weir_base base;
 	struct weir_history history;
 	struct weir_report report;
+	struct weir_brake brake;
 	u64 rate_bps;
-	u64 bytes_sent;
 	u32 segments_sent;
 	u32 delivered;
 	u32 lost;
@@ -202,7 +205,6 @@ static __noinline struct weir_flow *weir_open(struct sock *sk)
 	flow->base.min_mean_ns = 0;
 	flow->base.last_mean_ns = 0;
 	flow->rate_bps = weir_bounded(set, set->rate_start_bps);
-	flow->bytes_sent = tp->bytes_sent;
 	flow->segments_sent = tp->data_segs_out;
 	flow->delivered = tp->delivered;
 	flow->lost = tp->lost;
@@ -211,11 +213,27 @@ static __noinline struct weir_flow *weir_open(struct sock *sk)
 	return flow;
 }
 
+/* What an ended interval lost, by what is told: the stack holds nothing back that an RTT does not show. */
+static __always_inline void weir_brake_flow(struct weir_flow *flow, u32 mss)
+{
+	const struct weir_interval *mi = &flow->interval;
+	struct weir_outcome seen = {
+		.lost_bytes = mi->lost_bytes,
+		.acked_bytes = mi->acked_bytes,
+		.delivered_bytes = mi->acked_bytes / (mss ? mss : 1) * (mss + HEADER_BYTES),
+		.duration_ns = flow->report.duration_ns,
+		.mean_rtt_ns = flow->report.mean_rtt_ns,
+	};
+
+	if (seen.mean_rtt_ns)
+		weir_brake_observe(&flow->brake, &seen);
+}
+
 /* The end of an interval: a row of features, a decision, the next rate. */
 static __noinline int weir_decide(struct sock *sk, struct weir_flow *flow)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	u64 now = bpf_ktime_get_ns(), wanted;
+	u64 now = bpf_ktime_get_ns(), wanted, free;
 	struct weir_settings *set;
 	struct weir_stats *counted;
 	const struct weir_net *net;
@@ -239,7 +257,11 @@ static __noinline int weir_decide(struct sock *sk, struct weir_flow *flow)
 		__sync_fetch_and_add(&counted->app_limited, 1);
 		action = 0;
 	}
-	wanted = weir_apply_action(flow->rate_bps, action);
+	weir_brake_flow(flow, tp->mss_cache);
+	free = weir_apply_action(flow->rate_bps, action);
+	wanted = weir_brake_limit(&flow->brake, free);
+	if (wanted != free)
+		__sync_fetch_and_add(&counted->braked, 1);
 	flow->rate_bps = weir_bounded(set, wanted);
 	if (flow->rate_bps != wanted)
 		__sync_fetch_and_add(&counted->bounded, 1);
@@ -272,23 +294,21 @@ void BPF_PROG(aurora_cong_control, struct sock *sk)
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	struct weir_flow *flow = bpf_sk_storage_get(&flows, sk, NULL, 0);
 	u32 mss = tp->mss_cache, segments, delivered, lost;
-	u64 sent;
 
 	if (!flow)
 		flow = weir_open(sk);
 	if (!flow)
 		return;
-	sent = tp->bytes_sent - flow->bytes_sent;
 	segments = tp->data_segs_out - flow->segments_sent;
 	delivered = tp->delivered - flow->delivered;
 	/* A loss that turns out to be none is taken back. */
 	lost = tp->lost - flow->lost;
-	flow->bytes_sent = tp->bytes_sent;
 	flow->segments_sent = tp->data_segs_out;
 	flow->delivered = tp->delivered;
 	flow->lost = tp->lost;
-	if (sent)
-		weir_on_send(&flow->interval, (u32)weir_min(sent, 0xffffffff), segments);
+	/* In whole segments, as what is delivered is told: bytes against segments would bias the send ratio. */
+	if (segments)
+		weir_on_send(&flow->interval, (u32)weir_min((u64)segments * mss, 0xffffffff), segments);
 	weir_on_ack(&flow->interval, delivered * mss);
 	if (flow->rtt_us)
 		weir_on_rtt(&flow->interval, (u64)flow->rtt_us * 1000);
@@ -368,6 +388,8 @@ enum weir_event_kind {
 	EVENT_END,
 	EVENT_INPUTS,
 	EVENT_ACTION,
+	EVENT_BRAKE_BEGIN,
+	EVENT_BRAKE,
 };
 
 static __noinline int weir_event_spec(struct weir_spec *spec, const struct weir_event *event)
@@ -410,6 +432,23 @@ static __noinline int weir_event_end(struct weir_flow *flow, const struct weir_s
 	out[8] = mi->rtt_samples;
 	out[9] = flow->base.min_mean_ns;
 	out[10] = flow->base.last_mean_ns;
+	return 0;
+}
+
+static __noinline int weir_event_brake(struct weir_flow *flow, struct weir_event *event)
+{
+	struct weir_outcome seen;
+
+	if (!flow || !event)
+		return 1;
+	seen.lost_bytes = event->arguments[0];
+	seen.acked_bytes = event->arguments[1];
+	seen.delivered_bytes = event->arguments[2];
+	seen.duration_ns = event->arguments[3];
+	seen.mean_rtt_ns = event->arguments[4];
+	seen.held_bytes = event->arguments[5];
+	weir_brake_observe(&flow->brake, &seen);
+	event->results[0] = (u64)flow->brake.ceiling * 1000;
 	return 0;
 }
 
@@ -462,6 +501,11 @@ static long weir_event_step(u32 at, void *unused)
 	case EVENT_ACTION:
 		event->results[0] = weir_apply_action(event->arguments[0], event->arguments[1]);
 		return 0;
+	case EVENT_BRAKE_BEGIN:
+		__builtin_memset(&flow->brake, 0, sizeof(flow->brake));
+		return 0;
+	case EVENT_BRAKE:
+		return weir_event_brake(flow, event);
 	}
 	return 1;
 }

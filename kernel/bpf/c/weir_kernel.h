@@ -44,7 +44,6 @@ struct tcp_sock {
 	u32 delivered;
 	u32 lost;
 	u32 data_segs_out;
-	u64 bytes_sent;
 };
 
 /* include/net/tcp.h */

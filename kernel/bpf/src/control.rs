@@ -61,6 +61,8 @@ pub struct Stats {
     pub app_limited: u64,
     /// Of those, how many the guard bounded.
     pub bounded: u64,
+    /// Of those, how many the brake held ([`weir_features::Brake`]).
+    pub braked: u64,
 }
 
 /// What of `weir_aurora` is attached.
@@ -281,6 +283,7 @@ impl Bpf {
                 decisions: word(&stats, 2),
                 app_limited: word(&stats, 3),
                 bounded: word(&stats, 4),
+                braked: word(&stats, 5),
             },
         })
     }

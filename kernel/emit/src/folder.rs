@@ -5,11 +5,14 @@ use weir_features::PacingSpec;
 use weir_snapshot::{Snapshot, Unavailable};
 
 /// The core, its users and what they include: `kernel/module`.
-pub const MODULES: [(&str, &str); 20] = [
+pub const MODULES: [(&str, &str); 25] = [
     ("Kbuild", include_str!("../../module/Kbuild")),
     ("Makefile", include_str!("../../module/Makefile")),
     ("weir_arith.h", include_str!("../../module/weir_arith.h")),
-    ("weir_aurora.c", include_str!("../../module/weir_aurora.c")),
+    ("weir_aurora.h", include_str!("../../module/weir_aurora.h")),
+    ("weir_aurora_decide.c", include_str!("../../module/weir_aurora_decide.c")),
+    ("weir_aurora_main.c", include_str!("../../module/weir_aurora_main.c")),
+    ("weir_brake.h", include_str!("../../module/weir_brake.h")),
     ("weir_core.h", include_str!("../../module/weir_core.h")),
     ("weir_curves.h", include_str!("../../module/weir_curves.h")),
     ("weir_explore.h", include_str!("../../module/weir_explore.h")),
@@ -17,9 +20,11 @@ pub const MODULES: [(&str, &str); 20] = [
     ("weir_internal.h", include_str!("../../module/weir_internal.h")),
     ("weir_main.c", include_str!("../../module/weir_main.c")),
     ("weir_netlink.c", include_str!("../../module/weir_netlink.c")),
+    ("weir_paths.h", include_str!("../../module/weir_paths.h")),
     ("weir_registry.c", include_str!("../../module/weir_registry.c")),
     ("weir_samples.c", include_str!("../../module/weir_samples.c")),
     ("weir_schema.c", include_str!("../../module/weir_schema.c")),
+    ("weir_sizes.h", include_str!("../../module/weir_sizes.h")),
     ("weir_snapshot.h", include_str!("../../module/weir_snapshot.h")),
     ("weir_table.c", include_str!("../../module/weir_table.c")),
     ("weir_table.h", include_str!("../../module/weir_table.h")),
@@ -28,7 +33,8 @@ pub const MODULES: [(&str, &str); 20] = [
     ("weir_yield.c", include_str!("../../module/weir_yield.c")),
 ];
 
-/// The files of the folder: name and text. `spec` is the feature definition that the snapshot's schema hash names.
+/// The files of the folder: name and text. `spec` is the feature definition that a pacing
+/// snapshot's schema hash names; for other functions it has no meaning.
 ///
 /// # Errors
 /// As [`source`].

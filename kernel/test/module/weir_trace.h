@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Replays a trace of events (docs/features.md, section 10), line by line: each is written anew with the results that
- * weir_features.h gives. The same text in user space (kernel/emit's tests) and in the kernel (weir_test.c).
+ * Replays a trace of events (docs/features.md, sections 10 and 14), line by line: each is written anew with the results that
+ * weir_features.h, weir_brake.h, weir_sizes.h and weir_paths.h give. The same text in user space (kernel/emit's tests) and in
+ * the kernel (weir_test.c).
  */
 #ifndef WEIR_TRACE_H
 #define WEIR_TRACE_H
 
-#include "weir_features.h"
+#include "weir_brake.h"
+#include "weir_paths.h"
 
 #if defined(__KERNEL__)
 #include <linux/kernel.h>
@@ -21,7 +23,11 @@ struct weir_trace {
 	struct weir_interval mi;
 	struct weir_base base;
 	struct weir_history history;
+	struct weir_brake brake;
+	struct weir_peer peer;
 };
+
+#define WEIR_TRACE_NUMBERS 16
 
 static inline void weir_trace_init(struct weir_trace *trace)
 {
@@ -48,6 +54,75 @@ static inline const char *weir_trace_number(const char *at, u64 *number, bool *n
 	return at;
 }
 
+/* " =" and the numbers. */
+static inline void weir_trace_row(char *out, size_t size, const s32 *row, u32 count)
+{
+	int used = snprintf(out, size, " =");
+	u32 i;
+
+	for (i = 0; i < count && (size_t)used < size; i++)
+		used += snprintf(out + used, size - (size_t)used, " %d", row[i]);
+}
+
+/* An event of section 14; false for one of section 10. */
+static inline bool weir_trace_decision(struct weir_trace *trace, const char *word, size_t length, const u64 *n,
+				       const bool *none, char *out, size_t size)
+{
+	s32 row[WEIR_SIZE_INPUTS];
+
+#define WEIR_EVENT(name) (length == sizeof(name) - 1 && !memcmp(word, name, length))
+	if (WEIR_EVENT("brake-begin")) {
+		memset(&trace->brake, 0, sizeof(trace->brake));
+	} else if (WEIR_EVENT("brake")) {
+		struct weir_outcome seen = { n[0], n[1], n[2], n[3], n[4], (u32)n[5] };
+
+		weir_brake_observe(&trace->brake, &seen);
+		snprintf(out, size, " = %llu", (u64)trace->brake.ceiling * 1000);
+	} else if (WEIR_EVENT("peer-begin")) {
+		memset(&trace->peer, 0, sizeof(trace->peer));
+	} else if (WEIR_EVENT("flow-begin")) {
+		weir_peer_begin(&trace->peer, n[0]);
+	} else if (WEIR_EVENT("flow-end")) {
+		weir_peer_end(&trace->peer, !none[0], n[0]);
+	} else if (WEIR_EVENT("size")) {
+		struct weir_first first = { (u16)n[0], (u16)n[1], n[2] == 1 };
+
+		weir_size_row(&first, &trace->peer, n[3], row);
+		weir_trace_row(out, size, row, WEIR_SIZE_INPUTS);
+	} else if (WEIR_EVENT("log")) {
+		snprintf(out, size, " = %d", weir_log2_1p(n[0]));
+	} else if (WEIR_EVENT("bytes")) {
+		snprintf(out, size, " = %llu", weir_bytes_of_log2((s32)n[0]));
+	} else if (WEIR_EVENT("path")) {
+		struct weir_path_signals path = {
+			.rtt_ns = n[1],
+			.base_rtt_ns = n[2],
+			.in_flight = n[3],
+			.sent_bps = n[4],
+			.rate_bps = n[5],
+			.sample_age_ns = none[6] ? WEIR_NEVER : n[6],
+			.ecn = (u32)n[7],
+			.loss = (u32)n[8],
+			.rtt_gradient = (s32)n[9],
+			.is_current = n[10] == 1,
+		};
+		struct weir_flow_signals flow = {
+			.predicted = !none[11],
+			.remaining = n[11],
+			.sent = n[12],
+			.gap_ns = none[13] ? WEIR_NEVER : n[13],
+			.flowlet_ns = n[14],
+		};
+
+		weir_path_row(n[0], &path, &flow, row);
+		weir_trace_row(out, size, row, WEIR_PATH_INPUTS);
+	} else {
+		return false;
+	}
+	return true;
+#undef WEIR_EVENT
+}
+
 /* Replays `line` and writes it with its results to `out`. False for an event that does not exist. */
 static inline bool weir_trace_line(struct weir_trace *trace, const char *line, char *out, size_t size)
 {
@@ -55,8 +130,8 @@ static inline bool weir_trace_line(struct weir_trace *trace, const char *line, c
 	struct weir_base *base = &trace->base;
 	const char *at = line + strcspn(line, " "), *next;
 	size_t word = (size_t)(at - line);
-	u64 n[16] = { 0 };
-	bool none = false;
+	u64 n[WEIR_TRACE_NUMBERS] = { 0 };
+	bool none[WEIR_TRACE_NUMBERS] = { false };
 	u32 count = 0, i;
 	int used;
 
@@ -65,7 +140,7 @@ static inline bool weir_trace_line(struct weir_trace *trace, const char *line, c
 		return true;
 	}
 #define WEIR_EVENT(name) (word == sizeof(name) - 1 && !memcmp(line, name, word))
-	while (count < 16 && (next = weir_trace_number(at, &n[count], &none))) {
+	while (count < WEIR_TRACE_NUMBERS && (next = weir_trace_number(at, &n[count], &none[count]))) {
 		at = next;
 		count++;
 	}
@@ -100,7 +175,7 @@ static inline bool weir_trace_line(struct weir_trace *trace, const char *line, c
 		weir_on_send(mi, (u32)n[0], 1);
 	} else if (WEIR_EVENT("ack")) {
 		weir_on_ack(mi, (u32)n[0]);
-		if (!none)
+		if (!none[1])
 			weir_on_rtt(mi, n[1]);
 	} else if (WEIR_EVENT("loss")) {
 		weir_on_loss(mi, (u32)n[0]);
@@ -132,7 +207,7 @@ static inline bool weir_trace_line(struct weir_trace *trace, const char *line, c
 	} else if (WEIR_EVENT("action")) {
 		snprintf(out, size, " = %llu", weir_apply_action(n[0], (s32)n[1]));
 	} else {
-		return false;
+		return weir_trace_decision(trace, line, word, n, none, out, size);
 	}
 	return true;
 #undef WEIR_EVENT

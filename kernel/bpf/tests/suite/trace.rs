@@ -3,14 +3,28 @@
 use std::path::PathBuf;
 
 /// The events, by the numbers that `c/aurora.bpf.c` has for them.
-const KINDS: [&str; 10] = ["spec", "flow", "open", "send", "ack", "loss", "due", "end", "inputs", "action"];
+const KINDS: [&str; 12] =
+    ["spec", "flow", "open", "send", "ack", "loss", "due", "end", "inputs", "action", "brake-begin", "brake"];
 
 #[test]
 fn the_trace_gives_its_integers_in_the_kernel() {
+    gives_its_integers("aurora-trace.txt", "", 10_000, 20_000);
+}
+
+#[test]
+fn the_brake_gives_its_integers_in_the_kernel() {
+    gives_its_integers("decisions-trace.txt", "brake", 2_000, 2_000);
+}
+
+/// Those lines of a trace that begin so, at least so many events with so many results.
+fn gives_its_integers(name: &str, prefix: &str, least: usize, least_numbers: usize) {
     let Some(mut bench) = crate::bench("bpf trace") else { return };
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../features/golden/aurora-trace.txt");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../features/golden").join(name);
     let text = std::fs::read_to_string(path).expect("the trace");
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty() && line.starts_with(prefix))
+        .collect();
     let mut events = Vec::new();
     for line in &lines {
         let (event, _) = line.split_once(" =").unwrap_or((line, ""));
@@ -22,7 +36,7 @@ fn the_trace_gives_its_integers_in_the_kernel() {
             |word: &str| word.parse::<u64>().map(|number| number as i64).or_else(|_| word.parse()).ok();
         events.push((kind, words.map(number).collect::<Vec<Option<i64>>>()));
     }
-    assert!(events.len() >= 10_000, "{} events", events.len());
+    assert!(events.len() >= least, "{} events", events.len());
     let results = bench.replay(&events).expect("runs");
     let mut compared = 0;
     for (line, ((kind, _), found)) in lines.iter().zip(events.iter().zip(&results)) {
@@ -45,5 +59,5 @@ fn the_trace_gives_its_integers_in_the_kernel() {
         assert_eq!(found[..meant.len()], meant[..], "{line}");
         compared += meant.len();
     }
-    assert!(compared > 20_000, "{compared} numbers");
+    assert!(compared > least_numbers, "{compared} numbers");
 }

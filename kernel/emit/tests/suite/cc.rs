@@ -14,6 +14,9 @@ impl Folder {
         let others = [
             ("weir_trace.h", include_str!("../../../test/module/weir_trace.h")),
             ("weir_table.h", include_str!("../../../module/weir_table.h")),
+            ("weir_brake.h", include_str!("../../../module/weir_brake.h")),
+            ("weir_paths.h", include_str!("../../../module/weir_paths.h")),
+            ("weir_sizes.h", include_str!("../../../module/weir_sizes.h")),
         ];
         for (name, text) in HEADERS.into_iter().chain(others) {
             std::fs::write(folder.path().join(name), text).expect("written");
