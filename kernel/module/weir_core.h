@@ -12,6 +12,7 @@
 #include "weir_snapshot.h"
 #include "weir_uapi.h"
 
+struct dentry;
 struct module;
 
 /* A snapshot that was compiled, while its module is loaded. */
@@ -55,7 +56,10 @@ struct weir_shares weir_shares_now(void);
 	X(refused_stale) X(inferences) X(queries_without_generation)				\
 	X(flows) X(flows_without_memory) X(intervals) X(intervals_without_rtt) X(intervals_app_limited)	\
 	X(decisions_model) X(decisions_explored) X(decisions_rule) X(decisions_control) X(rebinds)	\
-	X(guard_action) X(guard_loss) X(guard_floor) X(guard_ceiling) X(samples) X(samples_dropped) X(yield_flows)
+	X(guard_action) X(guard_loss) X(guard_floor) X(guard_ceiling) X(samples) X(samples_dropped) X(yield_flows)	\
+	X(select_flows) X(select_table_full) X(select_peers_full) X(select_kept) X(select_failed)	\
+	X(select_unroutable) X(select_paths_model) X(select_paths_rule) X(select_paths_control)		\
+	X(select_sizes_model) X(select_sizes_rule) X(select_sizes_control) X(guard_size)
 
 enum weir_counter {
 #define X(name) WEIR_COUNT_##name,
@@ -69,6 +73,9 @@ struct weir_counts {
 };
 
 extern struct weir_counts __percpu *weir_counts;
+
+/* The folder in debugfs. */
+extern struct dentry *weir_debugfs;
 
 #define weir_count(name) this_cpu_inc(weir_counts->of[WEIR_COUNT_##name])
 

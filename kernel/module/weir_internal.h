@@ -6,6 +6,7 @@
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include "weir_core.h"
+#include "weir_paths.h"
 #include "weir_table.h"
 
 /* One published generation. Its body is code, which its module owns, or a table, which it owns itself. */
@@ -21,10 +22,16 @@ struct weir_net {
 	struct weir_table *table;
 };
 
+/* Numbers that a user of such a function shows its network. */
+static inline u32 weir_inputs_of(u32 function)
+{
+	return function == WEIR_PACING ? WEIR_INPUTS : function == WEIR_BALANCE ? WEIR_PATH_INPUTS : WEIR_SIZE_INPUTS;
+}
+
 /* Whether the core has a user for such a network. */
 static inline bool weir_runs(u32 function, u32 inputs, u32 outputs)
 {
-	return function == WEIR_PACING && inputs == WEIR_INPUTS && outputs == 1;
+	return function < WEIR_FUNCTIONS && inputs == weir_inputs_of(function) && outputs == 1;
 }
 
 /* What is live of a function: always seen together. */
@@ -64,7 +71,16 @@ u64 weir_samples_lost(void);
 
 int weir_shares_set(const struct weir_shares *shares);
 
-/* The schema hash of a pacing network: docs/features.md, section 10. */
-u64 weir_schema_hash(const struct weir_spec *spec, const u64 *affine);
+/* Features of a function, each with a scale and an offset. */
+static inline u32 weir_features_of(u32 function)
+{
+	return function == WEIR_PACING ? WEIR_FEATURES : weir_inputs_of(function);
+}
+
+/*
+ * The schema hash of a network with these clips, by docs/features.md, sections 10, 12 and 13. Of `spec` only what the
+ * function's definitions depend on counts; `affine` has the bits of scale and offset of each feature.
+ */
+u64 weir_schema_hash(const struct weir_table *table, const struct weir_spec *spec, const u64 *affine);
 
 #endif

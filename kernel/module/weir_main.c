@@ -5,7 +5,8 @@
 #include <linux/seq_file.h>
 #include "weir_internal.h"
 
-static struct dentry *folder;
+struct dentry *weir_debugfs;
+EXPORT_SYMBOL_GPL(weir_debugfs);
 
 static const char *const names[WEIR_COUNTERS_END] = {
 #define X(name) [WEIR_COUNT_##name] = #name,
@@ -40,8 +41,8 @@ static int __init weir_init(void)
 	err = weir_netlink_init();
 	if (err)
 		goto samples;
-	folder = debugfs_create_dir("weir", NULL);
-	debugfs_create_file("counters", 0444, folder, NULL, &counters_fops);
+	weir_debugfs = debugfs_create_dir("weir", NULL);
+	debugfs_create_file("counters", 0444, weir_debugfs, NULL, &counters_fops);
 	return 0;
 
 samples:
@@ -53,7 +54,7 @@ registry:
 
 static void __exit weir_exit(void)
 {
-	debugfs_remove_recursive(folder);
+	debugfs_remove_recursive(weir_debugfs);
 	weir_netlink_exit();
 	weir_samples_exit();
 	weir_registry_exit();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The generic netlink family "weir" (weir_uapi.h). Everything that changes something needs CAP_NET_ADMIN and names the
- * generation that it believes active; whatever is refused changes nothing.
+ * The generic netlink family "weir" (weir_uapi.h). Everything that changes something needs CAP_NET_ADMIN, as do the samples,
+ * which a dump takes away; what changes a publication names the generation that it believes active. Whatever is refused
+ * changes nothing.
  */
 #include <linux/mm.h>
 #include <linux/netlink.h>
@@ -22,10 +23,10 @@ static struct genl_family weir_family;
 
 static const struct weir_rule default_rule = { WEIR_RULE_DEFAULTS };
 
-/* Scale 1 and offset 0, as doubles. */
-static const u64 plain_affine[2 * WEIR_FEATURES] = {
-	0x3ff0000000000000ULL, 0, 0x3ff0000000000000ULL, 0, 0x3ff0000000000000ULL, 0,
-};
+/* 1 as a double. */
+#define DOUBLE_ONE 0x3ff0000000000000ULL
+/* Scale and offset of each feature of whichever function has most. */
+#define AFFINE_MAX (2 * WEIR_SIZE_INPUTS)
 
 static const struct nla_policy weir_policy[WEIR_A_MAX + 1] = {
 	[WEIR_A_FUNCTION] = NLA_POLICY_MAX(NLA_U32, WEIR_FUNCTIONS - 1),
@@ -36,7 +37,7 @@ static const struct nla_policy weir_policy[WEIR_A_MAX + 1] = {
 	[WEIR_A_EXPECT] = { .type = NLA_U32 },
 	[WEIR_A_SHARES] = NLA_POLICY_EXACT_LEN(sizeof(struct weir_shares)),
 	[WEIR_A_RULE] = NLA_POLICY_EXACT_LEN(sizeof(struct weir_rule)),
-	[WEIR_A_AFFINE] = NLA_POLICY_EXACT_LEN(sizeof(plain_affine)),
+	[WEIR_A_AFFINE] = { .type = NLA_BINARY, .len = AFFINE_MAX * sizeof(u64) },
 };
 
 /* The file that is on its way; there is one, and a new first piece takes its place. Under weir_lock. */
@@ -47,7 +48,9 @@ static struct {
 	u32 expect;
 	u8 *bytes;
 	struct weir_rule rule;
-	u64 affine[2 * WEIR_FEATURES];
+	/* Numbers of the affine map that came; 0 for scale 1 and offset 0. */
+	u32 affine_count;
+	u64 affine[AFFINE_MAX];
 } upload;
 
 static void drop_upload(void)
@@ -88,6 +91,19 @@ static void spec_of(const struct weir_table *table, const struct weir_rule *rule
 	}
 }
 
+/* Whether the schema that a table names is the one that came with it. */
+static bool is_schema(const struct weir_table *table, const struct weir_spec *spec)
+{
+	u32 count = 2 * weir_features_of(table->function), i;
+
+	if (!upload.affine_count)
+		for (i = 0; i < count; i++)
+			upload.affine[i] = i % 2 ? 0 : DOUBLE_ONE;
+	else if (upload.affine_count != count)
+		return false;
+	return weir_schema_hash(table, spec, upload.affine) == table->schema_hash;
+}
+
 /* All that stands between a complete file and its publication. */
 static int publish_upload(struct netlink_ext_ack *extack)
 {
@@ -108,7 +124,7 @@ static int publish_upload(struct netlink_ext_ack *extack)
 		err = -EOPNOTSUPP;
 	} else {
 		spec_of(table, &upload.rule, &spec);
-		if (weir_schema_hash(&spec, upload.affine) != table->schema_hash) {
+		if (!is_schema(table, &spec)) {
 			weir_count(refused_schema);
 			NL_SET_ERR_MSG_MOD(extack, "another schema than the rule and the scales that came with it");
 			err = -EDOM;
@@ -147,8 +163,10 @@ static int begin_upload(struct genl_info *info)
 	upload.rule = default_rule;
 	if (info->attrs[WEIR_A_RULE])
 		memcpy(&upload.rule, nla_data(info->attrs[WEIR_A_RULE]), sizeof(upload.rule));
-	memcpy(upload.affine, info->attrs[WEIR_A_AFFINE] ? nla_data(info->attrs[WEIR_A_AFFINE]) : plain_affine,
-	       sizeof(upload.affine));
+	if (info->attrs[WEIR_A_AFFINE]) {
+		upload.affine_count = (u32)nla_len(info->attrs[WEIR_A_AFFINE]) / sizeof(u64);
+		memcpy(upload.affine, nla_data(info->attrs[WEIR_A_AFFINE]), upload.affine_count * sizeof(u64));
+	}
 	return 0;
 }
 

@@ -89,6 +89,8 @@ int weir_publish_table(struct weir_table *table, const struct weir_spec *spec)
 	return publish(&body);
 }
 
+static const struct weir_spec plain_spec = { WEIR_RULE_DEFAULTS };
+
 static int publish_compiled(const struct weir_compiled *compiled)
 {
 	const struct weir_code *code = compiled->code;
@@ -97,7 +99,8 @@ static int publish_compiled(const struct weir_compiled *compiled)
 		.checksum = code->checksum,
 		.schema_hash = code->schema_hash,
 		.name = code->name,
-		.spec = *code->spec,
+		/* Of other functions' definitions only the floor of RTTs matters, and is no parameter of theirs. */
+		.spec = code->spec ? *code->spec : plain_spec,
 		.code = code,
 		.owner = compiled->owner,
 	};
@@ -189,7 +192,7 @@ int weir_compiled_register(struct weir_compiled *compiled, struct module *owner)
 	const struct weir_code *code = compiled->code;
 	int err;
 
-	if (!weir_runs(code->function, code->inputs, code->outputs) || !code->spec) {
+	if (!weir_runs(code->function, code->inputs, code->outputs) || (code->function == WEIR_PACING && !code->spec)) {
 		weir_count(refused_schema);
 		pr_err("weir: %s: no function of this core takes such a network\n", code->name);
 		return -EOPNOTSUPP;

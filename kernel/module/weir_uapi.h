@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * What the core and user space say to each other over generic netlink: family "weir", version 1. `weir kernel-trainer` and
- * `weir kernel` speak it; dataplane/shell/src/kernel/ has the other half.
+ * What the core and user space say to each other over generic netlink: family "weir", version 1. `weir kernel-trainer` speaks
+ * it: dataplane/shell/src/kernel/ has the other half.
  */
 #ifndef WEIR_UAPI_H
 #define WEIR_UAPI_H
@@ -55,7 +55,7 @@ enum {
 	WEIR_A_LOST,		/* u64: samples that found the ring full, ever */
 	WEIR_A_SHARES,		/* struct weir_shares */
 	WEIR_A_RULE,		/* struct weir_rule; docs/features.md's defaults without it */
-	WEIR_A_AFFINE,		/* 6 u64: scale and offset of each feature, the bits of doubles; 1 and 0 without it */
+	WEIR_A_AFFINE,		/* u64: scale and offset of each feature, the bits of doubles; 1 and 0 without it */
 	__WEIR_A_MAX,
 };
 #define WEIR_A_MAX (__WEIR_A_MAX - 1)

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use weir_features::{FEATURES, HISTORY, INPUTS, ONE, PacingSpec};
+use weir_features::{HISTORY, ONE, PacingSpec, PathSpec, SizeSpec};
 use weir_snapshot::{FILE_BYTES_MAX, Function, NAME_BYTES_MAX, Precision, Snapshot};
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::reward::Preference;
@@ -125,7 +125,8 @@ pub(crate) fn pacing(source: &Source) -> anyhow::Result<(Snapshot, PacingSpec)> 
     let snapshot = match (&source.snapshot, &source.model) {
         (Some(file), _) => {
             let (_, snapshot) = read(file)?;
-            let (schema_hash, _) = spec::inputs(&plain_spec(file, precision, &usual.clips, None))?;
+            let (schema_hash, _) =
+                spec::inputs(&plain_spec(Function::Pacing, file, precision, &usual.clips, None))?;
             if schema_hash != snapshot.schema_hash() {
                 bail!(
                     "{}: expected schema {:016x}, found {:016x}: in the kernel a network is shown the features with the \
@@ -138,7 +139,7 @@ pub(crate) fn pacing(source: &Source) -> anyhow::Result<(Snapshot, PacingSpec)> 
             snapshot
         }
         (None, Some(file)) => {
-            let spec = plain_spec(file, precision, &usual.clips, source.preference);
+            let spec = plain_spec(Function::Pacing, file, precision, &usual.clips, source.preference);
             Snapshot::decode(&weir_trainer::build(&spec)?.bytes)?
         }
         (None, None) => bail!("name a --snapshot, or an ONNX file with --model"),
@@ -154,15 +155,26 @@ fn preference(text: &str) -> Result<Preference, String> {
     })
 }
 
-/// Aurora's features as they are, in ten intervals, with these clips in 1/65536.
+/// What a function's network is shown, and in how many rows.
+fn features_of(function: Function) -> (&'static [&'static str], usize) {
+    match function {
+        Function::Pacing => (&PacingSpec::FEATURES, HISTORY),
+        Function::Balance => (&PathSpec::FEATURES, 1),
+        Function::Schedule => (&SizeSpec::FEATURES, 1),
+    }
+}
+
+/// A function's features as they are, with these clips in 1/65536.
 fn plain_spec(
+    function: Function,
     file: &Path,
     precision: Precision,
     clips: &[(i32, i32)],
     preference: Option<Preference>,
 ) -> ModelSpec {
     let q16 = |value: i32| f64::from(value) / f64::from(ONE);
-    let inputs = PacingSpec::FEATURES
+    let (features, history) = features_of(function);
+    let inputs = features
         .iter()
         .zip(clips)
         .map(|(feature, &(low, high))| InputSpec {
@@ -176,11 +188,11 @@ fn plain_spec(
     let name: String = stem.chars().filter(char::is_ascii_graphic).take(NAME_BYTES_MAX).collect();
     ModelSpec {
         name: if name.is_empty() { "model".to_owned() } else { name },
-        function: Function::Pacing,
+        function,
         file: file.to_owned(),
         precision,
         inputs,
-        history: HISTORY,
+        history,
         pacing: PacingSpec::default(),
         preference,
     }
@@ -197,7 +209,7 @@ pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<()> {
         (_, Some(file), Some(name)) => configured(file, name)?,
         (Some(file), ..) => {
             let precision = if args.precision == "12bit" { Precision::Bits12 } else { Precision::Bits8 };
-            plain_spec(file, precision, &PacingSpec::default().clips, args.preference)
+            plain_spec(Function::Pacing, file, precision, &PacingSpec::default().clips, args.preference)
         }
         _ => bail!("name an ONNX file, or --config and --model"),
     };
@@ -272,9 +284,11 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
 /// `weir snapshot kernel`: a folder that Kbuild makes into modules.
 pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
     let (_, snapshot) = read(&args.snapshot)?;
-    if snapshot.function() != Function::Pacing || snapshot.inputs() != INPUTS || snapshot.outputs() != 1 {
+    let (features, history) = features_of(snapshot.function());
+    let inputs = features.len() * history;
+    if snapshot.inputs() != inputs || snapshot.outputs() != 1 {
         bail!(
-            "{}: the kernel's core takes pacing networks of {INPUTS} inputs and one output; found {}, {} and {}",
+            "{}: the kernel's core takes {} networks of {inputs} inputs and one output; found {} and {}",
             args.snapshot.display(),
             snapshot.function().name(),
             snapshot.inputs(),
@@ -285,10 +299,13 @@ pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
         (Some(file), Some(name)) => configured(file, name)?,
         _ => named_by_its_clips(&args.snapshot, &snapshot, None),
     };
-    let schema = spec::pacing_schema(&spec)?;
-    same_schema(&args.snapshot, &snapshot, schema.hash())?;
+    same_schema(&args.snapshot, &snapshot, spec::inputs(&spec)?.0)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    for (name, text) in weir_kernel_emit::folder(&snapshot, schema.spec())? {
+    let pacing = match snapshot.function() {
+        Function::Pacing => spec::pacing_schema(&spec)?.spec().clone(),
+        Function::Balance | Function::Schedule => PacingSpec::default(),
+    };
+    for (name, text) in weir_kernel_emit::folder(&snapshot, &pacing)? {
         write_whole(&args.out.join(name), text.as_bytes())?;
     }
     println!("{}: {}.c and Weir's modules", args.out.display(), weir_kernel_emit::module_name(&snapshot));
@@ -301,9 +318,10 @@ pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
 
 /// The plain definitions with the snapshot's own clips.
 fn named_by_its_clips(file: &Path, snapshot: &Snapshot, preference: Option<Preference>) -> ModelSpec {
-    let inputs = snapshot.parts().inputs.iter().take(FEATURES);
+    let (features, _) = features_of(snapshot.function());
+    let inputs = snapshot.parts().inputs.iter().take(features.len());
     let clips: Vec<(i32, i32)> = inputs.map(|input| (input.clip_lo, input.clip_hi)).collect();
-    plain_spec(file, snapshot.precision(), &clips, preference)
+    plain_spec(snapshot.function(), file, snapshot.precision(), &clips, preference)
 }
 
 fn same_schema(file: &Path, snapshot: &Snapshot, expected: u64) -> anyhow::Result<()> {

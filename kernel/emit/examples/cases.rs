@@ -1,11 +1,17 @@
 //! What the guest test compares the kernel module with, from the scalar executor.
 //!
 //! `cases shapes FOLDER`: twenty random shapes of each precision, as snapshot files. `cases hash FILE SEED COUNT`: the hash of
-//! the results of so many rows of seeded features, as `kernel/test/module/weir_test.c` draws and hashes them.
+//! the results of so many rows of seeded features, as `kernel/test/module/weir_test.c` draws and hashes them. `cases select
+//! FOLDER`: networks for `weir_select` whose answers are plain: each flow is small, or large; the path with the smallest RTT is
+//! the best, or the one with the largest.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
-use weir_snapshot::{Executable, Executor, Precision, Scratch, Snapshot, encode};
+use weir_features::{Input, PathSchema, PathSpec, SizeSchema, SizeSpec};
+use weir_snapshot::{
+    Activation, Executable, Executor, Function, InputParts, LayerParts, Output, OutputParts, Parts,
+    Precision, Scratch, Snapshot, encode,
+};
 
 #[path = "../../../snapshot/tests/suite/models.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -26,6 +32,66 @@ fn write_shapes(folder: &Path) {
             std::fs::write(folder.join(format!("{}-{number}.wsnap", precision.name())), bytes)
                 .expect("written");
         }
+    }
+}
+
+/// A network of 12 bits that answers `constant + slope * first input`, both in 1/65536 times a power of two that fits.
+fn plain(function: Function, schema_hash: u64, clips: &[(i32, i32)], slope: i16, constant: i32) -> Parts {
+    let input = |(at, &(clip_lo, clip_hi)): (usize, &(i32, i32))| InputParts {
+        multiplier: i32::from(at == 0),
+        offset: clip_lo,
+        clip_lo,
+        clip_hi,
+        shift: 8,
+    };
+    let mut weights = vec![0; clips.len()];
+    weights[0] = slope;
+    Parts {
+        function,
+        precision: Precision::Bits12,
+        schema_hash,
+        name: function.name().to_owned(),
+        inputs: clips.iter().enumerate().map(input).collect(),
+        layers: vec![LayerParts {
+            inputs: clips.len(),
+            outputs: 1,
+            weights,
+            bias: vec![0],
+            multiplier: vec![0],
+            shift: vec![0],
+            activation: Activation::Identity,
+        }],
+        output: Output::Linear,
+        outputs: vec![OutputParts {
+            multiplier: 256,
+            shift: 0,
+            offset: constant,
+            lo: i32::MIN,
+            hi: i32::MAX,
+        }],
+    }
+}
+
+fn write_select(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let sizes = SizeSpec::default().clips;
+    let q16 = |value: i32| f64::from(value) / 65_536.0;
+    let inputs: Vec<Input<'_>> = SizeSpec::FEATURES
+        .iter()
+        .zip(sizes)
+        .map(|(feature, (lo, hi))| Input { feature, scale: 1.0, offset: 0.0, clip: [q16(lo), q16(hi)] })
+        .collect();
+    let schema = SizeSchema::new(&inputs).expect("the definitions").hash();
+    let (paths, path_schema) = (PathSpec::default().clips, PathSchema::default().hash());
+    for (name, parts) in [
+        // 1 KiB and 128 MiB.
+        ("small", plain(Function::Schedule, schema, &sizes, 0, 10 << 16)),
+        ("large", plain(Function::Schedule, schema, &sizes, 0, 27 << 16)),
+        ("fast", plain(Function::Balance, path_schema, &paths, 1, 0)),
+        ("slow", plain(Function::Balance, path_schema, &paths, -1, 0)),
+    ] {
+        let bytes = encode(&parts).expect("valid parts");
+        std::fs::write(folder.join(format!("{name}.wsnap")), bytes).expect("written");
     }
 }
 
@@ -53,10 +119,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["shapes", folder] => write_shapes(Path::new(folder)),
+        ["select", folder] => write_select(Path::new(folder)),
         ["hash", file, seed, count] => {
             let number = |text: &str| text.parse().expect("a number");
             println!("{:016x}", hash(Path::new(file), number(seed), number(count)));
         }
-        _ => panic!("cases shapes FOLDER | cases hash FILE SEED COUNT"),
+        _ => panic!("cases shapes FOLDER | cases select FOLDER | cases hash FILE SEED COUNT"),
     }
 }

@@ -5,7 +5,7 @@ use weir_features::PacingSpec;
 use weir_snapshot::{Snapshot, Unavailable};
 
 /// The core, its users and what they include: `kernel/module`.
-pub const MODULES: [(&str, &str); 25] = [
+pub const MODULES: [(&str, &str); 30] = [
     ("Kbuild", include_str!("../../module/Kbuild")),
     ("Makefile", include_str!("../../module/Makefile")),
     ("weir_arith.h", include_str!("../../module/weir_arith.h")),
@@ -24,6 +24,11 @@ pub const MODULES: [(&str, &str); 25] = [
     ("weir_registry.c", include_str!("../../module/weir_registry.c")),
     ("weir_samples.c", include_str!("../../module/weir_samples.c")),
     ("weir_schema.c", include_str!("../../module/weir_schema.c")),
+    ("weir_select.h", include_str!("../../module/weir_select.h")),
+    ("weir_select_flows.c", include_str!("../../module/weir_select_flows.c")),
+    ("weir_select_main.c", include_str!("../../module/weir_select_main.c")),
+    ("weir_select_packet.c", include_str!("../../module/weir_select_packet.c")),
+    ("weir_select_paths.c", include_str!("../../module/weir_select_paths.c")),
     ("weir_sizes.h", include_str!("../../module/weir_sizes.h")),
     ("weir_snapshot.h", include_str!("../../module/weir_snapshot.h")),
     ("weir_table.c", include_str!("../../module/weir_table.c")),

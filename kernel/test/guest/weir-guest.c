@@ -4,8 +4,8 @@
  * that the guest needs no library.
  *
  *   weir-guest status                    what is active: "GENERATION CHECKSUM PREVIOUS LOST CONTROL" of pacing
- *   weir-guest install FILE [EXPECT]     0 if the core took it; the active generation is expected unless given
- *   weir-guest activate CHECKSUM | rollback | withdraw
+ *   weir-guest install FILE [EXPECT]     0 if the core took it; its function's active generation is expected unless given
+ *   weir-guest activate CHECKSUM | rollback | withdraw [FUNCTION]
  *   weir-guest shares CONTROL EXPLORE SAMPLE SIGMA
  *   weir-guest samples                   takes all samples: "COUNT MODEL EXPLORED CONTROL"
  *   weir-guest swap COUNT FILE FILE      installs them in turn
@@ -141,11 +141,15 @@ static void open_socket(void)
 		die("no netlink family " WEIR_GENL_NAME);
 }
 
-static struct {
+#define FUNCTIONS 3
+
+static struct status {
 	uint32_t function, generation, previous, checksum;
 	uint64_t lost;
 	struct weir_shares shares;
-} row, pacing;
+} row, rows[FUNCTIONS];
+
+#define pacing rows[0]
 
 static void take_status(const struct nlattr *attr)
 {
@@ -170,13 +174,13 @@ static void take_status(const struct nlattr *attr)
 		memcpy(&row.shares, data_of(attr), sizeof(row.shares));
 		break;
 	}
-	if (!row.function)
-		pacing = row;
+	if (row.function < FUNCTIONS)
+		rows[row.function] = row;
 }
 
 static void get_status(void)
 {
-	memset(&pacing, 0, sizeof(pacing));
+	memset(rows, 0, sizeof(rows));
 	begin(family, NLM_F_DUMP, WEIR_CMD_STATUS);
 	send_message();
 	if (receive(take_status))
@@ -193,6 +197,12 @@ static unsigned char *read_file(const char *name, size_t *length)
 	*length = fread(bytes, 1, 2 << 20, file);
 	fclose(file);
 	return bytes;
+}
+
+/* What is active of the function that a file names. */
+static uint32_t active_of(const unsigned char *bytes)
+{
+	return bytes[10] < FUNCTIONS ? rows[bytes[10]].generation : 0;
 }
 
 static int install(const unsigned char *bytes, size_t length, uint32_t expect)
@@ -221,7 +231,7 @@ static int change(uint8_t command, uint16_t attribute, uint32_t value)
 {
 	get_status();
 	begin(family, NLM_F_ACK, command);
-	put32(WEIR_A_EXPECT, pacing.generation);
+	put32(WEIR_A_EXPECT, rows[attribute == WEIR_A_FUNCTION && value < FUNCTIONS ? value : 0].generation);
 	put32(attribute, value);
 	send_message();
 	return receive(NULL);
@@ -325,14 +335,14 @@ static void fuzz(unsigned long count, uint64_t seed, const char *name)
 	uint64_t rng = seed;
 
 	get_status();
-	typeof(pacing) before = pacing;
+	struct status before[FUNCTIONS];
+
+	memcpy(before, rows, sizeof(rows));
 	for (unsigned long at = 0; at < count; at++) {
 		fuzz_one(&rng, file, length);
 		if (at % 64 == 0 || at + 1 == count) {
 			get_status();
-			if (before.generation != pacing.generation || before.previous != pacing.previous ||
-			    before.checksum != pacing.checksum ||
-			    memcmp(&before.shares, &pacing.shares, sizeof(pacing.shares)))
+			if (memcmp(before, rows, sizeof(rows)))
 				die("message %lu of seed %llu or one of the 64 before it changed something", at,
 				    (unsigned long long)seed);
 		}
@@ -442,13 +452,13 @@ int main(int argc, char **argv)
 		size_t length;
 		unsigned char *bytes = read_file(argv[2], &length);
 
-		err = install(bytes, length, argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 0) : pacing.generation);
+		err = install(bytes, length, argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 0) : active_of(bytes));
 	} else if (!strcmp(command, "activate")) {
 		err = change(WEIR_CMD_ACTIVATE, WEIR_A_CHECKSUM, (uint32_t)strtoul(argv[2], NULL, 16));
 	} else if (!strcmp(command, "rollback")) {
 		err = change(WEIR_CMD_ROLLBACK, WEIR_A_FUNCTION, 0);
 	} else if (!strcmp(command, "withdraw")) {
-		err = change(WEIR_CMD_WITHDRAW, WEIR_A_FUNCTION, 0);
+		err = change(WEIR_CMD_WITHDRAW, WEIR_A_FUNCTION, argc > 2 ? (uint32_t)atoi(argv[2]) : 0);
 	} else if (!strcmp(command, "shares")) {
 		struct weir_shares shares = { atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]) };
 
@@ -467,7 +477,7 @@ int main(int argc, char **argv)
 		unsigned char *file[2] = { read_file(argv[3], &length[0]), read_file(argv[4], &length[1]) };
 
 		for (unsigned long at = 0; at < count && !err; at++) {
-			err = install(file[at % 2], length[at % 2], pacing.generation);
+			err = install(file[at % 2], length[at % 2], active_of(file[at % 2]));
 			get_status();
 		}
 	} else if (!strcmp(command, "fuzz")) {
