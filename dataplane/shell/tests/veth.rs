@@ -109,7 +109,8 @@ impl Bed {
         scrape.by(name, label).unwrap()[value]
     }
 
-    /// Partial checksums completed, inside and outside, once nothing moves any more: control looks every 20 ms.
+    /// Partial checksums completed, inside and outside, once nothing moves any more: control looks every 20 ms, and a
+    /// connection's last frames cross after its bytes have come back, on a busy host more than 300 ms after.
     fn partial_checksums(&mut self) -> [f64; 2] {
         let deadline = Instant::now() + PATIENCE;
         let mut last = [-1.0; 2];
@@ -120,7 +121,7 @@ impl Bed {
                 return now;
             }
             last = now;
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(1_000));
         }
     }
 
