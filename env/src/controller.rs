@@ -16,6 +16,12 @@ pub trait Policy {
     fn act(&mut self, inputs: &[i32; INPUTS]) -> i32;
 }
 
+impl<P: Policy + ?Sized> Policy for Box<P> {
+    fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
+        (**self).act(inputs)
+    }
+}
+
 /// A policy as a controller: its actions within the guard's limit, applied as the datapath applies them.
 #[derive(Debug, Clone)]
 pub struct Acting<P>(pub P);

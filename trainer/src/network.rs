@@ -96,6 +96,12 @@ impl Network {
         }
     }
 
+    /// The first output for a row, which is the only one of a policy; 0 where there is none.
+    pub fn answer(&self, row: impl IntoIterator<Item: Into<f64>>) -> f64 {
+        let row: Vec<f64> = row.into_iter().map(Into::into).collect();
+        self.evaluate(&row).first().copied().unwrap_or(0.0)
+    }
+
     /// The network whose input `x` is this one's `scale * x + shift`: both fold into the first layer. Of another width than
     /// there are pairs it comes back as it is.
     pub(crate) fn rescaled(

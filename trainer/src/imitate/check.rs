@@ -116,8 +116,7 @@ pub struct Float<'n>(pub &'n Network);
 
 impl Policy for Float<'_> {
     fn act(&mut self, _flow: usize, inputs: &[i32; INPUTS]) -> f64 {
-        let row: Vec<f64> = inputs.iter().map(|&x| f64::from(x) / f64::from(ONE)).collect();
-        self.0.evaluate(&row).first().copied().unwrap_or(0.0)
+        self.0.answer(inputs.iter().map(|&x| f64::from(x) / f64::from(ONE)))
     }
 }
 

@@ -63,8 +63,7 @@ pub(super) fn taught(from: &Batch, inputs: &[InputMap], lessons: &mut Batch) {
 /// Appends the rows of `from`, with the answer of what `runs` as what should have been said.
 pub(super) fn kept(from: &Batch, runs: &Network, lessons: &mut Batch) {
     for row in from.rows() {
-        let real: Vec<f64> = row.inputs.iter().map(|&input| f64::from(input)).collect();
-        push(lessons, &row, runs.evaluate(&real).first().map_or(0.0, |&answer| answer as f32));
+        push(lessons, &row, runs.answer(row.inputs.iter().copied()) as f32);
     }
 }
 
@@ -76,15 +75,13 @@ fn push(lessons: &mut Batch, row: &Row<'_>, answer: f32) {
 mod tests {
     use super::*;
     use crate::online::gate::tests::{network, terms};
-    use crate::verify::rows;
+    use crate::verify::{network_inputs, rows};
 
     /// Decisions whose inputs came about from these features.
     fn met(features: &[Vec<i32>], inputs: &[InputMap]) -> Batch {
         let mut batch = Batch::new(inputs.len());
         for features in features {
-            let real = |x: i32| f64::from(x) / f64::from(ONE);
-            let row: Vec<f32> =
-                inputs.iter().zip(features).map(|(map, &x)| map.apply(real(x)) as f32).collect();
+            let row: Vec<f32> = network_inputs(inputs, features).into_iter().map(|x| x as f32).collect();
             batch.push(&Row {
                 inputs: &row,
                 action: 3.0,
@@ -123,7 +120,7 @@ mod tests {
                     .collect();
                 teacher::action(clipped.as_slice().try_into().unwrap())
             } else {
-                network(1).evaluate(&row.inputs.iter().map(|&x| f64::from(x)).collect::<Vec<_>>())[0]
+                network(1).answer(row.inputs.iter().copied())
             };
             assert!((f64::from(row.reward) - expected).abs() < 2e-3, "{at}: {} {expected}", row.reward);
         }

@@ -342,8 +342,7 @@ struct Float(Network);
 
 impl Policy for Float {
     fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
-        let row: Vec<f64> = inputs.iter().map(|&x| f64::from(x) / f64::from(ONE)).collect();
-        let action = self.0.evaluate(&row).first().copied().unwrap_or(0.0);
+        let action = self.0.answer(inputs.iter().map(|&x| f64::from(x) / f64::from(ONE)));
         (action * f64::from(ONE)).round() as i32
     }
 }

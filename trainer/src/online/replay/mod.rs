@@ -6,6 +6,7 @@ use super::batch::Batch;
 use crate::imitate::teacher;
 use crate::network::Network;
 use crate::quantise::InputMap;
+use crate::verify::network_inputs;
 use rehearse::Exploring;
 use weir_env::baseline::BbrLike;
 use weir_env::{Acting, Conditions, Controller, Ended, Estimates, Length, Policy, Preference, Reward, World};
@@ -157,48 +158,31 @@ impl Replay for LinkReplay {
 
     fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven {
         let conditions = self.conditions(episode);
-        match driver {
-            Driver::Snapshot(executable) => {
-                drive(Acting(Integers::new(executable)), &conditions, episode.start, self.preference)
-            }
-            Driver::Rule => drive(BbrLike::default(), &conditions, episode.start, self.preference),
-            Driver::Teacher => drive(Acting(Teacher), &conditions, episode.start, self.preference),
-            Driver::Pupil(network, inputs) => {
-                drive(Acting(Pupil { network, inputs }), &conditions, episode.start, self.preference)
-            }
+        match policy(driver) {
+            Some(policy) => drive(Acting(policy), &conditions, episode.start, self.preference),
+            None => drive(BbrLike::default(), &conditions, episode.start, self.preference),
         }
     }
 
     fn rehearse(&mut self, driver: Driver<'_>, plan: &Rehearsal<'_>, batch: &mut Batch) {
+        let Some(policy) = policy(driver) else { return };
         let conditions = self.conditions(&plan.episode);
-        let (preference, seed) = (self.preference, plan.episode.seed);
-        match driver {
-            Driver::Snapshot(snapshot) => {
-                Exploring::new(Integers::new(snapshot), plan.sigma, preference, seed).append(
-                    &conditions,
-                    plan.inputs,
-                    plan.rows,
-                    batch,
-                );
-            }
-            Driver::Teacher => {
-                Exploring::new(Teacher, plan.sigma, preference, seed).append(
-                    &conditions,
-                    plan.inputs,
-                    plan.rows,
-                    batch,
-                );
-            }
-            Driver::Pupil(network, inputs) => {
-                Exploring::new(Pupil { network, inputs }, plan.sigma, preference, seed).append(
-                    &conditions,
-                    plan.inputs,
-                    plan.rows,
-                    batch,
-                );
-            }
-            Driver::Rule => {}
-        }
+        Exploring::new(policy, plan.sigma, self.preference, plan.episode.seed).append(
+            &conditions,
+            plan.inputs,
+            plan.rows,
+            batch,
+        );
+    }
+}
+
+/// What says the driver's actions; the rule takes none.
+fn policy(driver: Driver<'_>) -> Option<Box<dyn Policy + '_>> {
+    match driver {
+        Driver::Snapshot(executable) => Some(Box::new(Integers::new(executable))),
+        Driver::Rule => None,
+        Driver::Teacher => Some(Box::new(Teacher)),
+        Driver::Pupil(network, inputs) => Some(Box::new(Pupil { network, inputs })),
     }
 }
 
@@ -271,9 +255,7 @@ struct Pupil<'a> {
 
 impl Policy for Pupil<'_> {
     fn act(&mut self, inputs: &[i32; INPUTS]) -> i32 {
-        let real = |x: &i32| f64::from(*x) / f64::from(ONE);
-        let row: Vec<f64> = self.inputs.iter().zip(inputs).map(|(map, x)| map.apply(real(x))).collect();
-        let action = self.network.evaluate(&row).first().copied().unwrap_or(0.0);
+        let action = self.network.answer(network_inputs(self.inputs, inputs));
         (action * f64::from(ONE)).round() as i32
     }
 }

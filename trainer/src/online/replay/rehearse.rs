@@ -2,6 +2,7 @@
 
 use crate::online::batch::{Batch, Row};
 use crate::quantise::InputMap;
+use crate::verify::network_inputs;
 use weir_env::{Conditions, Controller, Ended, Policy, Preference, Reward, Rng, World};
 use weir_features::{ACTION_MAX_Q16, INPUTS, ONE, apply_action};
 
@@ -51,8 +52,7 @@ impl<P: Policy> Exploring<P> {
                 // The newest decision's outcome is still to come.
                 let Some(reward) = decided.reward else { continue };
                 row.clear();
-                let real = |x: i32| f64::from(x) / f64::from(ONE);
-                row.extend(inputs.iter().zip(decided.inputs).map(|(map, x)| map.apply(real(x)) as f32));
+                row.extend(network_inputs(inputs, &decided.inputs).into_iter().map(|input| input as f32));
                 batch.push(&Row {
                     inputs: &row,
                     action: decided.action as f32,

@@ -5,9 +5,9 @@
 //! would hold the network near the snapshot, closer than what is worth a publication. What acted counts by the importance of
 //! each row, `min(1, p_begin / p_acted)` (truncated as in V-trace, Espeholt et al., 2018).
 
-use super::minibatches;
 use super::pupil::Pupil;
 use super::scaling::Scaling;
+use super::{Smoothed, minibatches};
 use crate::gae::{Step, advantages};
 use crate::graph::{AdamOptions, Head, LogStd, PpoHead, Regression};
 use crate::learner::{HeadBatch, Labels, Learner};
@@ -73,8 +73,6 @@ impl Default for PolicyTuning {
 
 /// Hidden layers of the value network: Aurora's.
 const VALUE_HIDDEN: [usize; 2] = [32, 16];
-/// Weight of the newest batch in the smoothed error: single batches differ by a factor of two.
-const SMOOTHING: f64 = 0.3;
 /// Fewest transitions with noise for a step of the policy.
 const EXPLORED_MIN: usize = 32;
 
@@ -91,7 +89,7 @@ pub struct PolicyTuner {
     scaling: Scaling,
     batches: u32,
     /// Root mean square error of the value network on batches as it met them, smoothed.
-    surprise: f64,
+    surprise: Smoothed,
     rng: Rng,
 }
 
@@ -140,7 +138,7 @@ impl PolicyTuner {
         let scaling = Scaling::of(inputs);
         let critic = critic(network.inputs(), &mut rng);
         let value = Learner::new(engine, &critic, &Head::Regression(Regression::Mse), adam())?;
-        Ok(Self { tuning, policy, pupil, value, scaling, batches: 0, surprise: f64::NAN, rng })
+        Ok(Self { tuning, policy, pupil, value, scaling, batches: 0, surprise: Smoothed::default(), rng })
     }
 }
 
@@ -163,7 +161,8 @@ impl Adapter for PolicyTuner {
             pupil.leave();
         }
         let critic = self.value.network();
-        let values: Vec<f64> = inputs.chunks_exact(width.max(1)).map(|row| answer(&critic, row)).collect();
+        let values: Vec<f64> =
+            inputs.chunks_exact(width.max(1)).map(|row| critic.answer(row.iter().copied())).collect();
         let leads_on: Vec<bool> = batch.leads_on().collect();
         let step = |at: usize| Step {
             // So that values are about as large as one reward.
@@ -179,10 +178,7 @@ impl Adapter for PolicyTuner {
         let mut known: Vec<usize> = (0..batch.len()).filter(|&at| leads_on[at]).collect();
         let squares = known.iter().map(|&at| advantages[at].powi(2)).sum::<f64>();
         let error = (squares / known.len().max(1) as f64).sqrt();
-        self.surprise = match self.surprise.is_nan() {
-            true => error,
-            false => self.surprise + SMOOTHING * (error - self.surprise),
-        };
+        self.surprise.note(error);
         let mut explored: Vec<usize> = known.iter().copied().filter(|&at| batch.explored()[at]).collect();
         let (mean, deviation) = moments(&explored, |at| advantages[at]);
         let mut report = AdaptReport { gradient_norm: f64::NAN, rows: known.len(), ..AdaptReport::default() };
@@ -252,7 +248,7 @@ impl Adapter for PolicyTuner {
     /// and comes to rest once the value network, and so the policy's gradient, can be trusted again. While the network is
     /// taught, how far its answers are off.
     fn evaluate(&mut self, _: &Batch) -> Result<f64, AdaptError> {
-        Ok(self.pupil.as_ref().and_then(Pupil::error).unwrap_or(self.surprise))
+        Ok(self.pupil.as_ref().and_then(Pupil::error).or(self.surprise.get()).unwrap_or(f64::NAN))
     }
 
     fn freeze(&mut self) -> Result<Network, AdaptError> {
@@ -302,7 +298,7 @@ impl Begin {
         let mut begin =
             Begin { log_probs: vec![0.0; batch.len()], weights: vec![0.0; batch.len()], ahead: 0.0 };
         for &at in explored {
-            let mean = answer(policy, &inputs[at * width..(at + 1) * width]);
+            let mean = policy.answer(inputs[at * width..(at + 1) * width].iter().copied());
             let z = (f64::from(batch.actions()[at]) - mean) / sigma;
             let log_prob = -z * z / 2.0 - sigma.ln() - std::f64::consts::TAU.ln() / 2.0;
             let log_ratio = log_prob - f64::from(batch.log_probs()[at]);
@@ -336,12 +332,6 @@ impl Columns {
             gathered.extend_from_slice(&inputs[at * width..(at + 1) * width]);
         }
     }
-}
-
-/// The one output for a row.
-fn answer(network: &Network, row: &[f32]) -> f64 {
-    let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
-    network.evaluate(&row).first().copied().unwrap_or(0.0)
 }
 
 /// Mean and standard deviation of some rows' values; the latter never 0.

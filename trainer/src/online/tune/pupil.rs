@@ -4,15 +4,13 @@ use crate::learner::{HeadBatch, Labels, Learner};
 use crate::network::Network;
 use crate::online::adapter::{AdaptError, AdaptReport};
 use crate::online::batch::Batch;
-use crate::online::tune::PolicyTuning;
+use crate::online::tune::{PolicyTuning, Smoothed};
 use crate::rng::Rng;
 
 /// Lessons that are kept: of all states met since the lessons began, not only the newest (DAgger).
 const LESSONS: usize = 8_192;
 /// Gradient steps of a call: some 0.2 ms each.
 const STEPS: usize = 24;
-/// Weight of the newest call in the smoothed error.
-const SMOOTHING: f64 = 0.3;
 
 /// The learner, and what it was taught so far.
 #[derive(Debug)]
@@ -22,25 +20,25 @@ pub(super) struct Pupil {
     answers: Vec<f32>,
     /// The place of the oldest lesson, once all are taken.
     oldest: usize,
-    /// Mean square error, smoothed, while lessons go on.
-    square: Option<f64>,
+    /// Mean square error while lessons go on.
+    square: Smoothed,
 }
 
 impl Pupil {
     pub(super) fn new(learner: Learner) -> Pupil {
-        Pupil { learner, inputs: Vec::new(), answers: Vec::new(), oldest: 0, square: None }
+        Pupil { learner, inputs: Vec::new(), answers: Vec::new(), oldest: 0, square: Smoothed::default() }
     }
 
     /// Lessons end: the next ones begin from nothing.
     pub(super) fn leave(&mut self) {
         self.inputs.clear();
         self.answers.clear();
-        (self.oldest, self.square) = (0, None);
+        (self.oldest, self.square) = (0, Smoothed::default());
     }
 
     /// Root mean square of what the answers are off, in units of the action; `None` while there are no lessons.
     pub(super) fn error(&self) -> Option<f64> {
-        self.square.map(f64::sqrt)
+        self.square.get().map(f64::sqrt)
     }
 
     /// The network as it is now.
@@ -60,7 +58,7 @@ impl Pupil {
         tuning: &PolicyTuning,
         rng: &mut Rng,
     ) -> Result<AdaptReport, AdaptError> {
-        if self.square.is_none() {
+        if self.square.get().is_none() {
             self.learner.reset(network)?;
         }
         self.keep(inputs, lessons);
@@ -93,7 +91,7 @@ impl Pupil {
                 }
             }
         }
-        self.square = Some(self.square.map_or(squares, |square| square + SMOOTHING * (squares - square)));
+        self.square.note(squares);
         Ok(report)
     }
 
