@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use weir_dpdk::Mbuf;
 use weir_engine::io::{BURST, Burst, Denied, Frame, PacketIo, Side};
+use weir_engine::time::Ns;
 use weir_shell::run::MbufFrame;
 
 /// Frames that a pipeline may keep before its side is polled no more: what then arrives waits in the port, which counts
@@ -112,6 +113,10 @@ impl<Io: PacketIo<Frame = MbufFrame>, P: Pipeline> PacketIo for Front<Io, P> {
         books.denied.add(denied);
         books.taken.add(taken);
         passed
+    }
+
+    fn now(&self) -> Option<Ns> {
+        self.io.now()
     }
 
     fn take_denied(&mut self, side: Side) -> Denied {

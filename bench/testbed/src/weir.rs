@@ -203,7 +203,8 @@ impl Weir {
         logs: &Path,
     ) -> Result<Weir> {
         // A file's place is no namespace's: each Weir has a control socket of its own.
-        let socket = logs.join("weir.sock");
+        // A relative one would be taken from the configuration's directory.
+        let socket = std::path::absolute(logs.join("weir.sock")).context("where this process is")?;
         let control = format!("control.socket={}", text(&socket)?);
         let mut words = vec![text(binary)?, "run", text(config)?, "--set", &control];
         overrides.iter().for_each(|assignment| words.extend(["--set", assignment]));

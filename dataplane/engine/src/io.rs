@@ -1,5 +1,6 @@
 //! The edge of the engine: what a frame is, and where frames come from and go to.
 
+use crate::time::Ns;
 use arrayvec::ArrayVec;
 
 /// Frames taken or sent at once. 32 is DPDK's customary burst: large enough to amortise a poll, small enough
@@ -103,6 +104,14 @@ pub trait PacketIo {
 
     /// Appends the frames that arrived on `side` to `into`, up to its free room. Returns how many.
     fn rx(&mut self, side: Side, into: &mut Burst<Self::Frame>) -> usize;
+
+    /// The time now, where it goes on during a turn; `None` where it stands still, as in a simulation. Asked after an
+    /// [`rx`](PacketIo::rx) that brought acknowledgements: a thread that lost its core between the beginning of its turn and
+    /// that call would date them too early, by milliseconds, and an RTT below the path's own shortest is never
+    /// unlearned.
+    fn now(&self) -> Option<Ns> {
+        None
+    }
 
     /// What a stage in front of the worker, such as an access control list, has dropped of the frames that arrived on
     /// `side`, since it was last asked. The worker has not seen them; it counts them as received and

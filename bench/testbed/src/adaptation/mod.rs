@@ -177,7 +177,8 @@ pub fn run(
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Run> {
-    let logs = conditions.out.join(mode.name());
+    // Absolute, because Weir takes a relative path of its configuration from there.
+    let logs = std::path::absolute(conditions.out.join(mode.name())).context("where this process is")?;
     // The store of an earlier run would be taken up.
     if logs.exists() {
         fs::remove_dir_all(&logs).with_context(|| format!("cannot clear {}", logs.display()))?;

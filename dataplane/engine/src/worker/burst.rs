@@ -82,6 +82,11 @@ impl<F: Frame> Arrivals<F> {
             return received;
         }
         core.tally.received[side as usize] += passed as u64;
+        if side == Side::Outside
+            && let Some(now) = io.now()
+        {
+            core.now = core.now.max(now);
+        }
         // Once a burst, as below.
         if side == Side::Outside && core.router.as_ref().is_some_and(Router::balances) {
             self.unwrap(io, core);

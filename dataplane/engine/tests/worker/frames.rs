@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use weir_engine::io::{Burst, Denied, Frame, PacketIo, Side};
+use weir_engine::time::Ns;
 
 /// A frame that remembers when it was made: `serial` rises per flow and direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +114,8 @@ pub(crate) struct TestIo {
     pub(crate) denied: [Denied; 2],
     /// Frames that each side still takes; `None` for any number.
     pub(crate) credit: [Option<usize>; 2],
+    /// What its clock says during a turn; `None` where time stands still.
+    pub(crate) now: Option<Ns>,
     /// Whether the frames of a flow must leave in the order in which they were made.
     pub(crate) ordered: bool,
     /// The serial number of the last frame that left, by side and flow.
@@ -131,6 +134,7 @@ impl TestIo {
             outbox: [outbox(), outbox()],
             denied: Default::default(),
             credit: [None, None],
+            now: None,
             ordered: true,
             last: [[0; FLOWS]; 2],
         }
@@ -148,6 +152,10 @@ impl PacketIo for TestIo {
             into.push(frame);
         }
         into.len() - before
+    }
+
+    fn now(&self) -> Option<Ns> {
+        self.now
     }
 
     fn take_denied(&mut self, side: Side) -> Denied {

@@ -1,11 +1,13 @@
 //! What the trainer is told, and what it is not.
 
+use super::frames::{ACK, Say};
 use super::networks::{constant, generation, latency_keeper, set};
 use super::tcp::Sender;
 use super::world::{Link, World};
 use super::{config, pacing};
 use std::collections::HashMap;
 use weir_engine::config::{EngineConfig, PacingRule};
+use weir_engine::io::Side;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{INPUTS, ONE, PacingSpec, Sample, Source};
 
@@ -160,4 +162,31 @@ fn without_a_model_nothing_is_told() {
     let mut world = busy(&config, 8);
     assert!(trajectories(&mut world, Ns::from_secs(1)).is_empty());
     assert!(world.worker.stats().decisions_rule > 50 && world.worker.stats().decisions_control == 0);
+}
+
+/// A worker that lost its core between the beginning of a turn and its `rx` takes up acknowledgements that came meanwhile: they
+/// came after that beginning, and no RTT is shorter than the path's.
+#[test]
+fn an_acknowledgement_is_dated_when_it_was_received() {
+    let (rtt, lost) = (Ns::from_millis(20), Ns::from_millis(15));
+    let mut world = World::new(&sampling(PacingRule::None), Link::new(100, rtt, 500_000), set(&constant(0)));
+    world.handshake(1, 0);
+    let mut seq = 1;
+    for _ in 0..500 {
+        world.offer(Side::Inside, Say { flow: 1, seq, ack: 1, payload: 1_448, flags: ACK, ..Say::default() });
+        seq += 1_448;
+        // It leaves at once: the one before was acknowledged an RTT ago.
+        world.turn();
+        world.now += rtt;
+        world.offer(Side::Outside, Say { flow: 1, seq: 1, ack: seq, flags: ACK, ..Say::default() });
+        world.io.now = Some(world.now);
+        world.now = Ns(world.now.0 - lost.0);
+        world.turn();
+        world.now += lost;
+    }
+    let stats = world.worker.stats();
+    let decisions = stats.decisions_model + stats.decisions_rule;
+    assert!(decisions > 20, "{stats:?}");
+    let mean = Ns((stats.rtt_ns_model + stats.rtt_ns_rule) / decisions);
+    assert!(mean >= rtt, "{mean}");
 }

@@ -62,7 +62,7 @@ pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
     let pool = Pool::new(eal, "weir", buffers, POOL_CACHE, frame_room)?;
     let completed = Completed::default();
     let mut engine = plan.engine.clone();
-    let (ports, queues) = start_ports(eal, plan, devices, &pool, &completed, &mut engine)?;
+    let (ports, queues) = start_ports(eal, plan, devices, &pool, clock, &completed, &mut engine)?;
 
     let (boards, board_readers) = lcores.iter().map(|_| board()).unzip();
     let started = unix_seconds();
@@ -265,6 +265,7 @@ fn start_ports(
     plan: &Plan,
     devices: &[DevicePlan; 2],
     pool: &Pool,
+    clock: TscClock,
     completed: &Completed,
     engine: &mut EngineConfig,
 ) -> anyhow::Result<([Port; 2], Vec<DeviceIo>)> {
@@ -335,7 +336,8 @@ fn start_ports(
     let (outside, outside_queues) = open(Side::Outside)?;
     let partial = devices.each_ref().map(is_on_an_interface);
     let queues = inside_queues.into_iter().zip(outside_queues);
-    let io = |(inside, outside)| DeviceIo::new([inside, outside], *pool, partial, Arc::clone(completed));
+    let io =
+        |(inside, outside)| DeviceIo::new([inside, outside], *pool, clock, partial, Arc::clone(completed));
     Ok(([inside, outside], queues.map(io).collect()))
 }
 

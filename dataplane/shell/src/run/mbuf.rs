@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use weir_cpu::TscClock;
 use weir_dpdk::{Mbuf, Pool, QueuePair, Transparent};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
+use weir_engine::time::Ns;
 use weir_engine::wire::complete_checksum;
 
 /// A DPDK buffer as the engine sees it.
@@ -67,21 +69,23 @@ pub(super) type Completed = Arc<[AtomicU64; 2]>;
 pub struct DeviceIo {
     queues: [QueuePair; 2],
     pool: Pool,
+    clock: TscClock,
     /// Whether the kernel's own frames arrive here, whose checksums may be partial.
     partial: [bool; 2],
     completed: Completed,
 }
 
 impl DeviceIo {
-    /// Queues by side, where buffers for Weir's own frames come from, and whether frames come out of this machine's
+    /// Queues by side, where buffers for Weir's own frames come from, the clock of the worker's turns, and whether frames come out of this machine's
     /// kernel, by side.
     pub(super) fn new(
         queues: [QueuePair; 2],
         pool: Pool,
+        clock: TscClock,
         partial: [bool; 2],
         completed: Completed,
     ) -> DeviceIo {
-        DeviceIo { queues, pool, partial, completed }
+        DeviceIo { queues, pool, clock, partial, completed }
     }
 
     #[cold]
@@ -106,6 +110,11 @@ impl PacketIo for DeviceIo {
             self.complete(side, &mut into[before..]);
         }
         received
+    }
+
+    #[inline(always)]
+    fn now(&self) -> Option<Ns> {
+        Some(Ns(self.clock.now_ns()))
     }
 
     #[inline(always)]

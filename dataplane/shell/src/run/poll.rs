@@ -93,6 +93,13 @@ impl Pace {
         now
     }
 
+    /// Books the time for which another thread had the core, which is no part of the turn that begins.
+    fn come_back(&mut self) {
+        let now = tsc();
+        self.cycles.idle += now.saturating_sub(self.turn_began);
+        self.turn_began = now;
+    }
+
     fn take(&mut self, stages: &StageClock) {
         self.cycles.inference = stages.inference;
         self.cycles.stages = stages.stages;
@@ -147,6 +154,7 @@ pub(super) fn poll<Io: PacketIo>(
             // Whoever is away from its core must not hold a snapshot back.
             policy.offline();
             std::thread::yield_now();
+            pace.come_back();
         }
     }
     worker.stop_receiving();

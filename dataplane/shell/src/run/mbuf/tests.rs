@@ -10,7 +10,6 @@ use weir_dpdk::{Pool, Port, PortConfig, testing};
 use weir_engine::Worker;
 use weir_engine::config::EngineConfig;
 use weir_engine::policy::Policy;
-use weir_engine::time::Ns;
 use weir_engine::verdict::Verdict;
 use weir_handoff::{epoch, lane};
 
@@ -58,7 +57,8 @@ fn the_corpus_ends_as_its_table_says_and_every_buffer_comes_back() {
         let (inside_port, inside) = open(format!("net_pcap{},rx_pcap={}", 2 * number, input.display()));
         let (outside_port, outside) =
             open(format!("net_pcap{},tx_pcap={}", 2 * number + 1, output.display()));
-        let mut io = DeviceIo::new([inside, outside], pool, [false; 2], Completed::default());
+        let clock = TscClock::calibrate().unwrap();
+        let mut io = DeviceIo::new([inside, outside], pool, clock, [false; 2], Completed::default());
         let config = EngineConfig {
             seed: 1,
             flows_max: 64,
