@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::control::client;
-use crate::{doctor, models, run, sim_cmd, snapshot_cmd, train_cmd, version};
+use crate::{doctor, kernel_cmd, models, run, sim_cmd, snapshot_cmd, train_cmd, version};
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -38,6 +38,12 @@ enum Command {
     Bpf {
         #[command(subcommand)]
         command: crate::bpf_cmd::BpfCommand,
+    },
+    /// Networks of the kernel's core (`weir snapshot kernel` writes it): `weir_aurora` paces by them, `weir_select` chooses
+    /// paths and priorities. Needs root, and the core loaded.
+    Kernel {
+        #[command(subcommand)]
+        command: kernel_cmd::KernelCommand,
     },
     /// Make, read and verify quantised models.
     Snapshot {
@@ -111,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => models::check(&args.config, &args.overrides),
         #[cfg(feature = "bpf")]
         Command::Bpf { command } => crate::bpf_cmd::bpf(&command),
+        Command::Kernel { command } => kernel_cmd::kernel(&command),
         Command::Snapshot { command } => match command {
             SnapshotCommand::Build(args) => snapshot_cmd::build(&args),
             SnapshotCommand::Inspect(args) => snapshot_cmd::inspect(&args),

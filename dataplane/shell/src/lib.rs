@@ -16,6 +16,7 @@ pub mod control;
 pub mod doctor;
 pub mod http;
 mod kernel;
+mod kernel_cmd;
 pub mod learning;
 pub mod meter;
 pub mod metrics;

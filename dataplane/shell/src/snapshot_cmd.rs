@@ -85,11 +85,18 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct KernelArgs {
-    /// The snapshot.
-    snapshot: PathBuf,
+    #[command(flatten)]
+    source: KernelSource,
     /// The folder to write. Files of these names in it are replaced, others stay.
     #[arg(short, long, value_name = "FOLDER")]
     out: PathBuf,
+}
+
+/// A snapshot for the kernel, of any function.
+#[derive(Debug, Args)]
+pub(crate) struct KernelSource {
+    /// The snapshot.
+    snapshot: PathBuf,
     /// Where the inputs have scales, offsets or an interval rule of their own: the configuration that the snapshot was built
     /// from.
     #[arg(long, requires = "model")]
@@ -283,28 +290,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
 
 /// `weir snapshot kernel`: a folder that Kbuild makes into modules.
 pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
-    let (_, snapshot) = read(&args.snapshot)?;
-    let (features, history) = features_of(snapshot.function());
-    let inputs = features.len() * history;
-    if snapshot.inputs() != inputs || snapshot.outputs() != 1 {
-        bail!(
-            "{}: the kernel's core takes {} networks of {inputs} inputs and one output; found {} and {}",
-            args.snapshot.display(),
-            snapshot.function().name(),
-            snapshot.inputs(),
-            snapshot.outputs()
-        );
-    }
-    let spec = match (&args.config, &args.model) {
-        (Some(file), Some(name)) => configured(file, name)?,
-        _ => named_by_its_clips(&args.snapshot, &snapshot, None),
-    };
-    same_schema(&args.snapshot, &snapshot, spec::inputs(&spec)?.0)?;
+    let ForKernel { snapshot, pacing, .. } = for_kernel(&args.source)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    let pacing = match snapshot.function() {
-        Function::Pacing => spec::pacing_schema(&spec)?.spec().clone(),
-        Function::Balance | Function::Schedule => PacingSpec::default(),
-    };
     for (name, text) in weir_kernel_emit::folder(&snapshot, &pacing)? {
         write_whole(&args.out.join(name), text.as_bytes())?;
     }
@@ -314,6 +301,47 @@ pub(crate) fn kernel(args: &KernelArgs) -> anyhow::Result<()> {
         args.out.display()
     );
     Ok(())
+}
+
+/// A snapshot that the kernel's core takes, and what of its inputs the file does not say.
+pub(crate) struct ForKernel {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) snapshot: Snapshot,
+    /// The rule of monitor intervals, and the clips; the usual ones where no network of pacing is meant.
+    pub(crate) pacing: PacingSpec,
+    /// Scale and offset of each feature.
+    pub(crate) affine: Vec<(f64, f64)>,
+}
+
+/// Reads the snapshot of a command line for the kernel.
+///
+/// # Errors
+/// It is no snapshot, has another shape than the core takes, or other inputs than are named.
+pub(crate) fn for_kernel(source: &KernelSource) -> anyhow::Result<ForKernel> {
+    let (bytes, snapshot) = read(&source.snapshot)?;
+    let (features, history) = features_of(snapshot.function());
+    let inputs = features.len() * history;
+    if snapshot.inputs() != inputs || snapshot.outputs() != 1 {
+        bail!(
+            "{}: the kernel's core takes {} networks of {inputs} inputs and one output; found {} and {}",
+            source.snapshot.display(),
+            snapshot.function().name(),
+            snapshot.inputs(),
+            snapshot.outputs()
+        );
+    }
+    let spec = match (&source.config, &source.model) {
+        (Some(file), Some(name)) => configured(file, name)?,
+        _ => named_by_its_clips(&source.snapshot, &snapshot, None),
+    };
+    same_schema(&source.snapshot, &snapshot, spec::inputs(&spec)?.0)?;
+    let pacing = match snapshot.function() {
+        Function::Pacing => spec::pacing_schema(&spec)?.spec().clone(),
+        Function::Balance | Function::Schedule => PacingSpec::default(),
+    };
+    // As in the schema: -0.0 is 0.0.
+    let affine = spec.inputs.iter().map(|input| (input.scale, input.offset + 0.0)).collect();
+    Ok(ForKernel { bytes, snapshot, pacing, affine })
 }
 
 /// The plain definitions with the snapshot's own clips.

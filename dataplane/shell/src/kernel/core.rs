@@ -8,20 +8,28 @@ use nix::sys::socket::{
 };
 use std::fmt;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use weir_features::{INPUTS, InputSchema, Noise, Sample, Source};
+use weir_features::{INPUTS, Noise, PacingSpec, Sample, Source};
+use weir_snapshot::Function;
 
 /// `weir_uapi.h`: commands and attributes, by their places there.
 const STATUS: u8 = 1;
 const INSTALL: u8 = 2;
+const ROLLBACK: u8 = 4;
+const WITHDRAW: u8 = 5;
 const SAMPLES: u8 = 6;
 const SETTINGS: u8 = 7;
 const A_FUNCTION: u16 = 2;
 const A_GENERATION: u16 = 3;
+const A_PREVIOUS: u16 = 4;
+const A_NAME: u16 = 5;
+const A_CHECKSUM: u16 = 6;
+const A_SCHEMA: u16 = 7;
 const A_TOTAL: u16 = 8;
 const A_OFFSET: u16 = 9;
 const A_DATA: u16 = 10;
 const A_EXPECT: u16 = 11;
 const A_SAMPLE: u16 = 12;
+const A_LOST: u16 = 13;
 const A_SHARES: u16 = 14;
 const A_RULE: u16 = 15;
 const A_AFFINE: u16 = 16;
@@ -53,6 +61,66 @@ pub(crate) struct Shares {
     pub(crate) explore: u32,
     pub(crate) sample: u32,
     pub(crate) sigma_q16: u32,
+}
+
+/// The networks of one function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) function: Function,
+    /// The generation that decides; 0 where the rule does.
+    pub(crate) active: u32,
+    /// The one before, which a rollback publishes anew; 0 for none.
+    pub(crate) previous: u32,
+    /// Of the active one; empty and 0 without it.
+    pub(crate) name: String,
+    pub(crate) checksum: u32,
+    pub(crate) schema_hash: u64,
+}
+
+/// What the core has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CoreStatus {
+    /// By function, of each that the core knows.
+    pub(crate) rows: Vec<Row>,
+    /// Samples that found the core's ring full.
+    pub(crate) samples_lost: u64,
+    /// Whether what is heard is of a function that Weir knows.
+    known: bool,
+}
+
+impl CoreStatus {
+    /// The generation that is active in a function; 0 where none is.
+    pub(crate) fn active(&self, function: Function) -> u32 {
+        self.rows.iter().find(|row| row.function == function).map_or(0, |row| row.active)
+    }
+
+    /// Takes in one attribute of the answer to `STATUS`: a message for each function begins with its number.
+    fn hear(&mut self, attribute: u16, data: &[u8]) {
+        let number = u32_at(data, 0).unwrap_or_default();
+        match (attribute, self.rows.last_mut().filter(|_| self.known)) {
+            (A_FUNCTION, _) => {
+                let function = Function::ALL.into_iter().find(|function| *function as u32 == number);
+                self.known = function.is_some();
+                self.rows.extend(function.map(|function| Row {
+                    function,
+                    active: 0,
+                    previous: 0,
+                    name: String::new(),
+                    checksum: 0,
+                    schema_hash: 0,
+                }));
+            }
+            (A_GENERATION, Some(row)) => row.active = number,
+            (A_PREVIOUS, Some(row)) => row.previous = number,
+            (A_NAME, Some(row)) => {
+                row.name = String::from_utf8_lossy(data.strip_suffix(&[0]).unwrap_or(data)).into_owned();
+            }
+            (A_CHECKSUM, Some(row)) => row.checksum = number,
+            (A_SCHEMA, Some(row)) => row.schema_hash = u64_at(data, 0).unwrap_or_default(),
+            (A_LOST, _) => self.samples_lost = u64_at(data, 0).unwrap_or_default(),
+            _ => {}
+        }
+    }
 }
 
 /// The core's refusal.
@@ -106,31 +174,30 @@ impl Core {
         }
     }
 
-    /// The active generation of the pacing function; 0 where there is none.
+    /// What is active, by function.
     ///
     /// # Errors
     /// The conversation failed.
-    pub(crate) fn active(&mut self) -> anyhow::Result<u32> {
-        let (mut active, mut function) = (0, None);
+    pub(crate) fn status(&mut self) -> anyhow::Result<CoreStatus> {
+        let mut status = CoreStatus::default();
         let sequence = self.next();
         let ask = Message::dump(self.family, STATUS, sequence).finish();
-        self.exchange(&ask, |attribute, data| {
-            let number = u32_at(data, 0).unwrap_or_default();
-            match (attribute, function) {
-                (A_FUNCTION, _) => function = Some(number),
-                (A_GENERATION, Some(0)) => active = number,
-                _ => {}
-            }
-        })?;
-        Ok(active)
+        self.exchange(&ask, |attribute, data| status.hear(attribute, data))?;
+        Ok(status)
     }
 
-    /// Publishes a snapshot in place of generation `expect`; returns the number that it got.
+    /// Publishes a snapshot in place of generation `expect`; returns the number that it got. `spec` is the rule of monitor
+    /// intervals, `affine` scale and offset of each feature: what of its inputs a snapshot does not say.
     ///
     /// # Errors
     /// [`Refused`], or the conversation failed. Nothing has changed then.
-    pub(crate) fn install(&mut self, bytes: &[u8], expect: u32, schema: &InputSchema) -> anyhow::Result<u32> {
-        let spec = schema.spec();
+    pub(crate) fn install(
+        &mut self,
+        bytes: &[u8],
+        expect: u32,
+        spec: &PacingSpec,
+        affine: &[(f64, f64)],
+    ) -> anyhow::Result<u32> {
         let mut rule = Vec::new();
         rule.extend(
             [spec.rtt_floor_ns, spec.interval_min_ns, spec.interval_max_ns].map(u64::to_ne_bytes).concat(),
@@ -138,8 +205,11 @@ impl Core {
         rule.extend(
             [spec.interval_rtt_q8.into(), spec.interval_packets_min.into()].map(u32::to_ne_bytes).concat(),
         );
-        let affine = schema.affine().map(|(scale, offset)| [scale.to_bits(), offset.to_bits()]).concat();
-        let affine: Vec<u8> = affine.iter().flat_map(|bits| bits.to_ne_bytes()).collect();
+        let affine: Vec<u8> = affine
+            .iter()
+            .flat_map(|(scale, offset)| [scale.to_bits(), offset.to_bits()])
+            .flat_map(u64::to_ne_bytes)
+            .collect();
         let mut generation = 0;
         for (at, piece) in bytes.chunks(PIECE).enumerate() {
             let sequence = self.next();
@@ -159,6 +229,37 @@ impl Core {
                 }
             })?;
         }
+        Ok(generation)
+    }
+
+    /// Publishes the generation before `expect` anew; returns the number that it got.
+    ///
+    /// # Errors
+    /// [`Refused`], or the conversation failed. Nothing has changed then.
+    pub(crate) fn roll_back(&mut self, function: Function, expect: u32) -> anyhow::Result<u32> {
+        self.change(ROLLBACK, function, expect)
+    }
+
+    /// Takes both generations back: the rule decides.
+    ///
+    /// # Errors
+    /// [`Refused`], or the conversation failed. Nothing has changed then.
+    pub(crate) fn withdraw(&mut self, function: Function, expect: u32) -> anyhow::Result<()> {
+        self.change(WITHDRAW, function, expect).map(|_| ())
+    }
+
+    fn change(&mut self, command: u8, function: Function, expect: u32) -> anyhow::Result<u32> {
+        let sequence = self.next();
+        let ask = Message::request(self.family, command, sequence)
+            .put_u32(A_FUNCTION, function as u32)
+            .put_u32(A_EXPECT, expect)
+            .finish();
+        let mut generation = 0;
+        self.exchange(&ask, |attribute, data| {
+            if attribute == A_GENERATION {
+                generation = u32_at(data, 0).unwrap_or_default();
+            }
+        })?;
         Ok(generation)
     }
 
@@ -289,6 +390,8 @@ mod tests {
         for (name, number) in [
             ("WEIR_CMD_STATUS", STATUS),
             ("WEIR_CMD_INSTALL", INSTALL),
+            ("WEIR_CMD_ROLLBACK", ROLLBACK),
+            ("WEIR_CMD_WITHDRAW", WITHDRAW),
             ("WEIR_CMD_SAMPLES", SAMPLES),
             ("WEIR_CMD_SETTINGS", SETTINGS),
         ] {
@@ -297,17 +400,47 @@ mod tests {
         for (name, number) in [
             ("WEIR_A_FUNCTION", A_FUNCTION),
             ("WEIR_A_GENERATION", A_GENERATION),
+            ("WEIR_A_PREVIOUS", A_PREVIOUS),
+            ("WEIR_A_NAME", A_NAME),
+            ("WEIR_A_CHECKSUM", A_CHECKSUM),
+            ("WEIR_A_SCHEMA", A_SCHEMA),
             ("WEIR_A_TOTAL", A_TOTAL),
             ("WEIR_A_OFFSET", A_OFFSET),
             ("WEIR_A_DATA", A_DATA),
             ("WEIR_A_EXPECT", A_EXPECT),
             ("WEIR_A_SAMPLE", A_SAMPLE),
+            ("WEIR_A_LOST", A_LOST),
             ("WEIR_A_SHARES", A_SHARES),
             ("WEIR_A_RULE", A_RULE),
             ("WEIR_A_AFFINE", A_AFFINE),
         ] {
             assert_eq!(place(name), Some(number.into()), "{name}");
         }
+    }
+
+    #[test]
+    fn a_status_has_a_row_for_each_function_that_weir_knows() {
+        let mut status = CoreStatus::default();
+        for (function, generation) in [(0_u32, 7_u32), (2, 0), (9, 3)] {
+            status.hear(A_FUNCTION, &function.to_ne_bytes());
+            status.hear(A_GENERATION, &generation.to_ne_bytes());
+            status.hear(A_LOST, &5_u64.to_ne_bytes());
+            if generation == 7 {
+                status.hear(A_PREVIOUS, &6_u32.to_ne_bytes());
+                status.hear(A_NAME, b"aurora\0");
+                status.hear(A_CHECKSUM, &0xABCD_u32.to_ne_bytes());
+                status.hear(A_SCHEMA, &99_u64.to_ne_bytes());
+            }
+        }
+        assert_eq!(status.samples_lost, 5);
+        assert_eq!(status.active(Function::Pacing), 7);
+        assert_eq!((status.active(Function::Balance), status.active(Function::Schedule)), (0, 0));
+        let [pacing, schedule] = &status.rows[..] else { panic!("{:?}", status.rows) };
+        assert_eq!(
+            (pacing.previous, pacing.name.as_str(), pacing.checksum, pacing.schema_hash),
+            (6, "aurora", 0xABCD, 99)
+        );
+        assert_eq!(schedule.function, Function::Schedule);
     }
 
     #[test]

@@ -3,4 +3,6 @@
 mod core;
 mod message;
 
-pub(crate) use core::{Core, Refused, Shares};
+#[cfg(test)]
+pub(crate) use core::Row;
+pub(crate) use core::{Core, CoreStatus, Refused, Shares};

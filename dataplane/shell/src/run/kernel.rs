@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use weir_engine::models::Generation;
 use weir_features::{InputSchema, Sample, Source};
 use weir_handoff::LaneSender;
-use weir_snapshot::encode;
+use weir_snapshot::{Function, encode};
 
 /// Between two looks at the ring of samples, which holds 4 096.
 const REST: Duration = Duration::from_millis(20);
@@ -45,11 +45,11 @@ impl Bridge {
     /// Publishes a generation in the kernel.
     fn publish(&mut self, generation: &Generation) -> anyhow::Result<()> {
         let bytes = encode(generation.executable().snapshot().parts())?;
-        let number = match self.core.install(&bytes, self.active, &self.schema) {
+        let number = match self.core.install(&bytes, self.active, self.schema.spec(), self.schema.affine()) {
             Ok(number) => number,
             Err(error) => {
                 if error.downcast_ref::<Refused>().is_some_and(|refused| refused.errno == Errno::ESTALE) {
-                    self.active = self.core.active()?;
+                    self.active = self.core.status()?.active(Function::Pacing);
                     warn!("somebody else has published: the core's generation is {} now", self.active);
                 }
                 return Err(error);
@@ -128,7 +128,7 @@ pub fn kernel_trainer(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
         sample: pacing.sample_share,
         sigma_q16: pacing.explore_sigma_q16,
     })?;
-    let active = core.active()?;
+    let active = core.status()?.active(Function::Pacing);
     let schema = schema.clone();
     let mut bridge = Bridge { core, schema, active, numbers: BTreeMap::new(), foreign: 0, dropped: 0 };
     let live = &prepared.live;
