@@ -20,7 +20,10 @@
 //! only delay it:
 //!
 //! * There is no window to bound the bytes in flight by 2 BDP. A window of W bytes sends W per RTT, so Cruise paces at
-//!   no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. Where the path has slowed down by
+//!   no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. The RTT is here the least of an
+//!   interval. A queue of the flow's own is in every RTT; jitter, from a radio or from a busy host, in most of them, and
+//!   with the mean a path whose RTT is commonly more than twice its shortest would wear the rate down to nothing, each
+//!   estimate being of what the one before let through. Where the path has slowed down by
 //!   a factor f the queue then stops growing at an RTT of 2 f min_rtt, and drains when `max_rate` has forgotten the
 //!   faster days. (To pace at a fraction of what was *last* delivered drains sooner, but compounds: on a host that
 //!   delays acknowledgements the RTT may stay high whatever the flow does, and its rate would fall to nothing.)
@@ -88,6 +91,8 @@ pub struct BbrLite {
     /// In nanoseconds; 0 before the first sample. RTTs of more than 4.29 s count as that.
     min_rtt: u32,
     min_rtt_seen: Clock,
+    /// The least RTT of the interval, in nanoseconds; `u32::MAX` without a sample.
+    least_rtt: u32,
     /// The smallest RTT since ProbeRtt began.
     probe_min_rtt: u32,
     phase_began: Clock,
@@ -142,6 +147,7 @@ impl BbrLite {
             full_rate: 0,
             min_rtt: 0,
             min_rtt_seen: now,
+            least_rtt: u32::MAX,
             probe_min_rtt: u32::MAX,
             phase_began: now,
         }
@@ -154,6 +160,7 @@ impl BbrLite {
             self.min_rtt = rtt;
             self.min_rtt_seen = Clock::at(now);
         }
+        self.least_rtt = self.least_rtt.min(rtt);
         self.probe_min_rtt = self.probe_min_rtt.min(rtt);
     }
 
@@ -161,6 +168,8 @@ impl BbrLite {
     /// while nothing has been measured.
     pub fn on_interval(&mut self, seen: &Evidence, rate: BitsPerSec) -> Option<BitsPerSec> {
         let mean_rtt = seen.mean_rtt?;
+        let least_rtt = core::mem::replace(&mut self.least_rtt, u32::MAX);
+        let least_rtt = if least_rtt == u32::MAX { mean_rtt } else { Ns(u64::from(least_rtt)) };
         self.round_sent = self.round_sent.saturating_add(saturate(seen.sent_bytes));
         self.round_delivered = self.round_delivered.saturating_add(saturate(seen.delivered_bytes));
         self.round_app_limited |= seen.app_limited;
@@ -175,7 +184,7 @@ impl BbrLite {
         self.advance(seen.now, mean_rtt, round_over);
 
         // < 2^32 x 2^10 x 2^10 x 2^7: fits.
-        let paced = u64::from(self.max_rate) * 1_000 * self.gain(mean_rtt) * (100 - MARGIN_PERCENT)
+        let paced = u64::from(self.max_rate) * 1_000 * self.gain(least_rtt) * (100 - MARGIN_PERCENT)
             / (GAIN_ONE * 100);
         let paced = BitsPerSec(paced);
         // As in Linux: until the pipe has been full once, an estimate below the present rate is only a young one.
@@ -255,9 +264,10 @@ impl BbrLite {
         self.phase_began = Clock::at(now);
     }
 
-    /// The gain on `max_rate`: what the state paces at, and no more than a window of `w` BDPs would let through.
-    fn gain(&self, mean_rtt: Ns) -> u64 {
-        let through = |window: u64| window * u64::from(self.min_rtt) / mean_rtt.0.max(1);
+    /// The gain on `max_rate`: what the state paces at, and no more than a window of `w` BDPs would let through in the least RTT
+    /// of an interval.
+    fn gain(&self, least_rtt: Ns) -> u64 {
+        let through = |window: u64| window * u64::from(self.min_rtt) / least_rtt.0.max(1);
         match self.state {
             State::Startup => GAIN_STARTUP,
             State::Drain => GAIN_DRAIN,

@@ -131,6 +131,35 @@ fn a_probe_empties_the_queue_of_a_path_that_has_lost_half_its_rate() {
     assert!(u64::from(bbr.min_rtt) < path.base_rtt.0 * 5 / 4, "{} ns", bbr.min_rtt);
 }
 
+/// Jitter: most RTTs are 2.4 times the shortest, whatever the flow sends.
+#[test]
+fn an_rtt_that_is_commonly_long_does_not_wear_the_rate_down() {
+    let mut bbr = BbrLite::new(Ns::from_secs(100), 0);
+    let mut rate = BitsPerSec::from_mbps(3);
+    let (mut now, common) = (Ns::from_secs(100), Ns::from_millis(12));
+    for _ in 0..2_000 {
+        now += common;
+        // One RTT of an interval has no jitter; the shortest of all is shorter still.
+        for rtt in [common.0, 6_000_000, common.0] {
+            bbr.on_rtt(now, rtt);
+        }
+        if now.0 % 1_000_000_000 < common.0 {
+            bbr.on_rtt(now, 5_000_000);
+        }
+        let bytes = rate.0.min(3_000_000) * common.0 / 8_000_000_000;
+        let seen = Evidence {
+            now,
+            duration: common,
+            sent_bytes: bytes,
+            delivered_bytes: bytes,
+            mean_rtt: Some(common),
+            app_limited: false,
+        };
+        rate = bbr.on_interval(&seen, rate).unwrap_or(rate);
+    }
+    assert!(rate.0 > 2_000_000, "{rate}");
+}
+
 #[test]
 fn app_limited_samples_do_not_pull_the_estimate_down() {
     let mut path = path(100, 20);
