@@ -2,17 +2,22 @@
 //!
 //! A [`PathPolicy`] is asked for each data frame that leaves for another leaf. [`Way::Spine`] puts it on a named path (a VLAN
 //! per spine), [`Way::Hash`] leaves it to the switches' hash, where a policy may have the flow's label drawn anew. It hears
-//! what comes back: each acknowledgement with the path that the flow is on, each loss, each timeout.
+//! what comes back: each acknowledgement with the path that the flow is on, each loss, each timeout. [`EngineEdge`] is the
+//! engine in their place, which reads all of that from the frames.
 
 mod baselines;
+mod engine;
 mod hermes;
 
 pub use baselines::{CongaLike, Ecmp, LetFlow, Plb, PowerOfTwo};
+pub use engine::{EngineEdge, EnginePaths};
 pub use hermes::{HermesLike, HermesSettings};
 
 use crate::conn::Outcome;
+use crate::frame::SimFrame;
 use std::collections::BTreeMap;
 use weir_engine::time::Ns;
+use weir_engine::wire::Segment;
 
 /// A frame that is about to leave.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +95,16 @@ pub trait PathPolicy {
     fn flowlet_gap(&self) -> Ns;
 }
 
+/// Who chooses paths at a host.
+pub enum Edge {
+    /// One of the simulator's rules.
+    Rule(RuleEdge),
+    /// The engine.
+    Engine(Box<EngineEdge>),
+}
+
 /// A host's policy, and what it keeps of each flow.
-pub struct Edge {
+pub struct RuleEdge {
     policy: Box<dyn PathPolicy>,
     flows: BTreeMap<u32, Chosen>,
 }
@@ -105,10 +118,45 @@ struct Chosen {
 impl Edge {
     /// An edge with this policy.
     pub fn new(policy: Box<dyn PathPolicy>) -> Edge {
-        Edge { policy, flows: BTreeMap::new() }
+        Edge::Rule(RuleEdge { policy, flows: BTreeMap::new() })
     }
 
-    pub(crate) fn way(&mut self, departure: &Departure, truth: &mut Truth<'_>) -> Way {
+    pub(crate) fn way(&mut self, departure: &Departure, frame: &SimFrame, truth: &mut Truth<'_>) -> Way {
+        match self {
+            Edge::Rule(edge) => edge.way(departure, truth),
+            Edge::Engine(engine) => engine.way(departure, frame),
+        }
+    }
+
+    /// A segment has come back to the sender of `flow`, and brought it this.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Ns,
+        flow: u32,
+        (segment, outcome): (&Segment, &Outcome),
+    ) -> Option<PathChange> {
+        let edge = match self {
+            Edge::Rule(edge) => edge,
+            Edge::Engine(engine) => {
+                engine.on_segment(now, flow, segment);
+                return None;
+            }
+        };
+        let Outcome { rtt, acked_bytes: bytes, marked, lost, .. } = *outcome;
+        let path = edge.path(flow);
+        edge.policy.hear(&Feedback { now, flow, path, rtt, bytes, marked, lost, timeout: false })
+    }
+
+    /// The sender of `flow` has run into a timeout. The engine finds that out by itself.
+    pub(crate) fn on_timeout(&mut self, now: Ns, flow: u32) -> Option<PathChange> {
+        let Edge::Rule(edge) = self else { return None };
+        let path = edge.path(flow);
+        edge.policy.hear(&Feedback { now, flow, path, timeout: true, ..Feedback::default() })
+    }
+}
+
+impl RuleEdge {
+    fn way(&mut self, departure: &Departure, truth: &mut Truth<'_>) -> Way {
         let current = self.flows.get(&departure.flow).map(|chosen| chosen.way);
         let new = current.is_none() || departure.idle > self.policy.flowlet_gap();
         let way = self.policy.choose(departure, new, current, truth);
@@ -116,17 +164,6 @@ impl Edge {
             self.flows.insert(departure.flow, Chosen { way, to_leaf: departure.to_leaf });
         }
         way
-    }
-
-    pub(crate) fn on_ack(&mut self, now: Ns, flow: u32, outcome: &Outcome) -> Option<PathChange> {
-        let Outcome { rtt, acked_bytes: bytes, marked, lost, .. } = *outcome;
-        let path = self.path(flow);
-        self.policy.hear(&Feedback { now, flow, path, rtt, bytes, marked, lost, timeout: false })
-    }
-
-    pub(crate) fn on_timeout(&mut self, now: Ns, flow: u32) -> Option<PathChange> {
-        let path = self.path(flow);
-        self.policy.hear(&Feedback { now, flow, path, timeout: true, ..Feedback::default() })
     }
 
     fn path(&self, flow: u32) -> Option<(u16, u16)> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use weir_engine::io::{Frame as _, Side};
 use weir_engine::models::Generation;
 use weir_engine::time::Ns;
-use weir_engine::wire::{Parsed, Untracked, parse};
+use weir_engine::wire::{Parsed, Segment, Untracked, parse};
 use weir_env::Rng;
 
 /// What is to happen at a time of its own.
@@ -448,7 +448,7 @@ impl World {
                     let mut wait = |link: usize| links.get_mut(link).map_or(Ns::ZERO, |link| link.wait(now));
                     wait(fabric.up(from_leaf, spine)) + wait(fabric.down(spine, to_leaf))
                 };
-                match edge.way(&departure, &mut truth) {
+                match edge.way(&departure, &frame, &mut truth) {
                     Way::Hash => {}
                     Way::Spine(spine) => frame.push_vlan(PATH_VLAN + spine),
                 }
@@ -476,7 +476,7 @@ impl World {
                     self.open -= 1;
                 }
                 if end == End::Sender {
-                    self.feed_back(number, &outcome);
+                    self.feed_back(number, &tcp.segment, &outcome);
                 }
                 self.settle(number);
             }
@@ -489,12 +489,12 @@ impl World {
         }
     }
 
-    /// Tells a host's policy what an acknowledgement says about a path.
-    fn feed_back(&mut self, number: u32, outcome: &Outcome) {
+    /// Tells who chooses a host's paths what an acknowledgement says about one.
+    fn feed_back(&mut self, number: u32, segment: &Segment, outcome: &Outcome) {
         let Some(conn) = self.conns.get_mut(number as usize) else { return };
         let host = usize::from(conn.spec.from.0);
         if let Some(edge) = self.hosts.get_mut(host).and_then(|host| host.edge.as_mut())
-            && let Some(PathChange::Redraw) = edge.on_ack(self.now, number, outcome)
+            && let Some(PathChange::Redraw) = edge.on_ack(self.now, number, (segment, outcome))
         {
             conn.flow_label = self.labels.bits() as u32 & 0xf_ffff;
         }

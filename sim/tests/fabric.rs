@@ -2,8 +2,14 @@
 //! better is.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+use std::sync::Arc;
+use weir_engine::balance::BalanceSettings;
+use weir_engine::balance::PathRule as EngineRule;
+use weir_engine::models::Generation;
 use weir_engine::time::Ns;
 use weir_engine::wire::IpVersion;
+use weir_features::{PATH_INPUTS, PathSchema};
+use weir_sim::edge::EnginePaths;
 use weir_sim::experiment::{
     Experiment, FabricCase, FabricExperiment, FabricScheme, Fault, JobsCase, JobsExperiment, JobsScheme,
     PathRule, Priorities, WeirSettings, World,
@@ -11,10 +17,59 @@ use weir_sim::experiment::{
 use weir_sim::fabric::FabricConfig;
 use weir_sim::tcp::CongestionKind;
 use weir_sim::workload::Sizes;
+use weir_snapshot::{
+    Activation, Executable, Executor, Function, InputParts, LayerParts, Output, OutputParts, Parts,
+    Precision, Snapshot,
+};
 
 const FORWARDING: WeirSettings =
     WeirSettings { pacing: None, decision_delay: Ns::ZERO, decision_cost: Ns::ZERO };
 const GAP: Ns = Ns::from_micros(150);
+
+/// The engine's paths by a rule, or by a network whose decisions count this much later.
+fn engine(rule: EngineRule, late: Option<Ns>) -> PathRule {
+    let settings = BalanceSettings {
+        rule,
+        model: late.is_some(),
+        flowlet_gap: GAP,
+        control_share: 0,
+        explore_share: 0,
+        ..BalanceSettings::default()
+    };
+    let model = late.map(|_| by_rtt());
+    PathRule::Engine(EnginePaths { settings, model, decision_delay: late.unwrap_or(Ns::ZERO) })
+}
+
+/// A network of one neuron: the score is the path's RTT over the least one, less 1.
+fn by_rtt() -> Arc<Generation> {
+    let ratio = InputParts { multiplier: 1, shift: 8, offset: 0, clip_lo: 1 << 16, clip_hi: 8 << 16 };
+    let nothing = InputParts { multiplier: 1, shift: 16, offset: 0, clip_lo: 0, clip_hi: 1 << 16 };
+    let (mut inputs, mut weights) = (vec![nothing; PATH_INPUTS], vec![0; PATH_INPUTS]);
+    (inputs[0], weights[0]) = (ratio, 1);
+    let schema = PathSchema::default().hash();
+    let layer = LayerParts {
+        inputs: PATH_INPUTS,
+        outputs: 1,
+        weights,
+        bias: vec![-256],
+        multiplier: vec![0],
+        shift: vec![0],
+        activation: Activation::Identity,
+    };
+    let parts = Parts {
+        function: Function::Balance,
+        precision: Precision::Bits12,
+        schema_hash: schema,
+        name: "by_rtt".into(),
+        inputs,
+        layers: vec![layer],
+        output: Output::Linear,
+        outputs: vec![OutputParts { multiplier: 256, shift: 0, offset: 0, lo: -(10 << 16), hi: 10 << 16 }],
+    };
+    let snapshot = Snapshot::decode(&weir_snapshot::encode(&parts).unwrap()).unwrap();
+    let executable = Executable::new(snapshot, Executor::Scalar).unwrap();
+    Arc::new(Generation::of_paths(1, executable, schema).unwrap())
+}
 
 fn experiment(world: World) -> Experiment {
     Experiment { title: String::new(), seeds: 1, baseline: 0, expectations: Vec::new(), world }
@@ -32,6 +87,10 @@ fn fabric_for(arrivals: Ns, fault: Fault, version: IpVersion, weir: Option<WeirS
         ("power-of-two", PathRule::PowerOfTwo(GAP)),
         ("conga", PathRule::Conga(GAP)),
         ("hermes", PathRule::Hermes),
+        ("engine ecmp", engine(EngineRule::Ecmp, None)),
+        ("engine power-of-two", engine(EngineRule::PowerOfTwo, None)),
+        ("engine model", engine(EngineRule::Ecmp, Some(Ns::ZERO))),
+        ("engine model, far too late", engine(EngineRule::Ecmp, Some(Ns::from_secs(60)))),
     ];
     let scheme =
         |(name, path): (&str, PathRule)| FabricScheme { name: name.to_owned(), path, weir: weir.clone() };
@@ -70,7 +129,7 @@ fn every_policy_carries_every_transfer_with_and_without_a_worker_on_each_host() 
 fn a_worker_that_forwards_changes_no_figure() {
     let (with, without) =
         (fabric(Fault::None, IpVersion::V6, Some(FORWARDING)), fabric(Fault::None, IpVersion::V6, None));
-    for scheme in [0, 1, 5] {
+    for scheme in [0, 1, 5, 8] {
         let bits = |experiment: &Experiment| -> Vec<u64> {
             experiment.run(0, scheme, 3).unwrap().iter().map(|figure| figure.to_bits()).collect()
         };
@@ -88,6 +147,18 @@ fn who_sees_the_queues_suffers_less_from_a_slow_link_and_who_senses_loss_from_a_
     let lossy = fabric_for(Ns::from_millis(40), Fault::Lossy { spine: 0, loss: 0.05 }, IpVersion::V6, None);
     let repeated = [0, 5].map(|scheme| mean(&lossy, scheme, "repeated_percent"));
     assert!(repeated[1] < 0.8 * repeated[0], "{repeated:?}");
+}
+
+#[test]
+fn the_engine_chooses_by_its_rules_and_its_network_inline_or_late() {
+    let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1 }, IpVersion::V6, None);
+    let means: Vec<f64> = (6..10)
+        .map(|scheme| (1..=3).map(|seed| figure(&slow, scheme, "fct_ms", seed)).sum::<f64>())
+        .collect();
+    let [ecmp, power_of_two, model, late] = means[..] else { panic!("{means:?}") };
+    assert!(power_of_two < 0.8 * ecmp && model < 0.8 * ecmp, "{means:?}");
+    // Until its network has answered a flow goes by the rule: here to its end.
+    assert_eq!(late.to_bits(), ecmp.to_bits(), "{means:?}");
 }
 
 #[test]

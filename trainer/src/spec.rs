@@ -44,22 +44,37 @@ impl ModelSpec {
     /// A pacing model with the features' default clips, as the shipped configurations name theirs.
     pub fn pacing(name: &str, file: &Path, precision: Precision) -> Self {
         let pacing = PacingSpec::default();
-        let input = |(feature, clip): (&&str, &(i32, i32))| InputSpec {
-            feature: (*feature).to_string(),
-            scale: 1.0,
-            offset: 0.0,
-            clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
-        };
         Self {
             name: name.to_string(),
             function: Function::Pacing,
             file: file.to_path_buf(),
             precision,
-            inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(input).collect(),
+            inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(plain).collect(),
             history: HISTORY,
             pacing,
             preference: None,
         }
+    }
+
+    /// The same for a model that chooses paths.
+    pub fn balance(name: &str, file: &Path, precision: Precision) -> Self {
+        let clips = PathSpec::default().clips;
+        Self {
+            function: Function::Balance,
+            inputs: PathSpec::FEATURES.iter().zip(&clips).map(plain).collect(),
+            history: 1,
+            ..Self::pacing(name, file, precision)
+        }
+    }
+}
+
+/// A feature as it is, within a clip.
+fn plain((feature, clip): (&&str, &(i32, i32))) -> InputSpec {
+    InputSpec {
+        feature: (*feature).to_string(),
+        scale: 1.0,
+        offset: 0.0,
+        clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
     }
 }
 

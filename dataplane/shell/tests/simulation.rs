@@ -100,6 +100,20 @@ scheme = "rule"
 at_most = 0.1
 "#;
 
+/// A fabric in which the engine chooses paths; its scheme's keys may follow.
+const ENGINE: &str = r#"
+title = "paths"
+duration = "1ms"
+[fabric]
+workload = "workloads/websearch.csv"
+[[case]]
+name = "case"
+load = 0.5
+[[scheme]]
+name = "engine"
+paths = "engine"
+"#;
+
 fn check(text: &str) -> Result<Experiment, String> {
     let source = Source::from_text(&folder().join("small.toml"), text.to_owned(), &[]).unwrap();
     from_source(&source).map_err(|error| error.to_string())
@@ -125,11 +139,12 @@ fn a_small_run_has_its_digits() {
 fn a_wrong_file_says_where_and_what_was_expected() {
     let without = |line: &str| SMALL.replace(line, "");
     let with = |from: &str, to: &str| SMALL.replace(from, to);
+    let paths = |keys: &str| format!("{ENGINE}{keys}\n");
     let cases = [
         (without("rate = \"20Mbps\"\n"), "small.toml:7:1: link[0].rate: missing key"),
         (
             with("\"bbr_lite\"", "\"bbr\""),
-            "scheme[0].rule: expected one of \"none\", \"bbr_lite\", \"fixed\", found \"bbr\"",
+            "scheme[0].rule: expected one of \"none\", \"bbr_lite\", \"fixed\", \"maglev\", \"ecmp\", \"letflow\", \"plb\", \"power-of-two\", found \"bbr\"",
         ),
         (
             with("queue_frames = 40", "queue_frames = 0"),
@@ -148,6 +163,15 @@ fn a_wrong_file_says_where_and_what_was_expected() {
             "expect[2].metric: expected one of \"goodput_mbps\"",
         ),
         (with("rate = \"5Mbps\"", ""), "scheme[2].rate: missing key"),
+        (with("\"bbr_lite\"", "\"maglev\""), "scheme[0].rule: expected none, bbr_lite or fixed"),
+        (paths("rule = \"none\""), "scheme[0].rule: expected maglev, ecmp, letflow, plb or power-of-two"),
+        (paths("decision_delay = \"1ms\""), "scheme[0].decision_delay: expected only beside a model"),
+        (paths("hysteresis = 101.0"), "scheme[0].hysteresis: expected 0 to 100"),
+        (paths("model = \"none.onnx\""), "scheme[0].model:"),
+        (
+            paths("rule = \"plb\"").replace("\"engine\"", "\"ecmp\""),
+            "scheme[0].rule: expected only with paths = \"engine\"",
+        ),
         (
             with("name = \"fixed\"\nrule", "name = \"rule\"\nrule"),
             "scheme[2].name: \"rule\" is there already",
@@ -166,6 +190,7 @@ fn a_wrong_file_says_where_and_what_was_expected() {
         (with("hold = [\"20ms\", \"60ms\"]", "mean = \"1s\""), "link[0].background[0].hold: missing key"),
         ("title = 1\nscheme = []\n".to_owned(), "small.toml:1:9: title: expected a string, found 1"),
     ];
+    check(&paths("rule = \"power-of-two\"\nflowlet_gap = \"150us\"\nexplore_share = 0.1")).unwrap();
     let mut wrong = Vec::new();
     for (text, expected) in cases {
         match check(&text) {

@@ -3,7 +3,10 @@
 use super::{Better, Metric, WeirSettings};
 use crate::books::Books;
 use crate::conn::{FlowReport, FlowSpec, Priority};
-use crate::edge::{CongaLike, Ecmp, Edge, HermesLike, HermesSettings, LetFlow, PathPolicy, Plb, PowerOfTwo};
+use crate::edge::{
+    CongaLike, Ecmp, Edge, EngineEdge, EnginePaths, HermesLike, HermesSettings, LetFlow, PathPolicy, Plb,
+    PowerOfTwo,
+};
 use crate::fabric::{Fabric, FabricConfig};
 use crate::frame::{HostId, MSS_IPV4, MSS_IPV6};
 use crate::link::LinkConfig;
@@ -12,6 +15,7 @@ use crate::stats;
 use crate::tcp::{CongestionKind, TcpConfig};
 use crate::workload::{Sizes, poisson};
 use crate::world::{Script, World};
+use weir_engine::balance::BalanceSettings;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
 
@@ -78,7 +82,7 @@ pub struct FabricCase {
 }
 
 /// Who chooses paths.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum PathRule {
     /// [`Ecmp`].
     Ecmp,
@@ -92,6 +96,8 @@ pub enum PathRule {
     Conga(Ns),
     /// [`HermesLike`], with constants for the fabric's RTT.
     Hermes,
+    /// The engine.
+    Engine(EnginePaths),
 }
 
 /// What is compared.
@@ -142,7 +148,7 @@ impl FabricExperiment {
         self.break_links(&case.fault, &fabric, &mut world);
         for host in (0..fabric.hosts()).map(HostId) {
             let rng = random::stream(seed, "paths", host.0.into());
-            world.choose_paths(host, Edge::new(self.policy(&scheme.path, rng)));
+            world.choose_paths(host, self.edge(&scheme.path, rng));
             if let Some(weir) = &scheme.weir {
                 world.install(host, &weir.config(seed));
             }
@@ -196,9 +202,9 @@ impl FabricExperiment {
         if self.version == IpVersion::V4 { MSS_IPV4 } else { MSS_IPV6 }
     }
 
-    fn policy(&self, rule: &PathRule, rng: weir_env::Rng) -> Box<dyn PathPolicy> {
+    fn edge(&self, rule: &PathRule, mut rng: weir_env::Rng) -> Edge {
         let spines = self.fabric.spines;
-        match rule {
+        let policy: Box<dyn PathPolicy> = match rule {
             PathRule::Ecmp => Box::new(Ecmp),
             PathRule::LetFlow(gap) => Box::new(LetFlow { spines, gap: *gap, rng }),
             // Longer than a run lasts, as Linux' is.
@@ -209,7 +215,14 @@ impl FabricExperiment {
                 let base = Ns(8 * self.fabric.delay.0);
                 Box::new(HermesLike::new(HermesSettings::for_rtt(base), spines, rng))
             }
-        }
+            PathRule::Engine(paths) => {
+                let settings = BalanceSettings { timeout_min: self.rto_min, ..paths.settings.clone() };
+                let paths = EnginePaths { settings, ..paths.clone() };
+                let engine = EngineEdge::new(paths, spines, self.fabric.rate, rng.bits());
+                return Edge::Engine(Box::new(engine));
+            }
+        };
+        Edge::new(policy)
     }
 
     fn break_links(&self, fault: &Fault, fabric: &Fabric, world: &mut World) {

@@ -116,6 +116,8 @@ pub struct BalanceSettings {
     pub sample_share: u32,
     /// How long a path that has come back takes until it gets its whole weight.
     pub slow_start: Ns,
+    /// A sender that repeats data after this silence has run into its timeout.
+    pub timeout_min: Ns,
 }
 
 /// When a model decides anew for a flow.
@@ -177,6 +179,8 @@ impl Default for BalanceSettings {
             explore_share: 1_311,
             sample_share: 6_554,
             slow_start: Ns::from_secs(10),
+            // Linux' least.
+            timeout_min: Ns::from_millis(200),
         }
     }
 }

@@ -3,16 +3,21 @@
 use super::choose::{Choice, Due};
 use super::config::{BalanceSettings, Cadence, PATHS_MAX, PathRule};
 use super::flows::{FlowPath, NO_PATH, Place};
+use super::label;
 use super::path::PathState;
-use super::{Balance, PLB_REST, PLB_ROUNDS, PLB_ROUNDS_IDLE, TIMEOUT_MIN, label};
+use super::select::{Ask, Selector};
 use crate::counters::WorkerStats;
-use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
 use crate::sampler::Draw;
 use crate::time::Ns;
 use weir_features::{FlowSignals, PATH_INPUTS, PathSample, PathSource};
 use weir_snapshot::Scratch;
 
+/// PLB (Linux 6.2 `tcp_plb.h`, `ip-sysctl.rst`): a round is congested when half of it is marked; after three such a flow
+/// redraws once it is idle, after twelve in any case; after a timeout it rests for one to two minutes.
+const PLB_ROUNDS_IDLE: u8 = 3;
+const PLB_ROUNDS: u8 = 12;
+const PLB_REST: Ns = Ns::from_secs(60);
 /// Flows whose rows are run at once.
 const FLOWS_PER_RUN: usize = 32;
 const ROWS: usize = FLOWS_PER_RUN * PATHS_MAX;
@@ -47,14 +52,22 @@ impl Batch {
     }
 }
 
-impl<F: Frame> Balance<F> {
-    /// Decides for each flow of the queue that is to be decided. Nothing of what the decisions go by changes meanwhile.
-    pub(super) fn decide(&mut self, models: &ModelSet, now: Ns, stats: &mut WorkerStats) {
+impl Selector {
+    /// Decides for each flow of the frames of one burst, at most 288, that is to be decided. Nothing of what the decisions go
+    /// by changes meanwhile. `models` holds networks that choose paths.
+    pub fn decide(
+        &mut self,
+        asks: impl Iterator<Item = Ask>,
+        models: &ModelSet,
+        now: Ns,
+        stats: &mut WorkerStats,
+    ) {
+        self.act_late(now);
         self.burst = self.burst.wrapping_add(1).max(1);
         self.base_rtt = self.states.iter().map(PathState::base_rtt).filter(|rtt| *rtt > 0).min().unwrap_or(0);
         let mut waiting = core::mem::take(&mut self.batch.waiting);
-        for at in 0..self.queue.len() {
-            waiting.extend(self.due(at, now, stats));
+        for ask in asks {
+            waiting.extend(self.due(&ask, now, stats));
         }
         let generation = models.active().filter(|_| self.settings.model);
         for run in waiting.chunks(FLOWS_PER_RUN) {
@@ -69,10 +82,9 @@ impl<F: Frame> Balance<F> {
         self.batch.waiting = waiting;
     }
 
-    /// Whether the flow of a queued frame is to be decided, and is not yet about to be.
-    fn due(&mut self, at: usize, now: Ns, stats: &mut WorkerStats) -> Option<Waiting> {
-        let queued = &self.queue[at];
-        let (hash, begins, repeats) = (queued.hash, queued.begins, queued.departed.retransmitted_bytes > 0);
+    /// Whether a frame's flow is to be decided, and is not yet about to be.
+    fn due(&mut self, ask: &Ask, now: Ns, stats: &mut WorkerStats) -> Option<Waiting> {
+        let Ask { hash, begins, repeats } = *ask;
         let Some((place, gone)) = self.flows.find_or_make(hash, now) else {
             stats.path_table_full += 1;
             return None;
@@ -100,7 +112,7 @@ impl<F: Frame> Balance<F> {
             flow.bytes = 0;
             return waiting(Due::New);
         }
-        let timeout = repeats && silent >= TIMEOUT_MIN.max(Ns(2 * state.srtt().0));
+        let timeout = repeats && silent >= self.settings.timeout_min.max(Ns(2 * state.srtt().0));
         if timeout {
             state.on_timeout();
             self.stats[usize::from(flow.path)].timeouts += 1;
@@ -134,7 +146,7 @@ impl<F: Frame> Balance<F> {
     fn score(&mut self, run: &[Waiting], generation: &Generation, now: Ns, stats: &mut WorkerStats) {
         let executable = generation.executable();
         let count = run.len() * self.states.len();
-        let Balance { batch, states, flows, settings, base_rtt, .. } = self;
+        let Selector { batch, states, flows, settings, base_rtt, .. } = self;
         let mut rows = batch.rows.chunks_exact_mut(PATH_INPUTS);
         for waiting in run {
             let flow = flows.get(waiting.place);
@@ -194,7 +206,8 @@ impl<F: Frame> Balance<F> {
             (PathSource::Control, true) => &mut stats.path_decisions_control,
             (PathSource::Control, false) => &mut stats.path_decisions_rule,
         } += 1;
-        let begun = self.samples(hash, control, due).then(|| {
+        let late = self.late.delay() > Ns::ZERO && source != PathSource::Control;
+        let begun = (self.samples(hash, control, due) && !late).then(|| {
             let signals = flow_signals(waiting, flow.bytes, self.settings.flowlet_gap);
             let state = &self.states[path];
             let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
@@ -218,7 +231,14 @@ impl<F: Frame> Balance<F> {
                 rate_bps: state.rate_bps(),
             }
         });
-        self.move_to(place, path, due, now);
+        if late {
+            // Until the answer has come the flow goes by the rule, or stays.
+            self.late.keep(now, hash, path);
+            let meanwhile = current.unwrap_or_else(|| self.chooser(now).by_rule(hash, n, None, due));
+            self.move_to(place, meanwhile, due, now);
+        } else {
+            self.move_to(place, path, due, now);
+        }
         let sample = self.records.turn_over(flow.sample, begun);
         let flow = self.flows.get_mut(place);
         flow.sample = sample;
@@ -235,7 +255,7 @@ impl<F: Frame> Balance<F> {
         chosen && due != Due::Packet && self.records.wanted()
     }
 
-    fn move_to(&mut self, place: Place, path: usize, due: Due, now: Ns) {
+    pub(super) fn move_to(&mut self, place: Place, path: usize, due: Due, now: Ns) {
         self.stats[path].chosen += u64::from(due != Due::Packet);
         if let Some((before, left)) = self.flows.put(place, path, now) {
             self.stats[path].arrived += 1;

@@ -48,14 +48,14 @@ impl<F: Frame> Balance<F> {
         self.probe_next = Ns::NEVER;
         for index in 0..self.paths.len() {
             let Some((to, from)) = self.paths[index].probe else { continue };
-            if now >= self.states[index].probe_due {
-                if self.states[index].judge(self.probe_interval, now) == Some(Health::Down) {
-                    self.stats[index].failures += 1;
+            if now >= self.selector.states[index].probe_due {
+                if self.selector.states[index].judge(self.probe_interval, now) == Some(Health::Down) {
+                    self.selector.stats[index].failures += 1;
                 }
-                let sequence = self.states[index].on_probe(now, self.probe_interval);
+                let sequence = self.selector.states[index].on_probe(now, self.probe_interval);
                 self.send_probe(index, (to, from), sequence, router, now, outlet);
             }
-            self.probe_next = self.probe_next.min(self.states[index].probe_due);
+            self.probe_next = self.probe_next.min(self.selector.states[index].probe_due);
         }
     }
 
@@ -77,7 +77,7 @@ impl<F: Frame> Balance<F> {
         stamp::write_request(&mut payload, sequence, now);
         write_datagram(frame.bytes_mut(), ends, (self.ports[index], stamp::PORT), &payload);
         outlet.stats().originated_probes += 1;
-        self.stats[index].probes += 1;
+        self.selector.stats[index].probes += 1;
         self.leave(index, frame, label(0, index as u32), router, now, outlet);
     }
 
@@ -139,7 +139,7 @@ impl<F: Frame> Balance<F> {
         write_datagram(bytes, ends, (stamp::PORT, port), &payload);
         outlet.turn_round();
         outlet.stats().originated_reflections += 1;
-        self.stats[path].reflected += 1;
+        self.selector.stats[path].reflected += 1;
         self.leave(path, frame, label(0, path as u32), router, now, outlet);
         None
     }
@@ -162,10 +162,10 @@ impl<F: Frame> Balance<F> {
         }
         if checksum_holds(bytes, &packet, at)
             && let Some(answer) = bytes.get(at + UDP_LEN..).and_then(stamp::read_answer)
-            && self.states[path].on_answer(answer.sequence, answer.kept, now).is_some()
+            && self.selector.states[path].on_answer(answer.sequence, answer.kept, now).is_some()
         {
-            self.stats[path].answers += 1;
-            self.stats[path].rtt_samples += 1;
+            self.selector.stats[path].answers += 1;
+            self.selector.stats[path].rtt_samples += 1;
         }
         true
     }

@@ -295,6 +295,9 @@ fn check_settings(
     if keys.slow_start.0 > Ns::from_secs(3_600) {
         return refuse("slow_start", "expected at most 60min");
     }
+    if !(Ns::from_micros(1)..=Ns::from_secs(60)).contains(&keys.timeout_min.0) {
+        return refuse("timeout_min", "expected 1us to 60s");
+    }
     for (key, value) in [("hysteresis", keys.hysteresis.0), ("tie", keys.tie.0)] {
         if !(0.0..=100.0).contains(&value) {
             return refuse(key, "expected 0 to 100: a difference of two scores");
@@ -334,5 +337,6 @@ fn check_settings(
         explore_share: keys.explore_share.in_65536(),
         sample_share: keys.sample_share.in_65536(),
         slow_start: keys.slow_start.0,
+        timeout_min: keys.timeout_min.0,
     })
 }

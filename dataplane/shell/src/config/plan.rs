@@ -7,8 +7,7 @@ use super::ports::{Device, PortsPlan};
 use super::route;
 use super::schedule;
 use super::schema::{
-    File, ModelFunction, ModelKeys, ModelPrecision, PacingKeys, PacingMode as PacingModeKey, Pin as PinKey,
-    Rule,
+    File, ModelFunction, ModelKeys, PacingKeys, PacingMode as PacingModeKey, Pin as PinKey, Rule,
 };
 use super::source::Source;
 use super::trainer::{self, TrainerPlan};
@@ -24,7 +23,7 @@ use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::{Input, InputSchema, ONE, PacingSpec, PathSchema, RATE_MAX_BPS, SchemaError, SizeSchema};
-use weir_snapshot::{Function, Precision};
+use weir_snapshot::Function;
 use weir_trainer::reward::Preference;
 use weir_trainer::{InputSpec, ModelSpec};
 
@@ -470,10 +469,7 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
                 }
             }
         };
-        let precision = match model.precision {
-            ModelPrecision::Bits8 => Precision::Bits8,
-            ModelPrecision::Bits12 => Precision::Bits12,
-        };
+        let precision = model.precision.into();
         let function = match model.function {
             ModelFunction::Pacing => Function::Pacing,
             ModelFunction::Balance => Function::Balance,

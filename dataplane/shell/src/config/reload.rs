@@ -28,6 +28,7 @@ const CHANGEABLE_KEYS: [(&str, &[&str]); 3] = [
             "explore_share",
             "sample_share",
             "slow_start",
+            "timeout_min",
         ],
     ),
     ("path", &["weight", "state"]),

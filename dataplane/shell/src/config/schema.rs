@@ -206,6 +206,15 @@ pub(crate) enum ModelPrecision {
     Bits12,
 }
 
+impl From<ModelPrecision> for weir_snapshot::Precision {
+    fn from(precision: ModelPrecision) -> Self {
+        match precision {
+            ModelPrecision::Bits8 => Self::Bits8,
+            ModelPrecision::Bits12 => Self::Bits12,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InputKeys {

@@ -1,5 +1,6 @@
 //! From an experiment's TOML file to a checked [`Experiment`]: the same layers, strictness and errors as a configuration.
 
+mod engine;
 mod fabric;
 mod link;
 mod model;

@@ -30,6 +30,8 @@ pub(crate) struct BalanceKeys {
     pub(super) sample_share: Share,
     #[serde(default = "default_slow_start")]
     pub(super) slow_start: Span,
+    #[serde(default = "default_timeout_min")]
+    pub(super) timeout_min: Span,
     #[serde(default = "default_probe_interval")]
     pub(super) probe_interval: Span,
 }
@@ -56,6 +58,10 @@ fn default_sample_share() -> Share {
 }
 fn default_slow_start() -> Span {
     Span(Ns::from_secs(10))
+}
+/// Linux' least.
+fn default_timeout_min() -> Span {
+    Span(Ns::from_millis(200))
 }
 /// A failure is found out within three of them.
 fn default_probe_interval() -> Span {

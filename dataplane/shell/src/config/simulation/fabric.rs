@@ -1,5 +1,6 @@
 //! Experiments on a leaf-spine fabric, and on a single switch of it.
 
+use super::engine;
 use super::link::{congestion, version};
 use super::schema::{CaseKeys, FabricKeys, FaultWord, File, PathWord, PriorityWord, SchemeKeys};
 use crate::config::error::ConfigError;
@@ -183,9 +184,13 @@ fn case(
 fn scheme(at: usize, keys: &SchemeKeys, source: &Source) -> Result<FabricScheme, ConfigError> {
     let key = |name: &str| format!("scheme[{at}].{name}");
     let word = keys.paths.ok_or_else(|| source.error(&key("paths"), "missing key"))?;
-    let has_gap = matches!(word, PathWord::Letflow | PathWord::PowerOfTwo | PathWord::Conga);
-    if keys.flowlet_gap.is_some() && !has_gap {
-        return Err(source.error(&key("flowlet_gap"), "expected only with letflow, power-of-two or conga"));
+    let gaps = [PathWord::Letflow, PathWord::PowerOfTwo, PathWord::Conga, PathWord::Engine];
+    if keys.flowlet_gap.is_some() && !gaps.contains(&word) {
+        let reason = "expected only with letflow, power-of-two, conga or engine";
+        return Err(source.error(&key("flowlet_gap"), reason));
+    }
+    if word != PathWord::Engine {
+        engine::refuse(at, keys, source)?;
     }
     let gap = keys.flowlet_gap.map_or(FLOWLET_GAP, |span| span.0);
     let path = match word {
@@ -195,6 +200,7 @@ fn scheme(at: usize, keys: &SchemeKeys, source: &Source) -> Result<FabricScheme,
         PathWord::PowerOfTwo => PathRule::PowerOfTwo(gap),
         PathWord::Conga => PathRule::Conga(gap),
         PathWord::Hermes => PathRule::Hermes,
+        PathWord::Engine => PathRule::Engine(engine::check(at, keys, gap, source)?),
     };
     Ok(FabricScheme { name: keys.name.clone(), path, weir: keys.weir.then_some(FORWARDING) })
 }

@@ -1,9 +1,8 @@
 //! Experiments over one bottleneck.
 
 use super::model::{self, Terms};
-use super::schema::{BackgroundKeys, CongestionWord, File, LinkKeys, PatternWord, SchemeKeys};
+use super::schema::{BackgroundKeys, CongestionWord, File, LinkKeys, PatternWord, RuleWord, SchemeKeys};
 use crate::config::error::ConfigError;
-use crate::config::schema::Rule;
 use crate::config::source::Source;
 use weir_engine::config::PacingRule;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -151,10 +150,13 @@ fn scheme(at: usize, keys: &SchemeKeys, file: &File, source: &Source) -> Result<
         return Ok(LinkScheme { name: keys.name.clone(), congestion, weir: None });
     }
     let rule = match (keys.rule, keys.rate) {
-        (None | Some(Rule::None), None) => PacingRule::None,
-        (Some(Rule::BbrLite), None) => PacingRule::BbrLite,
-        (Some(Rule::Fixed), Some(rate)) => PacingRule::Fixed(rate.0),
-        (Some(Rule::Fixed), None) => return Err(source.error(&key("rate"), "missing key")),
+        (None | Some(RuleWord::None), None) => PacingRule::None,
+        (Some(RuleWord::BbrLite), None) => PacingRule::BbrLite,
+        (Some(RuleWord::Fixed), Some(rate)) => PacingRule::Fixed(rate.0),
+        (Some(RuleWord::Fixed), None) => return Err(source.error(&key("rate"), "missing key")),
+        (Some(_), None) => {
+            return Err(source.error(&key("rule"), "expected none, bbr_lite or fixed: a pacing rule"));
+        }
         (_, Some(_)) => return Err(source.error(&key("rate"), "expected only with rule = \"fixed\"")),
     };
     let interval = keys.interval.map(|span| span.0);

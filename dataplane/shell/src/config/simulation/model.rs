@@ -5,11 +5,12 @@ use crate::config::plan::preference;
 use crate::config::schema::ModelPrecision;
 use crate::config::source::Source;
 use crate::config::units::Share;
+use std::path::Path;
 use std::sync::Arc;
 use weir_engine::models::Generation;
 use weir_engine::time::Ns;
 use weir_sim::experiment::{ModelUse, PacingUse};
-use weir_snapshot::{Executable, Executor, Precision};
+use weir_snapshot::{Executable, Executor};
 use weir_trainer::ModelSpec;
 
 /// What a scheme says about its model besides the file.
@@ -22,25 +23,41 @@ pub(super) struct Terms {
 
 /// Builds the pacing model that `file`, named at `key`, holds.
 pub(super) fn build(key: &str, file: &str, terms: &Terms, source: &Source) -> Result<ModelUse, ConfigError> {
-    let precision = match terms.precision {
-        ModelPrecision::Bits8 => Precision::Bits8,
-        ModelPrecision::Bits12 => Precision::Bits12,
-    };
     let path = source.resolve(file);
-    let name =
-        path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().chars().take(32).collect());
-    let mut spec = ModelSpec::pacing(&name, &path, precision);
+    let mut spec = ModelSpec::pacing(&name(&path), &path, terms.precision.into());
     spec.pacing = PacingUse::with_interval(spec.pacing, terms.interval);
     if let Some(weights) = terms.preference {
         let wanted =
             preference(weights).map_err(|reason| source.error(key, format!("preference: {reason}")))?;
         spec.preference = Some(wanted);
     }
-    let built = weir_trainer::build(&spec).map_err(|error| source.error(key, error))?;
-    let schema = built.snapshot.schema_hash();
-    let executable =
-        Executable::new(built.snapshot, Executor::best()).map_err(|error| source.error(key, error))?;
+    let executable = executable(key, &spec, source)?;
+    let schema = executable.snapshot().schema_hash();
     let generation =
         Generation::new(terms.number, executable, schema).map_err(|error| source.error(key, error))?;
     Ok(ModelUse { generation: Arc::new(generation), spec: spec.pacing })
+}
+
+/// Builds the model that chooses paths which `file`, named at `key`, holds.
+pub(super) fn build_paths(
+    key: &str,
+    file: &str,
+    precision: ModelPrecision,
+    source: &Source,
+) -> Result<Arc<Generation>, ConfigError> {
+    let path = source.resolve(file);
+    let spec = ModelSpec::balance(&name(&path), &path, precision.into());
+    let executable = executable(key, &spec, source)?;
+    let schema = executable.snapshot().schema_hash();
+    let generation = Generation::of_paths(1, executable, schema).map_err(|error| source.error(key, error))?;
+    Ok(Arc::new(generation))
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().chars().take(32).collect())
+}
+
+fn executable(key: &str, spec: &ModelSpec, source: &Source) -> Result<Executable, ConfigError> {
+    let built = weir_trainer::build(spec).map_err(|error| source.error(key, error))?;
+    Executable::new(built.snapshot, Executor::best()).map_err(|error| source.error(key, error))
 }

@@ -1,6 +1,6 @@
 //! The keys of an experiment's file.
 
-use crate::config::schema::{ModelPrecision, Rule};
+use crate::config::schema::ModelPrecision;
 use crate::config::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::Deserialize;
 
@@ -137,7 +137,7 @@ pub(super) struct SchemeKeys {
     #[serde(default)]
     pub(super) precision: ModelPrecision,
     pub(super) preference: Option<[Share; 3]>,
-    pub(super) rule: Option<Rule>,
+    pub(super) rule: Option<RuleWord>,
     pub(super) rate: Option<Rate>,
     pub(super) interval: Option<Span>,
     pub(super) decision_delay: Option<Span>,
@@ -146,12 +146,15 @@ pub(super) struct SchemeKeys {
     pub(super) swap_model: Option<String>,
     pub(super) paths: Option<PathWord>,
     pub(super) flowlet_gap: Option<Span>,
+    pub(super) hysteresis: Option<Real>,
+    pub(super) control_share: Option<Share>,
+    pub(super) explore_share: Option<Share>,
     pub(super) priorities: Option<PriorityWord>,
     pub(super) threshold_scale: Option<Real>,
 }
 
 /// Who chooses paths in a fabric.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum PathWord {
     Ecmp,
@@ -160,6 +163,28 @@ pub(super) enum PathWord {
     PowerOfTwo,
     Conga,
     Hermes,
+    Engine,
+}
+
+/// What decides where no model does: of pacing, or of the engine's paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) enum RuleWord {
+    #[serde(rename = "none")]
+    None,
+    #[serde(rename = "bbr_lite")]
+    BbrLite,
+    #[serde(rename = "fixed")]
+    Fixed,
+    #[serde(rename = "maglev")]
+    Maglev,
+    #[serde(rename = "ecmp")]
+    Ecmp,
+    #[serde(rename = "letflow")]
+    LetFlow,
+    #[serde(rename = "plb")]
+    Plb,
+    #[serde(rename = "power-of-two")]
+    PowerOfTwo,
 }
 
 /// Who says how urgent a transfer is.

@@ -1,0 +1,74 @@
+//! The engine's choice of paths, as a scheme of a fabric names it.
+
+use super::model;
+use super::schema::{RuleWord, SchemeKeys};
+use crate::config::error::ConfigError;
+use crate::config::source::Source;
+use weir_engine::balance::{BalanceSettings, PathRule};
+use weir_engine::time::Ns;
+use weir_features::ONE;
+use weir_sim::edge::EnginePaths;
+
+/// Refuses what only the engine could do something with.
+pub(super) fn refuse(at: usize, keys: &SchemeKeys, source: &Source) -> Result<(), ConfigError> {
+    let given = [
+        ("rule", keys.rule.is_some()),
+        ("model", keys.model.is_some()),
+        ("decision_delay", keys.decision_delay.is_some()),
+        ("hysteresis", keys.hysteresis.is_some()),
+        ("control_share", keys.control_share.is_some()),
+        ("explore_share", keys.explore_share.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((key, _)) => {
+            Err(source.error(&format!("scheme[{at}].{key}"), "expected only with paths = \"engine\""))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Settings and model of a scheme. Nobody explores or stays with the rule unless the scheme says so: schemes are compared run
+/// by run.
+pub(super) fn check(
+    at: usize,
+    keys: &SchemeKeys,
+    flowlet_gap: Ns,
+    source: &Source,
+) -> Result<EnginePaths, ConfigError> {
+    let key = |name: &str| format!("scheme[{at}].{name}");
+    let defaults = BalanceSettings::default();
+    let rule = match keys.rule {
+        None | Some(RuleWord::Maglev) => PathRule::Maglev,
+        Some(RuleWord::Ecmp) => PathRule::Ecmp,
+        Some(RuleWord::LetFlow) => PathRule::LetFlow,
+        Some(RuleWord::Plb) => PathRule::Plb,
+        Some(RuleWord::PowerOfTwo) => PathRule::PowerOfTwo,
+        Some(RuleWord::None | RuleWord::BbrLite | RuleWord::Fixed) => {
+            let reason = "expected maglev, ecmp, letflow, plb or power-of-two: a rule for paths";
+            return Err(source.error(&key("rule"), reason));
+        }
+    };
+    if keys.decision_delay.is_some() && keys.model.is_none() {
+        return Err(source.error(&key("decision_delay"), "expected only beside a model: rules are inline"));
+    }
+    let hysteresis_q16 = match keys.hysteresis {
+        None => defaults.hysteresis_q16,
+        Some(value) if (0.0..=100.0).contains(&value.0) => (value.0 * f64::from(ONE)).round() as u32,
+        Some(_) => return Err(source.error(&key("hysteresis"), "expected 0 to 100")),
+    };
+    let model = keys
+        .model
+        .as_ref()
+        .map(|file| model::build_paths(&key("model"), file, keys.precision, source))
+        .transpose()?;
+    let settings = BalanceSettings {
+        rule,
+        model: model.is_some(),
+        flowlet_gap,
+        hysteresis_q16,
+        control_share: keys.control_share.map_or(0, |share| share.in_65536()),
+        explore_share: keys.explore_share.map_or(0, |share| share.in_65536()),
+        ..defaults
+    };
+    Ok(EnginePaths { settings, model, decision_delay: keys.decision_delay.map_or(Ns::ZERO, |delay| delay.0) })
+}
