@@ -35,7 +35,8 @@ impl Selector {
     /// Acts on the answers whose time has come: the flow moves now, in the middle of a flowlet or not, unless the path is
     /// down or it is there already.
     pub(super) fn act_late(&mut self, now: Ns) {
-        while let Some((_, hash, path)) = self.late.answers.pop_front_if(|(due, ..)| *due <= now) {
+        while self.late.answers.front().is_some_and(|(due, ..)| *due <= now) {
+            let Some((_, hash, path)) = self.late.answers.pop_front() else { break };
             let Some(place) = self.flows.find(hash) else { continue };
             if self.flows.get(place).path().is_some_and(|current| current != path)
                 && self.states.get(path).is_some_and(|state| state.is_up())
