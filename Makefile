@@ -20,6 +20,7 @@ help:
 	@echo "make test-nic weir on a NIC bound to vfio-pci, in a machine that it boots (1 minute; in make test)"
 	@echo "make nightly  the long tiers"
 	@echo "make test-kernel  Weir's kernel modules on a stock kernel in QEMU (one minute)"
+	@echo "make test-uml  the same modules under lockdep in User Mode Linux, goodput beside BBR and CUBIC"
 	@echo "make bench    what SPEC.md quotes: tables, JSON and figures in out/bench"
 	@echo "make claims-adapt  what adaptation does, in virtual time; make adaptation: on real TCP"
 	@echo "make sim      experiments in virtual time: tables, CSV and figures in out/sim; FULL=1 for all"
@@ -122,6 +123,14 @@ test-kernel-long:
 	kernel/test/run.sh 6.12 long
 	kernel/test/run.sh 6.1 long
 
+# The same in User Mode Linux: with lockdep, PROVE_RCU and virtual time, in which goodputs compare. The first time builds it,
+# which takes ten minutes of two cores.
+.PHONY: test-uml
+test-uml:
+	scripts/need.sh $(KERNEL_PACKAGES) flex bison bc
+	cargo test --locked --no-run
+	kernel/test/run-uml.sh
+
 # The crate capsule is in a workspace of its own (docs/decisions/0012-capsule.md): that it still compiles, and that nothing
 # of it is in Weir's own graph. Not --locked: its lock file follows when a crate of Weir's gets another dependency.
 CAPSULE := cd capsule && cargo
@@ -213,6 +222,7 @@ nightly: test docker
 	cargo test --locked -p weir-testbed --features live -- --test-threads 1 --ignored
 	bench/nic/run.sh igb
 	$(MAKE) test-kernel-long
+	$(MAKE) test-uml
 	$(MAKE) capsule
 	target/release/weir-demo
 	@echo "make nightly: all tiers passed"

@@ -27,7 +27,9 @@ copy tc "$root/real/"
 copy iperf3 "$root/bin/"
 copy ethtool "$root/bin/"
 gcc -O2 -static -Wall -Wextra -Werror -Ikernel/module kernel/test/guest/weir-guest.c -o "$root/bin/weir-guest"
-gcc -O2 -static -Wall -Wextra -Werror kernel/test/guest/weir-capture.c -o "$root/bin/weir-capture"
+for program in weir-capture weir-starve; do
+    gcc -O2 -static -Wall -Wextra -Werror "kernel/test/guest/$program.c" -o "$root/bin/$program"
+done
 cp "$modules"/*.ko "$root/mod/"
 install -m 755 kernel/test/guest/init "$root/init"
 mkdir "$root/tier"

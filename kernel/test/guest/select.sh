@@ -67,6 +67,8 @@ seen 10.0.2.1 4
 check "new flows take the slow path" above "$(count 2 s1)" 4
 kill -INT $bulk
 wait $bulk
+# What it had still to send.
+sleep 2
 kill -TERM $long
 wait $long
 cp /tmp/long.txt /tmp/seen

@@ -13,6 +13,7 @@
  *   weir-guest trace FILE                every line of the trace through the module
  *   weir-guest table FILE SEED COUNT     the hash of results of a decoded snapshot
  *   weir-guest query SEED COUNT [CPU]    the same of the active generation, pinned
+ *   weir-guest splat                     has the module use RCU without its lock, once
  *   weir-guest exit STATUS               ends QEMU by its isa-debug-exit device
  */
 #define _GNU_SOURCE
@@ -416,6 +417,9 @@ int main(int argc, char **argv)
 			die("iopl: %s", strerror(errno));
 		outb(16 + atoi(argv[2]), 0xf4);
 		return 1;
+	}
+	if (!strcmp(command, "splat")) {
+		return write(open_test(DEBUGFS "splat", O_WRONLY), "1", 1) == 1 ? 0 : 1;
 	}
 	if (!strcmp(command, "trace")) {
 		trace(argv[2]);

@@ -5,12 +5,14 @@
  *   trace     a line of a trace (docs/features.md, section 10) in, the line with its results out
  *   snapshot  a snapshot file in, decoded for `table`
  *   table     "SEED COUNT" in: so many inferences of seeded features by that snapshot; a hash of all results out
+ *   splat     reads a pointer under RCU without its lock: what PROVE_RCU, where it is on, must complain about
  *   query     the same by the active generation of pacing, as users of the core ask for it
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -214,6 +216,18 @@ static const struct file_operations query_fops = {
 	.read = run_read,
 };
 
+static int __rcu *nothing;
+
+static ssize_t splat_write(struct file *file, const char __user *from, size_t size, loff_t *at)
+{
+	return rcu_dereference(nothing) ? -EINVAL : (ssize_t)size;
+}
+
+static const struct file_operations splat_fops = {
+	.owner = THIS_MODULE,
+	.write = splat_write,
+};
+
 static int __init weir_test_init(void)
 {
 	upload = kvmalloc(WEIR_FILE_MAX, GFP_KERNEL);
@@ -224,6 +238,7 @@ static int __init weir_test_init(void)
 	debugfs_create_file("trace", 0600, folder, NULL, &trace_fops);
 	debugfs_create_file("snapshot", 0600, folder, NULL, &snapshot_fops);
 	debugfs_create_file("table", 0600, folder, NULL, &table_fops);
+	debugfs_create_file("splat", 0200, folder, NULL, &splat_fops);
 	debugfs_create_file("query", 0600, folder, NULL, &query_fops);
 	return 0;
 }
