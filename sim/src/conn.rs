@@ -103,6 +103,8 @@ pub(crate) struct Conn {
     pub(crate) scheduled: [Ns; 2],
     /// When its last data frame left the host, for who finds flowlets.
     pub(crate) last_departure: Ns,
+    /// The spine that its data frames were last sent by, where a policy has named one.
+    pub(crate) spine: Option<u16>,
 }
 
 /// One of the two ends.
@@ -160,6 +162,7 @@ impl Conn {
             flow_label: label & 0xf_ffff,
             scheduled: [Ns::NEVER; 2],
             last_departure: Ns::ZERO,
+            spine: None,
         }
     }
 

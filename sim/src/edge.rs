@@ -8,10 +8,12 @@
 mod baselines;
 mod engine;
 mod hermes;
+mod truth;
 
 pub use baselines::{CongaLike, Ecmp, LetFlow, Plb, PowerOfTwo};
 pub use engine::{EngineEdge, EnginePaths};
 pub use hermes::{HermesLike, HermesSettings};
+pub use truth::Truth;
 
 use crate::conn::Outcome;
 use crate::frame::SimFrame;
@@ -71,9 +73,6 @@ pub struct Feedback {
     pub timeout: bool,
 }
 
-/// The waiting time on the path by each spine, as nobody on a host can know it.
-pub type Truth<'a> = dyn FnMut(u16) -> Ns + 'a;
-
 /// Chooses paths.
 pub trait PathPolicy {
     /// As tables call it.
@@ -124,7 +123,7 @@ impl Edge {
     pub(crate) fn way(&mut self, departure: &Departure, frame: &SimFrame, truth: &mut Truth<'_>) -> Way {
         match self {
             Edge::Rule(edge) => edge.way(departure, truth),
-            Edge::Engine(engine) => engine.way(departure, frame),
+            Edge::Engine(engine) => engine.way(departure, frame, truth),
         }
     }
 

@@ -13,7 +13,7 @@
 //! from its ONNX file by [`weir_trainer`], whose tables use the C library's `tanh`; two machines whose libraries round it
 //! differently may build different snapshots.
 //!
-//! [`experiment`] runs what `weir sim run` is told; [`stats`] and [`report`] say what came of it.
+//! [`train`] makes the model that chooses paths. [`experiment`] runs what `weir sim run` is told; [`stats`] and [`report`] say what came of it.
 #![forbid(unsafe_code)]
 
 mod books;
@@ -30,6 +30,7 @@ pub mod report;
 pub mod source;
 pub mod stats;
 pub mod tcp;
+pub mod train;
 pub mod weir;
 pub mod workload;
 mod world;

@@ -1,7 +1,7 @@
 //! Everything together: an event at a time.
 
 use crate::conn::{self, Conn, End, FlowReport, FlowSpec, Outcome};
-use crate::edge::{Departure, Edge, PathChange, Way};
+use crate::edge::{Departure, Edge, PathChange, Truth, Way};
 use crate::events::EventQueue;
 use crate::fabric::{Fabric, PATH_VLAN, Switch};
 use crate::frame::{HostId, SimFrame};
@@ -215,6 +215,10 @@ impl World {
     /// A host's Weir.
     pub fn weir_mut(&mut self, host: HostId) -> Option<&mut Weir> {
         self.hosts.get_mut(usize::from(host.0))?.weir.as_mut()
+    }
+    /// Who chooses the hosts' paths.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> + '_ {
+        self.hosts.iter().filter_map(|host| host.edge.as_ref())
     }
     /// Where every frame is or went.
     pub fn books(&self) -> Books {
@@ -442,15 +446,21 @@ impl World {
                     bytes: frame.wire_len(),
                 };
                 conn.last_departure = self.now;
-                let links = &mut self.links;
-                let now = self.now;
-                let mut truth = |spine: u16| {
-                    let mut wait = |link: usize| links.get_mut(link).map_or(Ns::ZERO, |link| link.wait(now));
-                    wait(fabric.up(from_leaf, spine)) + wait(fabric.down(spine, to_leaf))
+                let flow = conn.number();
+                let mut truth = Truth {
+                    links: &mut self.links,
+                    conns: &self.conns,
+                    fabric,
+                    from_leaf,
+                    to_leaf,
+                    flow,
+                    now: self.now,
                 };
-                match edge.way(&departure, &frame, &mut truth) {
-                    Way::Hash => {}
-                    Way::Spine(spine) => frame.push_vlan(PATH_VLAN + spine),
+                if let Way::Spine(spine) = edge.way(&departure, &frame, &mut truth) {
+                    frame.push_vlan(PATH_VLAN + spine);
+                    if let Some(conn) = self.conns.get_mut(flow as usize) {
+                        conn.spine = Some(spine);
+                    }
                 }
             }
         }

@@ -21,6 +21,7 @@ pub mod network;
 pub mod online;
 pub mod onnx;
 pub mod ort_engine;
+pub mod paths;
 pub mod ppo;
 pub mod quantise;
 pub mod reward;

@@ -56,9 +56,9 @@ impl ModelSpec {
         }
     }
 
-    /// The same for a model that chooses paths.
+    /// The same for a model that chooses paths, with the clips of the shipped one.
     pub fn balance(name: &str, file: &Path, precision: Precision) -> Self {
-        let clips = PathSpec::default().clips;
+        let clips = crate::paths::spec().clips;
         Self {
             function: Function::Balance,
             inputs: PathSpec::FEATURES.iter().zip(&clips).map(plain).collect(),

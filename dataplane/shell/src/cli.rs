@@ -99,6 +99,8 @@ enum TrainCommand {
     Aurora(train_cmd::AuroraArgs),
     /// The same for a model that is shown a preference between throughput, latency and loss besides: mocc.onnx.
     Mocc(train_cmd::MoccArgs),
+    /// Train the model that chooses paths, supervised by what the simulator knows: balance.onnx. Takes minutes.
+    Balance(train_cmd::BalanceArgs),
     /// Train the starting model, a network that imitates a classical delay-based controller, and write its card.
     /// Takes a few minutes; what is there stays unless the new model passes its checks.
     Imitate(models::ImitateArgs),
@@ -127,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Train { command } => match command {
             TrainCommand::Aurora(args) => train_cmd::aurora(&args),
             TrainCommand::Mocc(args) => train_cmd::mocc(&args),
+            TrainCommand::Balance(args) => train_cmd::balance(&args),
             TrainCommand::Imitate(args) => models::imitate(&args),
         },
     };

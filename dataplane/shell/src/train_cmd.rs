@@ -75,6 +75,39 @@ pub(crate) fn mocc(args: &MoccArgs) -> anyhow::Result<()> {
     train(Task::Preferences, "mocc", "mocc", args.steps, &args.run)
 }
 
+/// Arguments of `weir train balance`.
+#[derive(Debug, Args)]
+pub(crate) struct BalanceArgs {
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder for the model, its card and its learning curve.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Fabrics that are simulated beside each other; as many as there are cores. The result is the same.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+/// `weir train balance`.
+///
+/// # Errors
+/// A file cannot be written.
+pub(crate) fn balance(args: &BalanceArgs) -> anyhow::Result<()> {
+    let BalanceArgs { seed, out, jobs } = args;
+    let options = weir_sim::train::Options {
+        recipe: weir_sim::train::Recipe::SHIPPED,
+        seed: *seed,
+        folder: out.clone(),
+        command: format!("weir train balance --seed {seed} --out conf/models"),
+        date: calendar::date(calendar::unix_seconds()),
+        jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+    };
+    let made = weir_sim::train::make(&options, &mut |line| info!("{line}"))?;
+    println!("{}\n{}\n{}", made.model.display(), made.card.display(), made.curve.display());
+    Ok(())
+}
+
 /// Trains `name`.onnx; `model` is what the command line calls it.
 fn train(task: Task, name: &str, model: &str, steps: u64, args: &RunArgs) -> anyhow::Result<()> {
     let RunArgs { seed, out, resume } = args;

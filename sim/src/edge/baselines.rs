@@ -63,7 +63,7 @@ impl PathPolicy for CongaLike {
     fn choose(&mut self, _: &Departure, new: bool, current: Option<Way>, truth: &mut Truth<'_>) -> Way {
         match current {
             Some(way) if !new => way,
-            _ => Way::Spine(least(self.spines, &mut self.rng, truth)),
+            _ => Way::Spine(least(self.spines, &mut self.rng, &mut |spine| truth.wait(spine))),
         }
     }
     fn flowlet_gap(&self) -> Ns {

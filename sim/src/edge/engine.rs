@@ -2,7 +2,7 @@
 //! its feedback and its network. A path is a spine; each leaf that the host sends to is a network of its own with paths of its
 //! own, as `[balance]` has one.
 
-use super::{Departure, Way};
+use super::{Departure, Truth, Way};
 use crate::frame::SimFrame;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use weir_engine::models::{Generation, ModelSet};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::track::{SegmentInfo, Track};
 use weir_engine::wire::{Flags, Parsed, Segment, parse};
+use weir_trainer::paths::Decision;
 
 /// Flows between a host and a leaf for which there is room, and the silence after which one is forgotten.
 const LIMITS: (u32, Ns) = (512, Ns::from_secs(1));
@@ -40,6 +41,7 @@ pub struct EngineEdge {
     selectors: BTreeMap<u16, Selector>,
     flows: BTreeMap<u32, Followed>,
     stats: WorkerStats,
+    watched: Option<Vec<Decision>>,
 }
 
 struct Followed {
@@ -63,11 +65,24 @@ impl EngineEdge {
             selectors: BTreeMap::new(),
             flows: BTreeMap::new(),
             stats: WorkerStats::default(),
+            watched: None,
             paths,
         }
     }
 
-    pub(super) fn way(&mut self, departure: &Departure, frame: &SimFrame) -> Way {
+    /// The same, which keeps what each of its decisions was made from, with the truth about each path: for who trains.
+    #[must_use]
+    pub fn watching(mut self) -> EngineEdge {
+        self.watched = Some(Vec::new());
+        self
+    }
+
+    /// What was kept so far.
+    pub fn watched(&self) -> &[Decision] {
+        self.watched.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn way(&mut self, departure: &Departure, frame: &SimFrame, truth: &mut Truth<'_>) -> Way {
         let Departure { now, flow, to_leaf, bytes, .. } = *departure;
         let parsed = parse(frame.bytes(), frame.wire_len());
         let (Some(owner), Parsed::Tcp(tcp)) = (parsed.owner(), &parsed) else { return Way::Hash };
@@ -85,7 +100,15 @@ impl EngineEdge {
         });
         let begins = tcp.segment.flags.has(Flags::SYN);
         let ask = Ask { hash, begins, repeats: departed.retransmitted_bytes > 0 };
+        let before = decisions(&self.stats);
+        // Taken before the decision, which changes them; kept if there was one.
+        let rows = self.watched.is_some().then(|| selector.rows(hash, now));
         selector.decide([ask].into_iter(), &self.models, now, &mut self.stats);
+        if let (Some(watched), Some(rows)) = (&mut self.watched, rows)
+            && decisions(&self.stats) > before
+        {
+            watched.push(Decision { rows: rows.to_vec(), costs: truth.costs() });
+        }
         let path = selector.path_of(hash, now);
         selector.on_depart(hash, path, bytes, &departed, now);
         selector.keep(now);
@@ -100,9 +123,11 @@ impl EngineEdge {
             selector.on_ack(followed.hash, &acked, now);
         }
     }
+}
 
-    /// What the engine has counted.
-    pub fn stats(&self) -> &WorkerStats {
-        &self.stats
-    }
+fn decisions(stats: &WorkerStats) -> u64 {
+    stats.path_decisions_model
+        + stats.path_decisions_explored
+        + stats.path_decisions_rule
+        + stats.path_decisions_control
 }

@@ -18,6 +18,7 @@ use crate::world::{Script, World};
 use weir_engine::balance::BalanceSettings;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
+use weir_trainer::paths::Decision;
 
 pub(super) const METRICS: &[Metric] = &[
     Metric { name: "fct_ms", better: Better::Less },
@@ -139,28 +140,58 @@ impl FabricExperiment {
         self.conditions.iter().map(|case| case.name.clone()).collect()
     }
 
-    pub(super) fn run(&self, case: usize, scheme: usize, seed: u64) -> (Vec<f64>, Books) {
+    pub(crate) fn run(&self, case: usize, scheme: usize, seed: u64) -> (Vec<f64>, Books) {
         let (Some(case), Some(scheme)) = (self.conditions.get(case), self.schemes.get(scheme)) else {
             return (Vec::new(), Books::default());
         };
-        let fabric = Fabric { config: self.fabric.clone(), seed: random::stream(seed, "switches", 0).bits() };
-        let mut world = World::fabric(seed, fabric.clone());
-        self.break_links(&case.fault, &fabric, &mut world);
-        for host in (0..fabric.hosts()).map(HostId) {
-            let rng = random::stream(seed, "paths", host.0.into());
-            world.choose_paths(host, self.edge(&scheme.path, rng));
-            if let Some(weir) = &scheme.weir {
-                world.install(host, &weir.config(seed));
-            }
-        }
-        for spec in self.flows(case.load, &fabric, seed) {
-            world.add_flow(spec);
-        }
+        let fabric = self.leaves_and_spines(seed);
+        let mut world = self.world(case, &fabric, seed, |path, rng| self.edge(path, rng), scheme);
         let end = self.arrivals + self.drain;
         world.run(end, true);
         let flows: Vec<FlowReport> = world.flows().collect();
         let books = world.books();
         (figures(&flows, &fabric, end, &books), books)
+    }
+
+    /// A run of the engine in which every decision is kept, with the truth about each path: for who trains a network.
+    pub fn watch(&self, case: &FabricCase, paths: &EnginePaths, seed: u64) -> Vec<Decision> {
+        let fabric = self.leaves_and_spines(seed);
+        let scheme = FabricScheme { name: String::new(), path: PathRule::Engine(paths.clone()), weir: None };
+        let watching = |_: &PathRule, rng| Edge::Engine(Box::new(self.engine(paths, rng).watching()));
+        let mut world = self.world(case, &fabric, seed, watching, &scheme);
+        world.run(self.arrivals + self.drain, true);
+        let watched = world.edges().filter_map(|edge| match edge {
+            Edge::Engine(engine) => Some(engine.watched()),
+            Edge::Rule(_) => None,
+        });
+        watched.flatten().cloned().collect()
+    }
+
+    fn leaves_and_spines(&self, seed: u64) -> Fabric {
+        Fabric { config: self.fabric.clone(), seed: random::stream(seed, "switches", 0).bits() }
+    }
+
+    fn world(
+        &self,
+        case: &FabricCase,
+        fabric: &Fabric,
+        seed: u64,
+        edge: impl Fn(&PathRule, weir_env::Rng) -> Edge,
+        scheme: &FabricScheme,
+    ) -> World {
+        let mut world = World::fabric(seed, fabric.clone());
+        self.break_links(&case.fault, fabric, &mut world);
+        for host in (0..fabric.hosts()).map(HostId) {
+            let rng = random::stream(seed, "paths", host.0.into());
+            world.choose_paths(host, edge(&scheme.path, rng));
+            if let Some(weir) = &scheme.weir {
+                world.install(host, &weir.config(seed));
+            }
+        }
+        for spec in self.flows(case.load, fabric, seed) {
+            world.add_flow(spec);
+        }
+        world
     }
 
     /// The transfers of a seed: the same for every scheme.
@@ -202,7 +233,13 @@ impl FabricExperiment {
         if self.version == IpVersion::V4 { MSS_IPV4 } else { MSS_IPV6 }
     }
 
-    fn edge(&self, rule: &PathRule, mut rng: weir_env::Rng) -> Edge {
+    fn engine(&self, paths: &EnginePaths, mut rng: weir_env::Rng) -> EngineEdge {
+        let settings = BalanceSettings { timeout_min: self.rto_min, ..paths.settings.clone() };
+        let paths = EnginePaths { settings, ..paths.clone() };
+        EngineEdge::new(paths, self.fabric.spines, self.fabric.rate, rng.bits())
+    }
+
+    fn edge(&self, rule: &PathRule, rng: weir_env::Rng) -> Edge {
         let spines = self.fabric.spines;
         let policy: Box<dyn PathPolicy> = match rule {
             PathRule::Ecmp => Box::new(Ecmp),
@@ -215,12 +252,7 @@ impl FabricExperiment {
                 let base = Ns(8 * self.fabric.delay.0);
                 Box::new(HermesLike::new(HermesSettings::for_rtt(base), spines, rng))
             }
-            PathRule::Engine(paths) => {
-                let settings = BalanceSettings { timeout_min: self.rto_min, ..paths.settings.clone() };
-                let paths = EnginePaths { settings, ..paths.clone() };
-                let engine = EngineEdge::new(paths, spines, self.fabric.rate, rng.bits());
-                return Edge::Engine(Box::new(engine));
-            }
+            PathRule::Engine(paths) => return Edge::Engine(Box::new(self.engine(paths, rng))),
         };
         Edge::new(policy)
     }

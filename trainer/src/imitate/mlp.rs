@@ -5,7 +5,7 @@ use crate::rng::Rng;
 
 /// A fully connected network with tanh behind every layer but the last.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Mlp {
+pub(crate) struct Mlp {
     /// Widths from input to output.
     widths: Vec<usize>,
     /// Per layer: weights [in][out], then biases [out].
@@ -14,14 +14,14 @@ pub(super) struct Mlp {
 
 /// Activations of every layer, kept for the backward pass, and the gradient's running rows.
 #[derive(Debug)]
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     values: Vec<Vec<f64>>,
     deltas: Vec<Vec<f64>>,
 }
 
 impl Mlp {
     /// Random weights by Glorot's rule (uniform, variance 2 / (in + out)), biases zero.
-    pub(super) fn new(widths: &[usize], rng: &mut Rng) -> Self {
+    pub(crate) fn new(widths: &[usize], rng: &mut Rng) -> Self {
         let mut parameters = Vec::new();
         for pair in widths.windows(2) {
             let bound = (6.0 / (pair[0] + pair[1]) as f64).sqrt();
@@ -32,18 +32,18 @@ impl Mlp {
     }
 
     /// Number of weights and biases.
-    pub(super) fn parameters(&self) -> usize {
+    pub(crate) fn parameters(&self) -> usize {
         self.parameters.len()
     }
 
     /// Room for one row's passes.
-    pub(super) fn workspace(&self) -> Workspace {
+    pub(crate) fn workspace(&self) -> Workspace {
         let rows = || self.widths.iter().map(|&width| vec![0.0; width]).collect();
         Workspace { values: rows(), deltas: rows() }
     }
 
     /// Evaluates one row; the result lies in `workspace` until the next call.
-    pub(super) fn forward<'w>(&self, row: &[f64], workspace: &'w mut Workspace) -> &'w [f64] {
+    pub(crate) fn forward<'w>(&self, row: &[f64], workspace: &'w mut Workspace) -> &'w [f64] {
         let values = &mut workspace.values;
         values[0].copy_from_slice(row);
         let mut rest = &self.parameters[..];
@@ -68,7 +68,7 @@ impl Mlp {
 
     /// Adds the gradient of one row's loss to `gradient`, after [`forward`](Self::forward) for that row; `error` is
     /// the loss's derivative by each output.
-    pub(super) fn backward(&self, error: &[f64], workspace: &mut Workspace, gradient: &mut [f64]) {
+    pub(crate) fn backward(&self, error: &[f64], workspace: &mut Workspace, gradient: &mut [f64]) {
         let Workspace { values, deltas } = workspace;
         let last = self.widths.len() - 1;
         deltas[last].copy_from_slice(error);
@@ -97,7 +97,7 @@ impl Mlp {
 
     /// The same function of `(x - centre) / spread`, times `gain`, as a [`Network`] of the bare x: the constants fold
     /// into the first and the last layer.
-    pub(super) fn network(&self, centre: &[f64], spread: &[f64], gain: f64) -> Network {
+    pub(crate) fn network(&self, centre: &[f64], spread: &[f64], gain: f64) -> Network {
         let mut layers = Vec::new();
         let mut rest = &self.parameters[..];
         let last = self.widths.len() - 2;
@@ -132,7 +132,7 @@ impl Mlp {
 
 /// Adam (Kingma and Ba, 2015) with its usual constants and exact bias correction.
 #[derive(Debug)]
-pub(super) struct Adam {
+pub(crate) struct Adam {
     step: i32,
     mean: Vec<f64>,
     square: Vec<f64>,
@@ -140,12 +140,12 @@ pub(super) struct Adam {
 
 impl Adam {
     /// State for `parameters` parameters.
-    pub(super) fn new(parameters: usize) -> Self {
+    pub(crate) fn new(parameters: usize) -> Self {
         Self { step: 0, mean: vec![0.0; parameters], square: vec![0.0; parameters] }
     }
 
     /// One step against `gradient`.
-    pub(super) fn step(&mut self, model: &mut Mlp, gradient: &[f64], rate: f64) {
+    pub(crate) fn step(&mut self, model: &mut Mlp, gradient: &[f64], rate: f64) {
         const BETA: (f64, f64) = (0.9, 0.999);
         const EPSILON: f64 = 1e-8;
         self.step += 1;

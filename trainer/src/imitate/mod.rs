@@ -7,7 +7,7 @@
 
 mod card;
 pub mod check;
-mod mlp;
+pub(crate) mod mlp;
 pub mod teacher;
 pub mod train;
 pub mod world;

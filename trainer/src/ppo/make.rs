@@ -72,6 +72,9 @@ pub fn train(
     let Options { recipe, seed, folder, name, .. } = options;
     fs::create_dir_all(folder).map_err(|error| TrainError::File(folder.clone(), error))?;
     let path = |end: &str| folder.join(format!("{name}.{end}"));
+    let write = |path: &Path, bytes: &[u8]| {
+        write(path, bytes).map_err(|error| TrainError::File(path.to_path_buf(), error))
+    };
     let checkpoint = path("checkpoint");
     let kept = if options.resume { read(&checkpoint)? } else { None };
     let mut training = match kept {
@@ -87,7 +90,10 @@ pub fn train(
         }
     }
     let made = Made { model: path("onnx"), card: path("md"), curve: path("svg") };
-    let svg = curve::draw(&format!("{name}, seed {seed}"), &training.curve)
+    let points: Vec<(f64, f64, f64)> =
+        training.curve.iter().map(|point| (point.steps as f64 / 1e6, point.reward, point.error)).collect();
+    let axes = ["decisions, millions", "reward, selection set"];
+    let svg = curve::draw(&format!("{name}, seed {seed}"), axes, &points)
         .map_err(|error| TrainError::Curve(made.curve.clone(), error.to_string()))?;
     let network = training.network();
     let candidate = path("candidate.onnx");
@@ -109,14 +115,17 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TrainError> {
 }
 
 /// Writes beside the file, flushes, and renames: whoever is stopped in the midst leaves the old file or the new one.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| TrainError::File(path.to_path_buf(), error))
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
 }
 
 #[cfg(test)]

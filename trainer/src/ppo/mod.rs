@@ -14,7 +14,7 @@
 pub(crate) mod actor;
 pub(crate) mod card;
 mod checkpoint;
-mod curve;
+pub mod curve;
 mod make;
 pub mod normal;
 mod rollout;
@@ -22,7 +22,7 @@ mod task;
 mod update;
 
 pub use checkpoint::ResumeError;
-pub use make::{Made, Options, TrainError, train};
+pub use make::{Made, Options, TrainError, train, write};
 pub use task::{Task, landmarks};
 pub use update::Update;
 

@@ -64,7 +64,7 @@ impl Selector {
     ) {
         self.act_late(now);
         self.burst = self.burst.wrapping_add(1).max(1);
-        self.base_rtt = self.states.iter().map(PathState::base_rtt).filter(|rtt| *rtt > 0).min().unwrap_or(0);
+        self.base_rtt = self.least_rtt();
         let mut waiting = core::mem::take(&mut self.batch.waiting);
         for ask in asks {
             waiting.extend(self.due(&ask, now, stats));

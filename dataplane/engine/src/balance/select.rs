@@ -7,7 +7,7 @@
 use super::choose::{Chooser, Due};
 use super::config::{BalanceSettings, PATHS_MAX};
 use super::decide::Batch;
-use super::flows::{FlowPaths, Place};
+use super::flows::{FlowPath, FlowPaths, Place};
 use super::label;
 use super::late::Late;
 use super::maglev::Maglev;
@@ -18,7 +18,7 @@ use crate::counters::WorkerStats;
 use crate::time::Ns;
 use crate::track::{Acked, Departed};
 use arrayvec::ArrayVec;
-use weir_features::PathSample;
+use weir_features::{FlowSignals, PATH_INPUTS, PathSample};
 use weir_handoff::LaneSender;
 
 /// How often the gauges are renewed.
@@ -116,6 +116,27 @@ impl Selector {
     /// The path of a flow whose frames have been decided, by its place.
     pub fn path_of(&self, hash: u64, now: Ns) -> usize {
         self.way(self.flows.find(hash), hash, now).0
+    }
+
+    /// What a network would be shown of each path, were the flow to be decided now: for who makes networks.
+    pub fn rows(&self, hash: u64, now: Ns) -> ArrayVec<[i32; PATH_INPUTS], PATHS_MAX> {
+        let flow = self.flows.find(hash).map_or(&FlowPath::NEW, |place| self.flows.get(place));
+        let gap_ns = flow.path().map(|_| (now - flow.last).0);
+        let flowlet_ns = self.settings.flowlet_gap.0;
+        let signals = FlowSignals { remaining: None, sent: flow.bytes, gap_ns, flowlet_ns };
+        let base_rtt = self.least_rtt();
+        let states = self.states.iter().enumerate();
+        states
+            .map(|(path, state)| {
+                let current = usize::from(flow.path) == path;
+                self.settings.spec.row(&state.signals(base_rtt, current, now), &signals)
+            })
+            .collect()
+    }
+
+    /// Least RTT of late of any path; 0 for none.
+    pub(super) fn least_rtt(&self) -> u64 {
+        self.states.iter().map(PathState::base_rtt).filter(|rtt| *rtt > 0).min().unwrap_or(0)
     }
 
     /// Its path and what that draws for it. A flow that found no place has the rule's.

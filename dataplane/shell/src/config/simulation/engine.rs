@@ -68,6 +68,7 @@ pub(super) fn check(
         hysteresis_q16,
         control_share: keys.control_share.map_or(0, |share| share.in_65536()),
         explore_share: keys.explore_share.map_or(0, |share| share.in_65536()),
+        spec: weir_trainer::paths::spec(),
         ..defaults
     };
     Ok(EnginePaths { settings, model, decision_delay: keys.decision_delay.map_or(Ns::ZERO, |delay| delay.0) })
