@@ -112,15 +112,15 @@ impl Fabric {
         self.links() - usize::from(self.hosts()) + usize::from(host.0)
     }
 
-    /// What every link is at first. A host's own queue is as long as its stack cares to fill.
+    /// What every link is at first. A host's own queue is as long as its stack cares to fill, and marks as a port does (Linux'
+    /// `fq` with `ce_threshold`; the fabrics in ns-3 that rules like these were published with do the same). Otherwise a
+    /// DCTCP sender whose own link is its bottleneck fills it up to the receiver's window, and every RTT is of that.
     pub fn link_config(&self, link: usize) -> LinkConfig {
         let FabricConfig { rate, delay, queue_frames, ecn_frames, .. } = self.config;
-        if link < usize::from(self.hosts()) {
-            LinkConfig::new(rate, delay, 64 << 20)
-        } else {
-            let ecn_bytes = ecn_frames.map(|frames| frames * FRAME_BYTES);
-            LinkConfig { ecn_bytes, ..LinkConfig::new(rate, delay, queue_frames * FRAME_BYTES) }
-        }
+        let hosts = link < usize::from(self.hosts());
+        let queue_bytes = if hosts { 64 << 20 } else { queue_frames * FRAME_BYTES };
+        let ecn_bytes = ecn_frames.map(|frames| frames * FRAME_BYTES);
+        LinkConfig { ecn_bytes, ..LinkConfig::new(rate, delay, queue_bytes) }
     }
 
     /// The switch at a link's end; `None` where that is a host.

@@ -139,8 +139,13 @@ impl Congestion {
                             self.window = (self.window * (1.0 - *alpha / 2.0)).max(WINDOW_MIN);
                             self.threshold = self.window;
                         }
+                        let reduced = *marked > 0;
                         (*count, *marked, *round_end) = (0, 0, acked.delivered + acked.flight);
-                        return;
+                        // Without marks the window grows on, with the last acknowledgement of a round, too: a window of two
+                        // segments has no other.
+                        if reduced {
+                            return;
+                        }
                     }
                 }
                 if acked.recovering || !acked.limited {

@@ -447,6 +447,21 @@ mod tests {
     }
 
     #[test]
+    fn a_dctcp_window_of_two_segments_grows_again_once_marks_end() {
+        let mut sender = sender(CongestionKind::Dctcp, 10_000);
+        (0..4).for_each(|_| sender.congestion.on_congestion(Ns::ZERO));
+        assert_eq!(sender.congestion.window(), 2.0);
+        // Every acknowledgement ends a round: it covers all that was on its way.
+        let mut acked = 0;
+        for round in 1..20 {
+            let now = Ns::from_millis(10 * round);
+            acked += burst(&mut sender, now).len() as u64;
+            sender.on_ack(now + Ns::from_millis(10), &ack(acked, &[]));
+        }
+        assert!(sender.congestion.window() > 10.0, "{}", sender.congestion.window());
+    }
+
+    #[test]
     fn silence_repeats_everything_and_backs_off() {
         let mut sender = sender(CongestionKind::Cubic, 4);
         burst(&mut sender, Ns(0));
