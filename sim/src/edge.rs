@@ -8,11 +8,13 @@
 mod baselines;
 mod engine;
 mod hermes;
+pub(crate) mod probes;
 mod truth;
 
 pub use baselines::{CongaLike, Ecmp, LetFlow, Plb, PowerOfTwo};
 pub use engine::{EngineEdge, EnginePaths};
 pub use hermes::{HermesLike, HermesSettings};
+pub use probes::Probing;
 pub use truth::Truth;
 
 use crate::conn::Outcome;
@@ -144,6 +146,14 @@ impl Edge {
         let Outcome { rtt, acked_bytes: bytes, marked, lost, .. } = *outcome;
         let path = edge.path(flow);
         edge.policy.hear(&Feedback { now, flow, path, rtt, bytes, marked, lost, timeout: false })
+    }
+
+    /// How its paths are probed: only the engine's are.
+    pub(crate) fn probing(&self) -> Option<Probing> {
+        match self {
+            Edge::Rule(_) => None,
+            Edge::Engine(engine) => engine.probing(),
+        }
     }
 
     /// The sender of `flow` has run into a timeout. The engine finds that out by itself.

@@ -1,7 +1,8 @@
 //! Everything together: an event at a time.
 
 use crate::conn::{self, Conn, End, FlowReport, FlowSpec, Outcome};
-use crate::edge::{Departure, Edge, PathChange, Truth, Way};
+use crate::edge::probes::{self, Test};
+use crate::edge::{Departure, Edge, PathChange, Probing, Truth, Way};
 use crate::events::EventQueue;
 use crate::fabric::{Fabric, PATH_VLAN, Switch};
 use crate::frame::{HostId, SimFrame};
@@ -52,6 +53,7 @@ enum Event {
     Source(u32),
     Script(u32),
     Gauge(u32),
+    Probes(u16),
 }
 
 /// A queue that is looked at again and again.
@@ -147,8 +149,14 @@ impl World {
 
     /// Gives a host a policy of choosing paths.
     pub fn choose_paths(&mut self, host: HostId, edge: Edge) {
-        if let Some(host) = self.hosts.get_mut(usize::from(host.0)) {
-            host.edge = Some(edge);
+        let hosts = self.hosts.len() as u64;
+        if let Some(place) = self.hosts.get_mut(usize::from(host.0)) {
+            if let Some(probing) = edge.probing() {
+                // Not all at the same moment.
+                let phase = Ns(probing.interval.0 * u64::from(host.0) / hosts.max(1));
+                self.events.schedule(self.now + phase, Event::Probes(host.0));
+            }
+            place.edge = Some(edge);
         }
     }
 
@@ -278,6 +286,7 @@ impl World {
                     self.act(script);
                 }
             }
+            Event::Probes(host) => self.probe(host),
             Event::Gauge(number) => {
                 let Some(gauge) = self.gauges.get_mut(number as usize) else { return };
                 if let Some(link) = self.links.get_mut(gauge.link) {
@@ -490,13 +499,47 @@ impl World {
                 }
                 self.settle(number);
             }
-            Parsed::Untracked { kind: Untracked::Udp, .. } => {
-                let discard =
-                    frame.route().is_some_and(|route| route.ports().ends_with(&DISCARD_PORT.to_be_bytes()));
-                self.books.unclaimed += u64::from(!discard);
+            Parsed::Untracked { kind: Untracked::Udp, owner: Some(owner) } => {
+                let (from, to) = (owner.source.port, owner.destination.port);
+                let claimed = to == DISCARD_PORT || self.on_probe(&frame, from, to).is_some();
+                self.books.unclaimed += u64::from(!claimed);
             }
             _ => self.books.unclaimed += 1,
         }
+    }
+
+    /// A host's probes are due.
+    fn probe(&mut self, number: u16) {
+        let now = self.now;
+        let (Some(fabric), Some(host)) = (&self.fabric, self.hosts.get_mut(usize::from(number))) else {
+            return;
+        };
+        let uplink = host.uplink;
+        let Some(Edge::Engine(engine)) = &mut host.edge else { return };
+        let Some(Probing { interval, .. }) = engine.probing() else { return };
+        for frame in engine.probe(now, HostId(number), &fabric.config) {
+            self.books.originated += 1;
+            self.push(uplink, frame);
+        }
+        self.events.schedule(now + Ns(interval.0.max(1)), Event::Probes(number));
+    }
+
+    /// A UDP frame has come to a host that may have sent it a probe, or may be asked to answer one.
+    fn on_probe(&mut self, frame: &SimFrame, from: u16, to: u16) -> Option<()> {
+        let (sender, own) = (frame.source()?, frame.route()?.to);
+        let leaf = self.fabric.as_ref()?.leaf_of(sender);
+        let host = self.hosts.get_mut(usize::from(own.0))?;
+        let Some(Edge::Engine(engine)) = &mut host.edge else { return None };
+        match probes::read(from, to)? {
+            Test::Request => {
+                let answer = probes::answer(engine.probing()?.version, own, (sender, from));
+                let uplink = host.uplink;
+                self.books.originated += 1;
+                self.push(uplink, answer);
+            }
+            Test::Answer { spine, low } => engine.on_answer(self.now, leaf, spine, low),
+        }
+        Some(())
     }
 
     /// Tells who chooses a host's paths what an acknowledgement says about one.

@@ -37,7 +37,14 @@ fn engine(rule: EngineRule, late: Option<Ns>) -> PathRule {
         ..BalanceSettings::default()
     };
     let model = late.map(|_| by_rtt());
-    PathRule::Engine(EnginePaths { settings, model, decision_delay: late.unwrap_or(Ns::ZERO) })
+    let decision_delay = late.unwrap_or(Ns::ZERO);
+    PathRule::Engine(EnginePaths { settings, model, decision_delay, probe_interval: None })
+}
+
+/// The network at once, with probes on every path.
+fn probed() -> PathRule {
+    let PathRule::Engine(paths) = engine(EngineRule::Ecmp, Some(Ns::ZERO)) else { unreachable!() };
+    PathRule::Engine(EnginePaths { probe_interval: Some(Ns::from_micros(100)), ..paths })
 }
 
 /// A network of one neuron: the score is the path's RTT over the least one, less 1.
@@ -91,6 +98,7 @@ fn fabric_for(arrivals: Ns, fault: Fault, version: IpVersion, weir: Option<WeirS
         ("engine power-of-two", engine(EngineRule::PowerOfTwo, None)),
         ("engine model", engine(EngineRule::Ecmp, Some(Ns::ZERO))),
         ("engine model, far too late", engine(EngineRule::Ecmp, Some(Ns::from_secs(60)))),
+        ("engine model, probes", probed()),
     ];
     let scheme =
         |(name, path): (&str, PathRule)| FabricScheme { name: name.to_owned(), path, weir: weir.clone() };
@@ -152,11 +160,13 @@ fn who_sees_the_queues_suffers_less_from_a_slow_link_and_who_senses_loss_from_a_
 #[test]
 fn the_engine_chooses_by_its_rules_and_its_network_inline_or_late() {
     let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1 }, IpVersion::V6, None);
-    let means: Vec<f64> = (6..10)
+    let means: Vec<f64> = (6..11)
         .map(|scheme| (1..=3).map(|seed| figure(&slow, scheme, "fct_ms", seed)).sum::<f64>())
         .collect();
-    let [ecmp, power_of_two, model, late] = means[..] else { panic!("{means:?}") };
+    let [ecmp, power_of_two, model, late, probed] = means[..] else { panic!("{means:?}") };
     assert!(power_of_two < 0.8 * ecmp && model < 0.8 * ecmp, "{means:?}");
+    // Probes tell of paths on which nothing of its own is, and of nothing but the path.
+    assert!(probed < model, "{means:?}");
     // Until its network has answered a flow goes by the rule: here to its end.
     assert_eq!(late.to_bits(), ecmp.to_bits(), "{means:?}");
 }

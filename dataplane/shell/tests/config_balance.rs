@@ -124,7 +124,7 @@ const BROKEN: [(&str, &str, &str); 22] = [
     (
         "rule = \"power-of-two\"",
         "rule = \"plb\"\nprobe_interval = \"10us\"",
-        "conf/x.toml:14:18: balance.probe_interval: expected 1ms to 60s",
+        "conf/x.toml:14:18: balance.probe_interval: expected 100us to 60s",
     ),
     (
         "name = \"b\"",

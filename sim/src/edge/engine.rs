@@ -2,8 +2,10 @@
 //! its feedback and its network. A path is a spine; each leaf that the host sends to is a network of its own with paths of its
 //! own, as `[balance]` has one.
 
+use super::probes::{self, Probing};
 use super::{Departure, Truth, Way};
-use crate::frame::SimFrame;
+use crate::fabric::FabricConfig;
+use crate::frame::{HostId, SimFrame};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_engine::balance::{Ask, BalanceSettings, PATHS_MAX, Selector};
@@ -13,7 +15,7 @@ use weir_engine::io::Frame as _;
 use weir_engine::models::{Generation, ModelSet};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::track::{SegmentInfo, Track};
-use weir_engine::wire::{Flags, Parsed, Segment, parse};
+use weir_engine::wire::{Flags, IpVersion, Parsed, Segment, parse};
 use weir_trainer::paths::Decision;
 
 /// Flows between a host and a leaf for which there is room, and the silence after which one is forgotten.
@@ -28,6 +30,8 @@ pub struct EnginePaths {
     pub model: Option<Arc<Generation>>,
     /// From a network's answer to the moment when it counts: 0 inline.
     pub decision_delay: Ns,
+    /// How often each path is probed, if at all.
+    pub probe_interval: Option<Ns>,
 }
 
 /// A host's engine.
@@ -42,6 +46,9 @@ pub struct EngineEdge {
     flows: BTreeMap<u32, Followed>,
     stats: WorkerStats,
     watched: Option<Vec<Decision>>,
+    version: IpVersion,
+    /// By leaf and spine: the newest probe's number.
+    probed: BTreeMap<(u16, u16), u32>,
 }
 
 struct Followed {
@@ -51,21 +58,26 @@ struct Followed {
 }
 
 impl EngineEdge {
-    /// An engine that knows paths by these many spines, whose links are meant to have this rate. `seed` keys its hashes.
-    pub fn new(paths: EnginePaths, spines: u16, rate: BitsPerSec, seed: u64) -> EngineEdge {
+    /// An engine that knows paths by a fabric's spines, and the rate that their links are meant to have. Its probes are of
+    /// this IP version. `seed` keys its hashes.
+    pub fn new(paths: EnginePaths, fabric: &FabricConfig, version: IpVersion, seed: u64) -> EngineEdge {
         let models = match &paths.model {
             Some(model) => ModelSet::empty().with(Arc::clone(model)),
             None => ModelSet::empty(),
         };
         EngineEdge {
-            spines: (0..usize::from(spines).min(PATHS_MAX)).map(|spine| format!("spine {spine}")).collect(),
-            rate,
+            spines: (0..usize::from(fabric.spines).min(PATHS_MAX))
+                .map(|spine| format!("spine {spine}"))
+                .collect(),
+            rate: fabric.rate,
             hasher: FlowHasher::new(seed),
             models,
             selectors: BTreeMap::new(),
             flows: BTreeMap::new(),
             stats: WorkerStats::default(),
             watched: None,
+            version,
+            probed: BTreeMap::new(),
             paths,
         }
     }
@@ -93,11 +105,8 @@ impl EngineEdge {
         });
         let hash = followed.hash;
         let departed = followed.track.on_depart(None, &SegmentInfo::from(&tcp.segment), now);
-        let selector = self.selectors.entry(to_leaf).or_insert_with(|| {
-            let rate = Some(self.rate.0);
-            let known = self.spines.iter().map(|name| (name.as_str(), rate));
-            Selector::new(known, &self.paths.settings, LIMITS).deciding_late(self.paths.decision_delay)
-        });
+        let EngineEdge { selectors, paths, spines, rate, .. } = self;
+        let selector = selectors.entry(to_leaf).or_insert_with(|| selector(paths, spines, *rate));
         let begins = tcp.segment.flags.has(Flags::SYN);
         let ask = Ask { hash, begins, repeats: departed.retransmitted_bytes > 0 };
         let before = decisions(&self.stats);
@@ -115,6 +124,41 @@ impl EngineEdge {
         Way::Spine(path as u16)
     }
 
+    /// How its paths are probed.
+    pub fn probing(&self) -> Option<Probing> {
+        self.paths.probe_interval.map(|interval| Probing { interval, version: self.version })
+    }
+
+    /// The probes that are due on every path of the host `own`.
+    pub(crate) fn probe(&mut self, now: Ns, own: HostId, fabric: &FabricConfig) -> Vec<SimFrame> {
+        let Some(Probing { interval, version }) = self.probing() else { return Vec::new() };
+        let own_leaf = own.0 / fabric.hosts_per_leaf.max(1);
+        let mut frames = Vec::new();
+        let EngineEdge { selectors, paths, spines, rate, probed, .. } = self;
+        for leaf in (0..fabric.leaves).filter(|leaf| *leaf != own_leaf) {
+            let selector = selectors.entry(leaf).or_insert_with(|| selector(paths, spines, *rate));
+            for spine in 0..spines.len() as u16 {
+                let sequence = selector.on_probe(spine.into(), interval, now);
+                probed.insert((leaf, spine), sequence);
+                frames.push(probes::request(
+                    version,
+                    (own, probes::peer(own, leaf, fabric)),
+                    spine,
+                    sequence,
+                ));
+            }
+        }
+        frames
+    }
+
+    /// A probe's answer has come from a host under this leaf.
+    pub(crate) fn on_answer(&mut self, now: Ns, leaf: u16, spine: u16, low: u16) {
+        if let (Some(selector), Some(last)) = (self.selectors.get_mut(&leaf), self.probed.get(&(leaf, spine)))
+        {
+            selector.on_answer(spine.into(), probes::whole(low, *last), Ns::ZERO, now);
+        }
+    }
+
     /// A segment of the flow has come back.
     pub(super) fn on_segment(&mut self, now: Ns, flow: u32, segment: &Segment) {
         let Some(followed) = self.flows.get_mut(&flow) else { return };
@@ -123,6 +167,11 @@ impl EngineEdge {
             selector.on_ack(followed.hash, &acked, now);
         }
     }
+}
+
+fn selector(paths: &EnginePaths, spines: &[String], rate: BitsPerSec) -> Selector {
+    let known = spines.iter().map(|name| (name.as_str(), Some(rate.0)));
+    Selector::new(known, &paths.settings, LIMITS).deciding_late(paths.decision_delay)
 }
 
 fn decisions(stats: &WorkerStats) -> u64 {

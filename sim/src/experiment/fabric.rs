@@ -236,7 +236,7 @@ impl FabricExperiment {
     fn engine(&self, paths: &EnginePaths, mut rng: weir_env::Rng) -> EngineEdge {
         let settings = BalanceSettings { timeout_min: self.rto_min, ..paths.settings.clone() };
         let paths = EnginePaths { settings, ..paths.clone() };
-        EngineEdge::new(paths, self.fabric.spines, self.fabric.rate, rng.bits())
+        EngineEdge::new(paths, &self.fabric, self.version, rng.bits())
     }
 
     fn edge(&self, rule: &PathRule, rng: weir_env::Rng) -> Edge {

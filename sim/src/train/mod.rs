@@ -23,6 +23,7 @@ use weir_engine::balance::{BalanceSettings, PathRule as EngineRule};
 use weir_engine::models::{Generation, Unfit};
 use weir_engine::time::Ns;
 use weir_env::Rng;
+use weir_features::ONE;
 use weir_snapshot::{Executable, Executor, Precision, Unavailable};
 use weir_trainer::network::Network;
 use weir_trainer::paths::{self, Decision, Recipe as Fit};
@@ -31,8 +32,14 @@ use weir_trainer::{BuildError, Built, ModelSpec, onnx};
 
 /// Name of the model and of its files.
 pub const NAME: &str = "balance";
-/// What ends a flowlet: the experiments' gap.
-pub const FLOWLET_GAP: Ns = Ns::from_micros(150);
+/// What ends a flowlet for the network: less than a round trip, for it moves a flow only where that pays.
+pub const FLOWLET_GAP: Ns = Ns::from_micros(60);
+/// By how much another path must be better, in doublings of the time.
+pub const HYSTERESIS: f64 = 0.3;
+/// How often each path is probed: about once in a round trip.
+pub const PROBE_INTERVAL: Ns = Ns::from_micros(100);
+/// What ends a flowlet for the rules: of 30, 60, 150 and 300 us the best for LetFlow.
+const RULE_GAP: Ns = Ns::from_micros(150);
 /// Share of choices that are drawn while decisions are kept, in 1/65536: a fifth.
 const EXPLORE: u32 = 13_107;
 /// First seed of the fabrics in which networks are judged, far from those of experiments.
@@ -139,7 +146,7 @@ pub fn make(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Made, T
     let letflow = judge(&rule(EngineRule::LetFlow), (JUDGE_SEED, recipe.judges), recipe.arrivals, *jobs)?;
     let (mut known, mut points): (Vec<Decision>, Vec<Point>) = (Vec::new(), Vec::new());
     let mut best: Option<(f64, Network)> = None;
-    let mut chooser = rule(EngineRule::LetFlow);
+    let mut chooser = finely(rule(EngineRule::LetFlow));
     let mut rng = Rng::new(*seed);
     for round in 0..recipe.rounds {
         let conditions = conditions::to_learn_from(*seed, round, recipe.arrivals)?;
@@ -215,14 +222,14 @@ fn curve_of(seed: u64, points: &[Point]) -> Result<String, String> {
 fn rule(rule: EngineRule) -> EnginePaths {
     let settings = BalanceSettings {
         rule,
-        flowlet_gap: FLOWLET_GAP,
+        flowlet_gap: RULE_GAP,
         control_share: 0,
         explore_share: 0,
         // Rows are kept while a rule decides, too.
         spec: paths::spec(),
         ..BalanceSettings::default()
     };
-    EnginePaths { settings, model: None, decision_delay: Ns::ZERO }
+    EnginePaths { settings, model: None, decision_delay: Ns::ZERO, probe_interval: Some(PROBE_INTERVAL) }
 }
 
 /// The integers of a file.
@@ -236,8 +243,14 @@ fn by(built: Built) -> Result<EnginePaths, TrainError> {
     let executable = Executable::new(built.snapshot, Executor::best())?;
     let model = Some(Arc::new(Generation::of_paths(1, executable, schema)?));
     let base = rule(EngineRule::Ecmp);
-    let settings = BalanceSettings { model: true, ..base.settings };
+    let hysteresis_q16 = (HYSTERESIS * f64::from(ONE)) as u32;
+    let settings = BalanceSettings { model: true, flowlet_gap: FLOWLET_GAP, hysteresis_q16, ..base.settings };
     Ok(EnginePaths { settings, model, ..base })
+}
+
+/// The same with the network's flowlets: what is learned from should look as what is decided.
+fn finely(paths: EnginePaths) -> EnginePaths {
+    EnginePaths { settings: BalanceSettings { flowlet_gap: FLOWLET_GAP, ..paths.settings }, ..paths }
 }
 
 fn exploring(paths: EnginePaths) -> EnginePaths {

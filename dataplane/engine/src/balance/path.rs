@@ -5,6 +5,10 @@ use weir_features::PathSignals;
 
 /// Weight of a new RTT sample, as a shift: an eighth (RFC 6298 section 2).
 const RTT_SHIFT: u32 = 3;
+/// Weight of a new sample where probes are frequent: a half. They are few, and each is of the path alone.
+const PROBE_SHIFT: u32 = 1;
+/// Probes answered within this of each other are frequent.
+const FREQUENT: Ns = Ns::from_millis(1);
 /// Weight of one acknowledgement in the share of marked ones: a sixteenth (DCTCP's g, RFC 8257 section 3.3).
 const ECN_SHIFT: u32 = 4;
 /// Weight of one report in the share of losses.
@@ -24,8 +28,10 @@ const DRE_PERIODS_MAX: u64 = 32;
 /// A path that has come back begins with a sixteenth of its weight.
 const RAMP_MIN_Q16: u64 = 4_096;
 const ONE: u64 = 65_536;
-/// Probes whose departure is remembered: as many as may be under way when answers take a second and more.
-const PROBES: usize = 16;
+/// Probes whose departure is remembered: as many as are under way when answers take 6 ms at the shortest interval, 100 us.
+const PROBES: usize = 64;
+/// Less silence than this says nothing, however frequent probes are: a queue may be as long.
+const SILENCE_MIN: Ns = Ns::from_millis(10);
 /// Answers in a row that bring a path back.
 const COMES_BACK_AFTER: u8 = 3;
 /// Fewer unanswered probes in a row than these say nothing: one may have been lost.
@@ -143,6 +149,8 @@ pub(super) struct PathState {
     /// The first of the probes that were sent since the last answered one.
     unanswered: Option<(u32, Ns)>,
     answers_in_a_row: u8,
+    /// When the last answer came.
+    answered: Option<Ns>,
     /// Something sent at this time has been delivered.
     delivered: Ns,
 }
@@ -166,19 +174,31 @@ impl PathState {
             sent: [(0, Ns::ZERO); PROBES],
             unanswered: None,
             answers_in_a_row: 0,
+            answered: None,
             delivered: Ns::ZERO,
         }
     }
 
-    /// Something took `rtt` to this path's end and back, and came now.
+    /// Data went to their receiver in this path's direction, and `rtt` after their departure the acknowledgement is here.
     pub(super) fn on_rtt(&mut self, rtt: Ns, now: Ns) {
+        self.delivered = self.delivered.max(now - rtt);
+        // It holds the queues of the last hop and of the acknowledgement's own way back. Frequent probes tell better.
+        if !self.is_probed_often(now) {
+            self.sample(rtt, RTT_SHIFT, now);
+        }
+    }
+
+    fn is_probed_often(&self, now: Ns) -> bool {
+        self.answered.is_some_and(|at| now - at < FREQUENT)
+    }
+
+    fn sample(&mut self, rtt: Ns, shift: u32, now: Ns) {
         let rtt = rtt.0.clamp(1, 1 << 36);
         self.base.lower(rtt, now);
-        self.delivered = self.delivered.max(now - Ns(rtt));
         let before = self.srtt;
         self.srtt = match before {
             0 => rtt,
-            srtt => (srtt - (srtt >> RTT_SHIFT) + (rtt >> RTT_SHIFT)).max(1),
+            srtt => (srtt - (srtt >> shift) + (rtt >> shift)).max(1),
         };
         if let Some(sampled) = self.sampled.replace(now) {
             let (rise, time) = (self.srtt as i64 - before as i64, (now - sampled).0.clamp(1, 1 << 36) as i64);
@@ -330,7 +350,10 @@ impl PathState {
         }
         self.answers_in_a_row = self.answers_in_a_row.saturating_add(1);
         let rtt = Ns((now - sent).0.saturating_sub(kept.0).max(1));
-        self.on_rtt(rtt, now);
+        let shift = if self.is_probed_often(now) { PROBE_SHIFT } else { RTT_SHIFT };
+        self.answered = Some(now);
+        self.delivered = self.delivered.max(now - rtt);
+        self.sample(rtt, shift, now);
         self.loss_q16 = smoothed(self.loss_q16, false, LOSS_SHIFT);
         Some(rtt)
     }
@@ -340,7 +363,7 @@ impl PathState {
     /// intervals three intervals after that one, at the latest: it is found out within three.
     fn has_failed(&self, interval: Ns, now: Ns) -> bool {
         self.unanswered.is_some_and(|(first, at)| {
-            now - at >= Ns(2 * interval.0)
+            now - at >= Ns(2 * interval.0).max(SILENCE_MIN)
                 && self.sequence.wrapping_sub(first) >= UNANSWERED_MIN
                 && self.delivered <= at
         })
@@ -361,7 +384,7 @@ impl PathState {
         let changed = next != self.health;
         if changed && next == Health::Down {
             // What it was says nothing of what it will be.
-            (self.srtt, self.gradient_q16, self.sampled) = (0, 0, None);
+            (self.srtt, self.gradient_q16, self.sampled, self.answered) = (0, 0, None, None);
         }
         self.health = next;
         changed.then_some(next)

@@ -7,7 +7,7 @@
 use super::encap::{IpHeader, UDP_LEN};
 use super::path::Health;
 use super::stamp::{self, LEN};
-use super::{Balance, Wrap, encap, label};
+use super::{Balance, Selector, Wrap, encap, label};
 use crate::balance::config::Ends;
 use crate::io::{Frame, Side};
 use crate::route::packet::{ETHERNET_LEN, IPV4_LEN, IPV6_LEN, Packet, Part, TYPE_IPV4, TYPE_IPV6, UDP};
@@ -49,10 +49,7 @@ impl<F: Frame> Balance<F> {
         for index in 0..self.paths.len() {
             let Some((to, from)) = self.paths[index].probe else { continue };
             if now >= self.selector.states[index].probe_due {
-                if self.selector.states[index].judge(self.probe_interval, now) == Some(Health::Down) {
-                    self.selector.stats[index].failures += 1;
-                }
-                let sequence = self.selector.states[index].on_probe(now, self.probe_interval);
+                let sequence = self.selector.on_probe(index, self.probe_interval, now);
                 self.send_probe(index, (to, from), sequence, router, now, outlet);
             }
             self.probe_next = self.probe_next.min(self.selector.states[index].probe_due);
@@ -162,12 +159,31 @@ impl<F: Frame> Balance<F> {
         }
         if checksum_holds(bytes, &packet, at)
             && let Some(answer) = bytes.get(at + UDP_LEN..).and_then(stamp::read_answer)
-            && self.selector.states[path].on_answer(answer.sequence, answer.kept, now).is_some()
         {
-            self.selector.stats[path].answers += 1;
-            self.selector.stats[path].rtt_samples += 1;
+            self.selector.on_answer(path, answer.sequence, answer.kept, now);
         }
         true
+    }
+}
+
+impl Selector {
+    /// A probe departs on a path that is probed each `interval`, which is judged by what became of those before; its number.
+    pub fn on_probe(&mut self, path: usize, interval: Ns, now: Ns) -> u32 {
+        let (Some(state), Some(stats)) = (self.states.get_mut(path), self.stats.get_mut(path)) else {
+            return 0;
+        };
+        stats.failures += u64::from(state.judge(interval, now) == Some(Health::Down));
+        state.on_probe(now, interval)
+    }
+
+    /// Its answer has come, which the other end kept for `kept`. One that nobody remembers says nothing.
+    pub fn on_answer(&mut self, path: usize, sequence: u32, kept: Ns, now: Ns) {
+        if let (Some(state), Some(stats)) = (self.states.get_mut(path), self.stats.get_mut(path))
+            && state.on_answer(sequence, kept, now).is_some()
+        {
+            stats.answers += 1;
+            stats.rtt_samples += 1;
+        }
     }
 }
 

@@ -64,8 +64,8 @@ pub(super) fn check(
     let to = check_networks(keys, config, source)?;
     let settings = check_settings(keys, &file.path, spec, source)?;
     let probe_interval = keys.probe_interval.0;
-    if !(Ns::from_millis(1)..=Ns::from_secs(60)).contains(&probe_interval) {
-        return Err(source.error("balance.probe_interval", "expected 1ms to 60s"));
+    if !(Ns::from_micros(100)..=Ns::from_secs(60)).contains(&probe_interval) {
+        return Err(source.error("balance.probe_interval", "expected 100us to 60s"));
     }
     config.balance = Some(BalanceConfig { to, paths, vlans, probe_interval, settings });
     Ok(())

@@ -80,3 +80,31 @@ fn the_estimator_of_the_rate_settles_at_it_and_forgets() {
     assert_eq!(path.sent_bps(now + Ns::from_millis(50)), 0);
     assert!(path.rate_bps() >= rate, "what it carried it can carry");
 }
+
+#[test]
+fn frequent_probes_alone_tell_the_rtt_and_a_short_silence_is_no_failure() {
+    let interval = Ns::from_micros(100);
+    let mut path = PathState::new(None, START);
+    let mut now = START;
+    for _ in 0..20 {
+        now = now + interval;
+        assert_eq!(path.judge(interval, now), None);
+        let sequence = path.on_probe(now, interval);
+        path.on_answer(sequence, Ns::ZERO, now + Ns::from_micros(90)).unwrap();
+        path.on_rtt(Ns::from_millis(5), now + Ns::from_micros(95));
+    }
+    assert_eq!(path.srtt(), Ns::from_micros(90));
+    // A millisecond without an answer, and what TCP measures counts again.
+    let later = now + Ns::from_micros(1_091);
+    path.on_rtt(Ns::from_millis(5), later);
+    assert!(path.srtt() > Ns::from_micros(500));
+    // Two intervals of silence are a queue; 10 ms are not.
+    let mut down = Ns::ZERO;
+    while down == Ns::ZERO {
+        now = now + interval;
+        down = if path.judge(interval, now) == Some(Health::Down) { now } else { Ns::ZERO };
+        path.on_probe(now, interval);
+    }
+    let first = START + Ns(21 * interval.0);
+    assert_eq!(down, first + SILENCE_MIN);
+}

@@ -18,6 +18,7 @@ pub(super) fn refuse(at: usize, keys: &SchemeKeys, source: &Source) -> Result<()
         ("hysteresis", keys.hysteresis.is_some()),
         ("control_share", keys.control_share.is_some()),
         ("explore_share", keys.explore_share.is_some()),
+        ("probe_interval", keys.probe_interval.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((key, _)) => {
@@ -71,5 +72,10 @@ pub(super) fn check(
         spec: weir_trainer::paths::spec(),
         ..defaults
     };
-    Ok(EnginePaths { settings, model, decision_delay: keys.decision_delay.map_or(Ns::ZERO, |delay| delay.0) })
+    let decision_delay = keys.decision_delay.map_or(Ns::ZERO, |delay| delay.0);
+    let probe_interval = keys.probe_interval.map(|interval| interval.0);
+    if probe_interval.is_some_and(|interval| !(Ns::from_micros(10)..=Ns::from_secs(60)).contains(&interval)) {
+        return Err(source.error(&key("probe_interval"), "expected 10us to 60s"));
+    }
+    Ok(EnginePaths { settings, model, decision_delay, probe_interval })
 }

@@ -149,6 +149,7 @@ pub(super) struct SchemeKeys {
     pub(super) hysteresis: Option<Real>,
     pub(super) control_share: Option<Share>,
     pub(super) explore_share: Option<Share>,
+    pub(super) probe_interval: Option<Span>,
     pub(super) priorities: Option<PriorityWord>,
     pub(super) threshold_scale: Option<Real>,
 }
