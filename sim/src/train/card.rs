@@ -18,7 +18,7 @@ pub(super) fn text(options: &Options, points: &[Point], file: &Path) -> Result<S
         engine(EngineRule::LetFlow),
         engine(EngineRule::Plb),
         engine(EngineRule::PowerOfTwo),
-        scheme("shortest queues, an oracle", PathRule::Conga(super::FLOWLET_GAP)),
+        scheme("shortest queues, an oracle", PathRule::Conga(super::RULE_GAP)),
     ];
     let mut quantisation =
         String::from("| precision | snapshot | mean | p99 | max |\n| --- | --- | --- | --- | --- |\n");
@@ -53,7 +53,14 @@ pub(super) fn text(options: &Options, points: &[Point], file: &Path) -> Result<S
         let ratios: Vec<String> = point.ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
         let _ = writeln!(rounds, "| {} | {:.3} | {} |", point.decisions, point.regret, ratios.join(", "));
     }
-    let (arrivals, judges) = (recipe.arrivals, recipe.judges);
+    let judges = recipe.judges;
+    let [arrivals_ms, probe_us, rule_us, gap_us] = [
+        recipe.arrivals.0 / 1_000_000,
+        super::PROBE_INTERVAL.0 / 1_000,
+        super::RULE_GAP.0 / 1_000,
+        super::FLOWLET_GAP.0 / 1_000,
+    ];
+    let hysteresis = super::HYSTERESIS;
     Ok(format!(
         "# {NAME}.onnx
 
@@ -65,7 +72,7 @@ of the flow out, less what all paths of a decision have in common. The path with
     {command}
 
 on {date}; the same seed gives the same file on the same kind of machine. Supervised, from the simulator's truth: a 4 x 4 x 8
-leaf-spine fabric of 10 Gb/s with web search and data mining at loads of 0.3 to 0.8, {arrivals} of arrivals each, a third of the fabrics
+leaf-spine fabric of 10 Gb/s with web search and data mining at loads of 0.3 to 0.8, {arrivals_ms} ms of arrivals each, a third of the fabrics
 whole, a third with one link at 0.1 to 0.5 of its rate, a third with a spine that loses 0.2 to 1.2 % of its frames. Whatever the engine
 decided there was kept with the row of each path and what that path would have cost (`sim/src/edge/truth.rs`): queues, a fair share
 of the links, what a sender keeps up under the loss. The first round's choices are LetFlow's, later ones those of the network before
@@ -74,9 +81,10 @@ and a fifth drawn. The best round's network by FCT, in fabrics with seeds of the
 {rounds}
 ## How good it is
 
-Mean FCT in milliseconds at load 0.6, web search, {judges} seeds that nothing was learned or selected from; flowlets end after 150 us.
-*Asymmetric*: one link at a fifth of its rate. *Grey failure*: a spine loses 0.5 %. `sim/experiments/paths-*.toml` say more, with
-intervals.
+Mean FCT in milliseconds at load 0.6, web search, {judges} seeds that nothing was learned or selected from, too few for intervals:
+those are in `docs/SPEC.md`, from `sim/experiments/paths-model-full.toml`, and say where it is no better than a rule.
+*Asymmetric*: one link at a fifth of its rate. *Grey failure*: a spine loses 0.5 %. All paths are probed each {probe_us} us.
+Flowlets end after {rule_us} us for the rules, after {gap_us} us for the network, with a hysteresis of {hysteresis}.
 
 {table}
 ## Quantisation error
@@ -89,7 +97,8 @@ Integers against the float network on 4 096 seeded rows within the clips, in uni
 - Trained on real traffic, or on a fabric of other delays: round trips of some 100 us, rates of 10 Gb/s that are configured on
   the paths.
 - Told how much a flow has left: `log_remaining` is 0 in all that it has seen, and has no weight.
-- Trained on paths with STAMP probes, which give a path that nobody uses fresh round-trip times.
+- Good without frequent probes: a host's own flows alone tell it little of what others do to a path.
+- Good when late: flows that wait 1 ms for its answers end later than under LetFlow.
 "
     ))
 }
