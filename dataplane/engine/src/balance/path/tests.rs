@@ -87,7 +87,7 @@ fn frequent_probes_alone_tell_the_rtt_and_a_short_silence_is_no_failure() {
     let mut path = PathState::new(None, START);
     let mut now = START;
     for _ in 0..20 {
-        now = now + interval;
+        now += interval;
         assert_eq!(path.judge(interval, now), None);
         let sequence = path.on_probe(now, interval);
         path.on_answer(sequence, Ns::ZERO, now + Ns::from_micros(90)).unwrap();
@@ -101,7 +101,7 @@ fn frequent_probes_alone_tell_the_rtt_and_a_short_silence_is_no_failure() {
     // Two intervals of silence are a queue; 10 ms are not.
     let mut down = Ns::ZERO;
     while down == Ns::ZERO {
-        now = now + interval;
+        now += interval;
         down = if path.judge(interval, now) == Some(Health::Down) { now } else { Ns::ZERO };
         path.on_probe(now, interval);
     }
