@@ -4,16 +4,9 @@
 
 use crate::fabric::{FabricConfig, PATH_VLAN};
 use crate::frame::{Envelope, HostId, SimFrame};
+use weir_engine::balance::{PORT_FIRST, PORTS_PER_PATH, PROBE_LEN, REFLECTOR_PORT as REFLECTOR};
 use weir_engine::time::Ns;
 use weir_engine::wire::IpVersion;
-
-/// RFC 8762 section 4.
-const REFLECTOR: u16 = 862;
-/// RFC 8762 sections 4.2.1 and 4.3.1.
-const PAYLOAD: u32 = 44;
-/// The engine's ports of probes: path i's are 64 from here + 64 i on.
-const PORT_FIRST: u16 = 53_248;
-const PORTS_PER_PATH: u16 = 64;
 
 /// How paths are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +66,7 @@ pub(crate) fn whole(low: u16, last: u32) -> u32 {
 }
 
 fn frame(version: IpVersion, from: (HostId, u16), to: (HostId, u16), spine: u16) -> SimFrame {
-    let mut frame = SimFrame::udp(&Envelope { version, from, to, ecn: 0, flow_label: 0 }, PAYLOAD);
+    let mut frame = SimFrame::udp(&Envelope { version, from, to, ecn: 0, flow_label: 0 }, PROBE_LEN as u32);
     frame.push_vlan(PATH_VLAN + spine);
     frame
 }

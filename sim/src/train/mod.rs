@@ -27,7 +27,7 @@ use weir_features::ONE;
 use weir_snapshot::{Executable, Executor, Precision, Unavailable};
 use weir_trainer::network::Network;
 use weir_trainer::paths::{self, Decision, Recipe as Fit};
-use weir_trainer::ppo::{curve, write as write_file};
+use weir_trainer::ppo::{Made, curve, write as write_file};
 use weir_trainer::{BuildError, Built, ModelSpec, onnx};
 
 /// Name of the model and of its files.
@@ -81,17 +81,6 @@ pub struct Options {
     pub date: String,
     /// Fabrics that are simulated beside each other. The result is the same.
     pub jobs: usize,
-}
-
-/// What was made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Made {
-    /// The model.
-    pub model: PathBuf,
-    /// Its card.
-    pub card: PathBuf,
-    /// Its learning curve.
-    pub curve: PathBuf,
 }
 
 /// Why there is no model. One line.

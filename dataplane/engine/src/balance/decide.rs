@@ -149,14 +149,9 @@ impl Selector {
         let Selector { batch, states, flows, settings, base_rtt, .. } = self;
         let mut rows = batch.rows.chunks_exact_mut(PATH_INPUTS);
         for waiting in run {
-            let flow = flows.get(waiting.place);
-            let signals = flow_signals(waiting, flow.bytes, settings.flowlet_gap);
-            for (path, state) in states.iter().enumerate() {
-                let current = usize::from(flow.path) == path;
-                if let Some(row) = rows.next() {
-                    let features = settings.spec.row(&state.signals(*base_rtt, current, now), &signals);
-                    executable.quantise_row(&features, row);
-                }
+            let shown = shown(settings, states, *base_rtt, flows.get(waiting.place), waiting.gap, now);
+            for (features, row) in shown.zip(&mut rows) {
+                executable.quantise_row(&features, row);
             }
         }
         executable.run(
@@ -208,7 +203,7 @@ impl Selector {
         } += 1;
         let late = self.late.delay() > Ns::ZERO && source != PathSource::Control;
         let begun = (self.samples(hash, control, due) && !late).then(|| {
-            let signals = flow_signals(waiting, flow.bytes, self.settings.flowlet_gap);
+            let signals = flow_signals(waiting.gap, flow.bytes, self.settings.flowlet_gap);
             let state = &self.states[path];
             let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
             let network = generation.filter(|_| source != PathSource::Control);
@@ -272,6 +267,22 @@ fn settles(settings: &BalanceSettings, flow: &FlowPath, state: &PathState, now: 
     by_state && flow.decisions > 1 && now - flow.moved < Ns(2 * state.srtt().0)
 }
 
-fn flow_signals(waiting: &Waiting, sent: u64, flowlet_gap: Ns) -> FlowSignals {
-    FlowSignals { remaining: None, sent, gap_ns: waiting.gap.map(|gap| gap.0), flowlet_ns: flowlet_gap.0 }
+/// What a network is shown of each path for a flow that has been silent for `gap`.
+pub(super) fn shown<'a>(
+    settings: &'a BalanceSettings,
+    states: &'a [PathState],
+    base_rtt: u64,
+    flow: &FlowPath,
+    gap: Option<Ns>,
+    now: Ns,
+) -> impl Iterator<Item = [i32; PATH_INPUTS]> + use<'a> {
+    let signals = flow_signals(gap, flow.bytes, settings.flowlet_gap);
+    let current = usize::from(flow.path);
+    let states = states.iter().enumerate();
+    states
+        .map(move |(path, state)| settings.spec.row(&state.signals(base_rtt, path == current, now), &signals))
+}
+
+fn flow_signals(gap: Option<Ns>, sent: u64, flowlet_gap: Ns) -> FlowSignals {
+    FlowSignals { remaining: None, sent, gap_ns: gap.map(|gap| gap.0), flowlet_ns: flowlet_gap.0 }
 }

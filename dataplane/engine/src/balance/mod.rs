@@ -31,7 +31,9 @@ mod stats;
 pub use config::{
     BalanceConfig, BalanceSettings, Cadence, Draws, Ends, PATHS_MAX, PathConfig, PathRule, WEIGHT_MAX, Wrap,
 };
+pub use probe::{PORT_FIRST, PORTS_PER_PATH};
 pub use select::{Ask, Selector};
+pub use stamp::{LEN as PROBE_LEN, PORT as REFLECTOR_PORT};
 pub use stats::PathStats;
 
 use crate::counters::WorkerStats;

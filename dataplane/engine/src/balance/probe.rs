@@ -20,8 +20,9 @@ use core::net::IpAddr;
 /// RFC 8762 section 4.1: so that what is left of it tells how many hops there were.
 const HOPS: u8 = 255;
 /// Source ports of probes: path *i*'s are 64 from 53 248 + 64 *i* on, of which a worker takes one whose flow is its own.
-const PORT_FIRST: u16 = 53_248;
-const PORTS_PER_PATH: u16 = 64;
+pub const PORT_FIRST: u16 = 53_248;
+/// See [`PORT_FIRST`].
+pub const PORTS_PER_PATH: u16 = 64;
 
 impl<F: Frame> Balance<F> {
     /// Takes for each path a source port for whose flow `is_own` says yes.

@@ -6,7 +6,7 @@
 
 use super::choose::{Chooser, Due};
 use super::config::{BalanceSettings, PATHS_MAX};
-use super::decide::Batch;
+use super::decide::{Batch, shown};
 use super::flows::{FlowPath, FlowPaths, Place};
 use super::label;
 use super::late::Late;
@@ -18,7 +18,7 @@ use crate::counters::WorkerStats;
 use crate::time::Ns;
 use crate::track::{Acked, Departed};
 use arrayvec::ArrayVec;
-use weir_features::{FlowSignals, PATH_INPUTS, PathSample};
+use weir_features::{PATH_INPUTS, PathSample};
 use weir_handoff::LaneSender;
 
 /// How often the gauges are renewed.
@@ -121,17 +121,8 @@ impl Selector {
     /// What a network would be shown of each path, were the flow to be decided now: for who makes networks.
     pub fn rows(&self, hash: u64, now: Ns) -> ArrayVec<[i32; PATH_INPUTS], PATHS_MAX> {
         let flow = self.flows.find(hash).map_or(&FlowPath::NEW, |place| self.flows.get(place));
-        let gap_ns = flow.path().map(|_| (now - flow.last).0);
-        let flowlet_ns = self.settings.flowlet_gap.0;
-        let signals = FlowSignals { remaining: None, sent: flow.bytes, gap_ns, flowlet_ns };
-        let base_rtt = self.least_rtt();
-        let states = self.states.iter().enumerate();
-        states
-            .map(|(path, state)| {
-                let current = usize::from(flow.path) == path;
-                self.settings.spec.row(&state.signals(base_rtt, current, now), &signals)
-            })
-            .collect()
+        let gap = flow.path().map(|_| now - flow.last);
+        shown(&self.settings, &self.states, self.least_rtt(), flow, gap, now).collect()
     }
 
     /// Least RTT of late of any path; 0 for none.

@@ -6,9 +6,9 @@
 use crate::time::Ns;
 
 /// The reflector's UDP port (RFC 8762 section 4).
-pub(crate) const PORT: u16 = 862;
+pub const PORT: u16 = 862;
 /// Bytes of a test packet, either way (RFC 8762 sections 4.2.1 and 4.3.1).
-pub(super) const LEN: usize = 44;
+pub const LEN: usize = 44;
 
 /// Error estimate (RFC 4656 section 4.1.2): S = 0, not synchronised; Z = 0, NTP's format; scale 0, multiplier 1, the least
 /// there is, since 0 is not allowed.
