@@ -49,7 +49,7 @@ impl ModelSpec {
             function: Function::Pacing,
             file: file.to_path_buf(),
             precision,
-            inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(plain).collect(),
+            inputs: PacingSpec::FEATURES.iter().zip(&pacing.clips).map(InputSpec::plain).collect(),
             history: HISTORY,
             pacing,
             preference: None,
@@ -61,20 +61,22 @@ impl ModelSpec {
         let clips = crate::paths::spec().clips;
         Self {
             function: Function::Balance,
-            inputs: PathSpec::FEATURES.iter().zip(&clips).map(plain).collect(),
+            inputs: PathSpec::FEATURES.iter().zip(&clips).map(InputSpec::plain).collect(),
             history: 1,
             ..Self::pacing(name, file, precision)
         }
     }
 }
 
-/// A feature as it is, within a clip.
-fn plain((feature, clip): (&&str, &(i32, i32))) -> InputSpec {
-    InputSpec {
-        feature: (*feature).to_string(),
-        scale: 1.0,
-        offset: 0.0,
-        clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
+impl InputSpec {
+    /// A feature as it is, within a clip in 1/65536.
+    pub fn plain((feature, clip): (&&str, &(i32, i32))) -> InputSpec {
+        InputSpec {
+            feature: (*feature).to_string(),
+            scale: 1.0,
+            offset: 0.0,
+            clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
+        }
     }
 }
 

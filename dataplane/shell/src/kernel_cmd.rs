@@ -146,9 +146,7 @@ mod tests {
         };
         let rows =
             vec![row(Function::Pacing, 0, 0), row(Function::Balance, 4, 3), row(Function::Schedule, 1, 0)];
-        let mut status = CoreStatus::default();
-        (status.rows, status.samples_lost) = (rows, 2);
-        status
+        CoreStatus { rows, samples_lost: 2 }
     }
 
     #[test]

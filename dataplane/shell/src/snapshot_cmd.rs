@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use weir_features::{HISTORY, ONE, PacingSpec, PathSpec, SizeSpec};
+use weir_features::{HISTORY, PacingSpec, PathSpec, SizeSpec};
 use weir_snapshot::{FILE_BYTES_MAX, Function, NAME_BYTES_MAX, Precision, Snapshot};
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::reward::Preference;
@@ -179,18 +179,8 @@ fn plain_spec(
     clips: &[(i32, i32)],
     preference: Option<Preference>,
 ) -> ModelSpec {
-    let q16 = |value: i32| f64::from(value) / f64::from(ONE);
     let (features, history) = features_of(function);
-    let inputs = features
-        .iter()
-        .zip(clips)
-        .map(|(feature, &(low, high))| InputSpec {
-            feature: (*feature).to_owned(),
-            scale: 1.0,
-            offset: 0.0,
-            clip: [q16(low), q16(high)],
-        })
-        .collect();
+    let inputs = features.iter().zip(clips).map(InputSpec::plain).collect();
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let name: String = stem.chars().filter(char::is_ascii_graphic).take(NAME_BYTES_MAX).collect();
     ModelSpec {

@@ -84,8 +84,6 @@ pub(crate) struct CoreStatus {
     pub(crate) rows: Vec<Row>,
     /// Samples that found the core's ring full.
     pub(crate) samples_lost: u64,
-    /// Whether what is heard is of a function that Weir knows.
-    known: bool,
 }
 
 impl CoreStatus {
@@ -94,13 +92,14 @@ impl CoreStatus {
         self.rows.iter().find(|row| row.function == function).map_or(0, |row| row.active)
     }
 
-    /// Takes in one attribute of the answer to `STATUS`: a message for each function begins with its number.
-    fn hear(&mut self, attribute: u16, data: &[u8]) {
+    /// Takes in one attribute of the answer to `STATUS`: a message for each function begins with its number, and `known` says
+    /// whether Weir knows the one that is being heard.
+    fn hear(&mut self, known: &mut bool, attribute: u16, data: &[u8]) {
         let number = u32_at(data, 0).unwrap_or_default();
-        match (attribute, self.rows.last_mut().filter(|_| self.known)) {
+        match (attribute, self.rows.last_mut().filter(|_| *known)) {
             (A_FUNCTION, _) => {
                 let function = Function::ALL.into_iter().find(|function| *function as u32 == number);
-                self.known = function.is_some();
+                *known = function.is_some();
                 self.rows.extend(function.map(|function| Row {
                     function,
                     active: 0,
@@ -179,10 +178,10 @@ impl Core {
     /// # Errors
     /// The conversation failed.
     pub(crate) fn status(&mut self) -> anyhow::Result<CoreStatus> {
-        let mut status = CoreStatus::default();
+        let (mut status, mut known) = (CoreStatus::default(), false);
         let sequence = self.next();
         let ask = Message::dump(self.family, STATUS, sequence).finish();
-        self.exchange(&ask, |attribute, data| status.hear(attribute, data))?;
+        self.exchange(&ask, |attribute, data| status.hear(&mut known, attribute, data))?;
         Ok(status)
     }
 
@@ -223,11 +222,7 @@ impl Core {
                     .put(A_RULE, &rule)
                     .put(A_AFFINE, &affine);
             }
-            self.exchange(&message.finish(), |attribute, data| {
-                if attribute == A_GENERATION {
-                    generation = u32_at(data, 0).unwrap_or_default();
-                }
-            })?;
+            generation = self.published(&message.finish())?;
         }
         Ok(generation)
     }
@@ -254,8 +249,13 @@ impl Core {
             .put_u32(A_FUNCTION, function as u32)
             .put_u32(A_EXPECT, expect)
             .finish();
+        self.published(&ask)
+    }
+
+    /// Sends a request; the generation that its answer names, 0 where it names none.
+    fn published(&mut self, request: &[u8]) -> anyhow::Result<u32> {
         let mut generation = 0;
-        self.exchange(&ask, |attribute, data| {
+        self.exchange(request, |attribute, data| {
             if attribute == A_GENERATION {
                 generation = u32_at(data, 0).unwrap_or_default();
             }
@@ -420,16 +420,16 @@ mod tests {
 
     #[test]
     fn a_status_has_a_row_for_each_function_that_weir_knows() {
-        let mut status = CoreStatus::default();
+        let (mut status, mut known) = (CoreStatus::default(), false);
         for (function, generation) in [(0_u32, 7_u32), (2, 0), (9, 3)] {
-            status.hear(A_FUNCTION, &function.to_ne_bytes());
-            status.hear(A_GENERATION, &generation.to_ne_bytes());
-            status.hear(A_LOST, &5_u64.to_ne_bytes());
+            status.hear(&mut known, A_FUNCTION, &function.to_ne_bytes());
+            status.hear(&mut known, A_GENERATION, &generation.to_ne_bytes());
+            status.hear(&mut known, A_LOST, &5_u64.to_ne_bytes());
             if generation == 7 {
-                status.hear(A_PREVIOUS, &6_u32.to_ne_bytes());
-                status.hear(A_NAME, b"aurora\0");
-                status.hear(A_CHECKSUM, &0xABCD_u32.to_ne_bytes());
-                status.hear(A_SCHEMA, &99_u64.to_ne_bytes());
+                status.hear(&mut known, A_PREVIOUS, &6_u32.to_ne_bytes());
+                status.hear(&mut known, A_NAME, b"aurora\0");
+                status.hear(&mut known, A_CHECKSUM, &0xABCD_u32.to_ne_bytes());
+                status.hear(&mut known, A_SCHEMA, &99_u64.to_ne_bytes());
             }
         }
         assert_eq!(status.samples_lost, 5);
