@@ -41,6 +41,20 @@ impl Budget {
         }
     }
 
+    /// Takes what grows back in `cost_ns` whether it is there or not, and says when it will be: a time that has passed where
+    /// it is there at `now_ns`, else one before which whoever took it has to wait. Who comes later is given a later time, so
+    /// each has a turn that nobody can take away. The same depth and clock for all, as with [`spend`](Budget::spend).
+    pub fn reserve(&self, now_ns: u64, cost_ns: u64, depth_ns: u64) -> u64 {
+        let mut full_at = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = full_at.max(now_ns).saturating_add(cost_ns);
+            match self.0.compare_exchange_weak(full_at, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return next.saturating_sub(depth_ns),
+                Err(seen) => full_at = seen,
+            }
+        }
+    }
+
     /// When that much would be there if nobody took anything meanwhile; a time that has passed where it is.
     pub fn ready_at(&self, cost_ns: u64, depth_ns: u64) -> u64 {
         self.0.load(Ordering::Relaxed).saturating_add(cost_ns).saturating_sub(depth_ns)

@@ -62,6 +62,37 @@ fn what_is_spent_varies_and_one_knows_when_there_is_enough() {
 }
 
 #[test]
+fn a_reservation_is_a_time_that_nobody_else_gets() {
+    let (budget, start) = (Budget::new(), 1_000_000);
+    assert_eq!([0; 3].map(|_| budget.reserve(start, 400, 1_000)), [start - 600, start - 200, start + 200]);
+    assert!(!budget.spend(start + 199, 1, 1_000), "what is reserved is taken");
+    assert_eq!(budget.reserve(start + 5_000, 400, 1_000), start + 5_000 - 600, "full again, and no fuller");
+    assert_eq!(budget.reserve(start + 5_000, 3_000, 1_000), start + 5_000 + 2_400, "more than fits waits");
+}
+
+proptest! {
+    /// Over any stretch of time, what is acted on at its time, or as soon as it is taken, is no more than the depth and what
+    /// grows back.
+    #[test]
+    fn reservations_keep_the_rate(steps in prop::collection::vec((0..3_000_u64, 1..2_000_u64), 1..200)) {
+        const DEPTH: u64 = 2_500;
+        let budget = Budget::new();
+        let (mut now, mut acted) = (1_000_000, Vec::new());
+        for (step, cost) in steps {
+            now += step;
+            acted.push((budget.reserve(now, cost, DEPTH).max(now), cost));
+        }
+        for (first, (from, _)) in acted.iter().enumerate() {
+            let mut sum = 0;
+            for (at, cost) in &acted[first..] {
+                sum += cost;
+                prop_assert!(sum <= DEPTH + (at - from), "{sum} from {from} to {at}");
+            }
+        }
+    }
+}
+
+#[test]
 fn many_threads_get_together_what_one_would() {
     let (budget, total) = (Budget::new(), AtomicU64::new(0));
     std::thread::scope(|scope| {
