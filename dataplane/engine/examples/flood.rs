@@ -218,6 +218,7 @@ fn config() -> EngineConfig {
             delay_max: Ns::from_millis(200),
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
+            limits: weir_engine::limit::Limits::none(),
             pin: Pin::Interval,
         }),
         route: None,

@@ -1,6 +1,7 @@
 //! What an engine is told at its start. Plain checked values: the shell reads them from TOML, tests and the
 //! simulator write them by hand.
 
+use crate::limit::Limits;
 use crate::route::RouteConfig;
 use crate::schedule::ScheduleConfig;
 use crate::time::{BitsPerSec, Ns};
@@ -67,6 +68,8 @@ pub struct PacingConfig {
     pub pin: Pin,
     /// Whether senders answer to the network or to Weir.
     pub mode: PacingMode,
+    /// How fast frames of several flows leave together; those that no flow paces, too.
+    pub limits: Limits,
 }
 
 /// Who governs a flow besides its sender.

@@ -57,6 +57,40 @@ macro_rules! stats {
     (@value $label:ident $value:literal) => { Some(($label, $value)) };
 }
 
+/// The same for what is counted of each of several named things: of each field its kind, name and help, and figures that can
+/// be read back from the words that they were shown as.
+macro_rules! figures {
+    ($(#[$doc:meta])* $name:ident $($kind:ident $field:ident $metric:literal $help:literal)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $(#[doc = $help] pub $field: u64,)+
+        }
+
+        impl $name {
+            /// How many figures there are.
+            pub const COUNT: usize = size_of::<$name>() / size_of::<u64>();
+
+            /// Shows every figure to `each`, in a fixed order.
+            pub fn each(&self, mut each: impl FnMut($crate::counters::Stat)) {
+                $(each($crate::counters::Stat {
+                    name: $metric,
+                    label: None,
+                    help: $help,
+                    kind: $crate::counters::Kind::$kind,
+                    value: self.$field,
+                });)+
+            }
+
+            /// The figures of the words that [`each`](Self::each) has shown.
+            pub fn from_words(mut word: impl FnMut() -> u64) -> $name {
+                $name { $($field: word(),)+ }
+            }
+        }
+    };
+}
+pub(crate) use figures;
+
 stats! {
     Counter "turns_total" "Turns taken." { turns }
     Counter "pacing_decisions_total" "Pacing decisions, by who decided." by "source" {
@@ -77,6 +111,7 @@ stats! {
     Counter "intervals_total" "Monitor intervals that ended with an RTT sample." { intervals }
     Counter "intervals_without_rtt_total" "Monitor intervals without an RTT sample: no decision." { intervals_without_rtt }
     Counter "intervals_app_limited_total" "Monitor intervals that the sender limited: no raise." { intervals_app_limited }
+    Counter "intervals_limit_bound_total" "Monitor intervals that a limit on several flows bound: no raise." { intervals_limit_bound }
     Counter "inferences_total" "Rows run through a network." { inferences }
     Counter "inference_batches_total" "Runs of a network over a batch of rows." { inference_batches }
     Counter "guard_clamps_total" "Decisions that the guard limited, by limit." by "limit" {

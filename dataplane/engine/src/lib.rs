@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+mod byte_time;
 pub mod config;
 pub mod counters;
 pub mod explore;
@@ -17,6 +18,7 @@ pub mod flow;
 pub mod guard;
 pub mod hash;
 pub mod io;
+pub mod limit;
 pub mod models;
 pub mod pace;
 pub mod policy;

@@ -32,6 +32,8 @@ pub enum Verdict {
     TableFull,
     /// Dropped: the flow's share of the wheel, or the wheel, was full, or the departure lay beyond the horizon.
     PaceFull,
+    /// Dropped: a limit on several flows had it wait too long, or too much waited for that limit.
+    LimitFull,
     /// Dropped: the port did not take the frame, and the bounded transmit backlog was full.
     TxFull,
     /// Dropped: the port delivered a frame with no bytes.
@@ -79,13 +81,14 @@ impl Verdict {
     pub const COUNT: usize = Verdict::ALL.len();
 
     /// Every verdict, in the order of its index.
-    pub const ALL: [Verdict; 25] = [
+    pub const ALL: [Verdict; 26] = [
         Verdict::Forwarded,
         Verdict::Paced,
         Verdict::Untracked,
         Verdict::Malformed,
         Verdict::TableFull,
         Verdict::PaceFull,
+        Verdict::LimitFull,
         Verdict::TxFull,
         Verdict::Empty,
         Verdict::Undrained,
@@ -116,6 +119,7 @@ impl Verdict {
             Verdict::Malformed => "malformed",
             Verdict::TableFull => "table_full",
             Verdict::PaceFull => "pace_full",
+            Verdict::LimitFull => "limit_full",
             Verdict::TxFull => "tx_full",
             Verdict::Empty => "empty",
             Verdict::Undrained => "undrained",

@@ -2,6 +2,7 @@
 
 use crate::report::Report;
 use std::time::{Duration, Instant};
+use weir_engine::limit::LIMITS_MAX;
 
 /// Time between two looks. Long enough that a look's own jitter of some milliseconds is a percent.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -26,6 +27,16 @@ pub struct Rates {
 pub struct Meter {
     last: Option<(Instant, Vec<Report>)>,
     rates: Vec<Rates>,
+    limits: LimitRates,
+}
+
+/// What leaves under each limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LimitRates {
+    /// The [number](weir_engine::limit::Limits::number) of those limits.
+    pub number: u64,
+    /// Bits per second over all workers, in the configuration's order; none in a window in which the limits have changed.
+    pub sent_bits: Vec<f64>,
 }
 
 impl Meter {
@@ -41,13 +52,32 @@ impl Meter {
         }
         let reports = reports();
         self.rates = before.iter().zip(&reports).map(|(before, after)| rates(before, after, span)).collect();
+        self.limits = limit_rates(before, &reports, span);
         self.last = Some((now, reports));
+    }
+
+    /// The last window's rates, by limit.
+    pub fn limit_rates(&self) -> &LimitRates {
+        &self.limits
     }
 
     /// The last window's rates, by worker; none before the first window is over.
     pub fn rates(&self) -> &[Rates] {
         &self.rates
     }
+}
+
+fn limit_rates(before: &[Report], after: &[Report], span: Duration) -> LimitRates {
+    let number = after.first().map_or(0, |report| report.limits_number);
+    if before.iter().chain(after).any(|report| report.limits_number != number) {
+        return LimitRates { number, sent_bits: Vec::new() };
+    }
+    let bytes = |reports: &[Report], index: usize| -> u64 {
+        reports.iter().filter_map(|report| report.limits.get(index)).map(|limit| limit.bytes).sum()
+    };
+    let rate =
+        |index| bytes(after, index).saturating_sub(bytes(before, index)) as f64 * 8.0 / span.as_secs_f64();
+    LimitRates { number, sent_bits: (0..LIMITS_MAX).map(rate).collect() }
 }
 
 fn rates(before: &Report, after: &Report, span: Duration) -> Rates {
@@ -82,7 +112,24 @@ mod tests {
             ..Tally::default()
         };
         let cycles = LoopCycles { busy: scale, idle: 3 * scale, ..LoopCycles::default() };
-        Report::unpack(&pack(&tally, &WorkerStats::default(), &[], &cycles))
+        Report::unpack(&pack(&tally, &WorkerStats::default(), &[], (&[], 0), &cycles))
+    }
+
+    #[test]
+    fn a_limits_rate_is_over_all_workers_and_none_while_limits_change() {
+        let of = |number, bytes| {
+            let mut report = report(1);
+            report.limits_number = number;
+            report.limits[1].bytes = bytes;
+            report
+        };
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        meter.look(start, || vec![of(7, 100), of(7, 50)]);
+        meter.look(start + WINDOW, || vec![of(7, 300), of(7, 75)]);
+        let rates = meter.limit_rates();
+        assert_eq!((rates.number, &rates.sent_bits[..3]), (7, [0.0, 1_800.0, 0.0].as_slice()));
+        meter.look(start + 2 * WINDOW, || vec![of(8, 10), of(7, 90)]);
+        assert!(meter.limit_rates().sent_bits.is_empty());
     }
 
     #[test]

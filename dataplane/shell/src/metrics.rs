@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use weir_engine::balance::PathStats;
 use weir_engine::counters::Kind;
 use weir_engine::io::Side;
+use weir_engine::limit::LimitStats;
 use weir_engine::verdict::Verdict;
 use weir_engine::worker::Stage;
 
@@ -65,9 +66,23 @@ pub fn page(view: &View<'_>) -> Result<String, prometheus::Error> {
     )?;
     for (index, report) in view.reports.iter().enumerate() {
         worker(&mut page, &index.to_string(), report, view.tsc_hz)?;
+        let limits = &view.status.limits;
+        // Another number: the worker has yet to take up the limits that a reload has just brought.
+        let counted = (report.limits_number == limits.number()).then_some(&report.limits);
+        for (limit, stats) in limits.iter().zip(counted.into_iter().flatten()) {
+            self::limit(&mut page, &index.to_string(), &limit.name, stats)?;
+        }
         for (path, stats) in view.status.paths.iter().zip(&report.paths) {
             self::path(&mut page, &index.to_string(), &path.name, stats)?;
         }
+    }
+    for limit in view.status.limits.iter() {
+        page.gauge(
+            "limit_rate_bytes_per_second",
+            "How fast frames under a limit may leave, all together.",
+            &[("limit", &limit.name)],
+            limit.rate.0 as f64 / 8.0,
+        )?;
     }
     for (side, port) in Side::ALL.iter().zip(&view.status.ports) {
         self::port(&mut page, side.name(), port)?;
@@ -196,6 +211,19 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
 /// A path as one worker sees it.
 fn path(page: &mut Page, worker: &str, path: &str, stats: &PathStats) -> Result<(), prometheus::Error> {
     let labels = [("worker", worker), ("path", path)];
+    let mut shown = Ok(());
+    stats.each(|stat| {
+        let result = page.stat(stat.kind, stat.name, stat.help, &labels, stat.value);
+        if shown.is_ok() {
+            shown = result;
+        }
+    });
+    shown
+}
+
+/// A limit as one worker keeps it.
+fn limit(page: &mut Page, worker: &str, limit: &str, stats: &LimitStats) -> Result<(), prometheus::Error> {
+    let labels = [("worker", worker), ("limit", limit)];
     let mut shown = Ok(());
     stats.each(|stat| {
         let result = page.stat(stat.kind, stat.name, stat.help, &labels, stat.value);
@@ -391,6 +419,8 @@ mod tests {
     use crate::report::WORDS;
     use crate::status::{BufferStatus, PathName};
     use std::sync::Arc;
+    use weir_engine::limit::{LimitConfig, Limits, Scope};
+    use weir_engine::time::{BitsPerSec, Ns};
 
     fn example() -> String {
         let words = std::array::from_fn(|index| index as u64 + 1);
@@ -398,6 +428,15 @@ mod tests {
             ports: vec![PortStatus { name: "net_null0".to_owned(), ..PortStatus::default() }; 2],
             buffers: Some(BufferStatus { total: 16_384, in_use: 2_048 }),
             paths: vec![PathName { name: "north".to_owned(), made_of: String::new() }],
+            limits: Limits::new(vec![LimitConfig {
+                name: "uplink".to_owned(),
+                scope: Scope::All,
+                rate: BitsPerSec::from_mbps(80),
+                burst_bytes: 1_522,
+                mark_delay: Ns::ZERO,
+                delay_max: Ns::ZERO,
+                queue_bytes: 0,
+            }]),
             models: vec![ModelStatus {
                 name: "aurora".to_owned(),
                 function: "pacing",
@@ -436,7 +475,12 @@ mod tests {
             started_unix_seconds: 40.0,
             ..Status::default()
         };
-        let reports = [Report::unpack(&(words as [u64; WORDS]))];
+        let mut reports =
+            [Report::unpack(&(words as [u64; WORDS])), Report::unpack(&(words as [u64; WORDS]))];
+        // The second worker still counts under former limits.
+        reports[0].limits_number = status.limits.number();
+        let limit = LimitStats { frames: 5, bytes: 600, wait_ns: 2_000_000_000, ..LimitStats::default() };
+        reports[0].limits[0] = limit;
         page(&View {
             reports: &reports,
             tsc_hz: 2_000_000_000,
@@ -469,6 +513,14 @@ mod tests {
         assert!(text.contains("weir_interval_seconds_total{source=\"model\",worker=\"0\"}"), "{text}");
         assert!(text.contains("weir_build_info{"), "{text}");
         for line in [
+            "weir_limit_rate_bytes_per_second{limit=\"uplink\"} 10000000",
+            "weir_limit_frames_total{limit=\"uplink\",worker=\"0\"} 5",
+            "weir_limit_bytes_total{limit=\"uplink\",worker=\"0\"} 600",
+            "weir_limit_wait_seconds_total{limit=\"uplink\",worker=\"0\"} 2",
+            "weir_limit_waits_total{limit=\"uplink\",worker=\"0\"} 0",
+            "weir_limit_dropped_total{limit=\"uplink\",worker=\"0\"} 0",
+            "weir_limit_ecn_marks_total{limit=\"uplink\",worker=\"0\"} 0",
+            "weir_limit_held_bytes{limit=\"uplink\",worker=\"0\"} 0",
             "weir_trainer_step_seconds_total 0.5",
             "weir_model_learning{model=\"aurora\",state=\"frozen\"} 1",
             "weir_model_learning{model=\"aurora\",state=\"adapting\"} 0",
@@ -480,6 +532,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+        assert!(!text.contains("limit=\"uplink\",worker=\"1\""), "counts of other limits: {text}");
         for source in ["model", "explored", "control"] {
             assert!(
                 text.contains(&format!("weir_samples_total{{source=\"{source}\",worker=\"0\"}}")),

@@ -4,6 +4,7 @@
 use std::array;
 use weir_engine::balance::{PATHS_MAX, PathStats};
 use weir_engine::counters::{Stat, WorkerStats};
+use weir_engine::limit::{LIMITS_MAX, LimitStats};
 use weir_engine::verdict::{Tally, Verdict};
 use weir_engine::worker::Stage;
 
@@ -13,9 +14,11 @@ const STATS: usize = size_of::<WorkerStats>() / size_of::<u64>();
 const TALLY: usize = 4 * 2 + 4 + Verdict::COUNT;
 /// Of each path, there or not.
 const PATHS: usize = PATHS_MAX * PathStats::COUNT;
+/// Of each limit, there or not, and which limits those are.
+const LIMITS: usize = LIMITS_MAX * LimitStats::COUNT + 1;
 const LOOP: usize = 6 + Stage::COUNT;
 /// Words of a report.
-pub const WORDS: usize = TALLY + STATS + PATHS + LOOP;
+pub const WORDS: usize = TALLY + STATS + PATHS + LIMITS + LOOP;
 
 /// Where the worker's cycles go. All in ticks of the time-stamp counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,12 +48,23 @@ pub struct Report {
     pub stats: Vec<Stat>,
     /// The paths' counters, in the configuration's order; zeros for those that there are not.
     pub paths: Vec<PathStats>,
+    /// The limits' counters, likewise.
+    pub limits: Vec<LimitStats>,
+    /// The [number](weir_engine::limit::Limits::number) of those limits: after a reload a worker may still count under the former
+    /// ones.
+    pub limits_number: u64,
     /// Where its cycles went.
     pub cycles: LoopCycles,
 }
 
 /// Packs a report.
-pub fn pack(tally: &Tally, stats: &WorkerStats, paths: &[PathStats], cycles: &LoopCycles) -> [u64; WORDS] {
+pub fn pack(
+    tally: &Tally,
+    stats: &WorkerStats,
+    paths: &[PathStats],
+    limits: (&[LimitStats], u64),
+    cycles: &LoopCycles,
+) -> [u64; WORDS] {
     let mut words = [0; WORDS];
     let mut next = words.iter_mut();
     let mut put = |word: u64| {
@@ -69,6 +83,10 @@ pub fn pack(tally: &Tally, stats: &WorkerStats, paths: &[PathStats], cycles: &Lo
     for index in 0..PATHS_MAX {
         paths.get(index).copied().unwrap_or_default().each(|stat| put(stat.value));
     }
+    for index in 0..LIMITS_MAX {
+        limits.0.get(index).copied().unwrap_or_default().each(|stat| put(stat.value));
+    }
+    put(limits.1);
     [cycles.busy, cycles.idle, cycles.inference].into_iter().for_each(&mut put);
     cycles.stages.into_iter().for_each(&mut put);
     [cycles.stage_frames, cycles.turn_max, cycles.lag_max].into_iter().for_each(&mut put);
@@ -87,6 +105,8 @@ impl Report {
         let mut stats = Vec::with_capacity(STATS);
         WorkerStats::default().each(|stat| stats.push(Stat { value: take(), ..stat }));
         let paths = (0..PATHS_MAX).map(|_| PathStats::from_words(&mut take)).collect();
+        let limits = (0..LIMITS_MAX).map(|_| LimitStats::from_words(&mut take)).collect();
+        let limits_number = take();
         let cycles = LoopCycles {
             busy: take(),
             idle: take(),
@@ -110,6 +130,8 @@ impl Report {
             },
             stats,
             paths,
+            limits,
+            limits_number,
             cycles,
         }
     }
@@ -144,7 +166,9 @@ mod tests {
 
         let stats = WorkerStats { inferences: 77, ..WorkerStats::default() };
         assert_eq!(report.paths[1].frames, (TALLY + STATS + PathStats::COUNT) as u64 + 1);
-        let repacked = pack(&report.tally, &stats, &report.paths, &report.cycles);
+        assert_eq!(report.limits[1].frames, (TALLY + STATS + PATHS + LimitStats::COUNT) as u64 + 1);
+        let limits = (report.limits.as_slice(), report.limits_number);
+        let repacked = pack(&report.tally, &stats, &report.paths, limits, &report.cycles);
         assert_eq!(repacked[..TALLY], words[..TALLY]);
         assert_eq!(repacked[TALLY + STATS..], words[TALLY + STATS..]);
         assert_eq!(Report::unpack(&repacked).stat("inferences_total"), 77);
@@ -153,7 +177,8 @@ mod tests {
     #[test]
     fn a_worker_follows_one_generation_when_it_has_taken_it_up_and_nobody_follows_another() {
         let only = |stats: WorkerStats, number| {
-            Report::unpack(&pack(&Tally::default(), &stats, &[], &LoopCycles::default())).follows_only(number)
+            Report::unpack(&pack(&Tally::default(), &stats, &[], (&[], 0), &LoopCycles::default()))
+                .follows_only(number)
         };
         let stats = WorkerStats { generation: 3, following_active: 5, ..WorkerStats::default() };
         assert!(

@@ -4,12 +4,12 @@ use crate::board::BoardReader;
 use crate::calendar::unix_seconds;
 use crate::control::learning::ModelsReport;
 use crate::control::protocol::{
-    ConfigReport, Decisions, Drops, LastReload, ModelReport, PathReport, PortReport, ReloadResult, Reloaded,
-    ScheduleReport, StatusReport, WorkerReport,
+    ConfigReport, Decisions, Drops, LastReload, LimitReport, ModelReport, PathReport, PortReport,
+    ReloadResult, Reloaded, ScheduleReport, StatusReport, WorkerReport,
 };
 use crate::http::Response;
 use crate::learning::{self, ModelLearning, TrainerStatus};
-use crate::meter::{Meter, Rates};
+use crate::meter::{LimitRates, Meter, Rates};
 use crate::metrics::{self, View};
 use crate::report::{Report, WORDS};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use weir_engine::balance::PathStats;
 use weir_engine::counters::Stat;
 use weir_engine::io::Side;
+use weir_engine::limit::{LimitConfig, LimitStats, Limits};
 use weir_engine::verdict::Verdict;
 
 /// A worker that has not finished a turn for this long is stuck: a turn takes microseconds, and the kernel gives
@@ -103,6 +104,8 @@ pub struct Status {
     pub buffers: Option<BufferStatus>,
     /// Named paths, in the configuration's order.
     pub paths: Vec<PathName>,
+    /// The limits that hold.
+    pub limits: Limits,
     /// Published snapshots.
     pub models: Vec<ModelStatus>,
     /// The trainer's thread, where the configuration asks for one.
@@ -238,7 +241,10 @@ impl Shared {
     pub fn status_report(&self) -> StatusReport {
         let (status, now) = (self.status(), unix_seconds());
         let reports = self.reports();
-        let rates = self.lock_meter().rates().to_vec();
+        let (rates, limit_rates) = {
+            let meter = self.lock_meter();
+            (meter.rates().to_vec(), meter.limit_rates().clone())
+        };
         let seconds = |ticks: u64| ticks as f64 / self.tsc_hz.max(1) as f64;
         let workers = reports.iter().enumerate().map(|(index, report)| {
             let core = status.cores.get(index).copied().unwrap_or(0);
@@ -274,6 +280,12 @@ impl Shared {
                 .iter()
                 .enumerate()
                 .map(|(index, path)| path_report(index, path, &reports))
+                .collect(),
+            limits: status
+                .limits
+                .iter()
+                .enumerate()
+                .map(|(index, limit)| limit_report((index, limit), &status.limits, &reports, &limit_rates))
                 .collect(),
             models: status.models.iter().map(|model| model_report(model, now)).collect(),
             decisions: Decisions {
@@ -372,6 +384,32 @@ fn path_report(index: usize, path: &PathName, reports: &[Report]) -> PathReport 
         probes: sum(|path| path.probes),
         answers: sum(|path| path.answers),
         failures: sum(|path| path.failures),
+    }
+}
+
+/// A limit as all workers have kept it, those that still count under former limits left out.
+fn limit_report(
+    (index, limit): (usize, &LimitConfig),
+    limits: &Limits,
+    reports: &[Report],
+    rates: &LimitRates,
+) -> LimitReport {
+    let counted = reports.iter().filter(|report| report.limits_number == limits.number());
+    let counted: Vec<LimitStats> = counted.filter_map(|report| report.limits.get(index)).copied().collect();
+    let sum = |of: fn(&LimitStats) -> u64| counted.iter().map(of).sum::<u64>();
+    let rate = rates.sent_bits.get(index).filter(|_| rates.number == limits.number());
+    LimitReport {
+        name: limit.name.clone(),
+        on: limit.scope.to_string(),
+        rate_bits_per_second: limit.rate.0 as f64,
+        sent_bits_per_second: rate.copied().unwrap_or(0.0),
+        frames: sum(|limit| limit.frames),
+        bytes: sum(|limit| limit.bytes),
+        waits: sum(|limit| limit.waits),
+        wait_seconds: sum(|limit| limit.wait_ns) as f64 / 1e9,
+        marked: sum(|limit| limit.marks),
+        dropped: sum(|limit| limit.dropped),
+        held_bytes: sum(|limit| limit.held_bytes),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What `weir ctl status` prints, on fixed reports.
 
 use weir_shell::control::protocol::{
-    ConfigReport, Decisions, Drops, LastReload, ModelReport, PathReport, PortReport, ReloadResult, Reloaded,
-    ScheduleReport, StatusReport, WorkerReport,
+    ConfigReport, Decisions, Drops, LastReload, LimitReport, ModelReport, PathReport, PortReport,
+    ReloadResult, Reloaded, ScheduleReport, StatusReport, WorkerReport,
 };
 use weir_shell::control::screen::render;
 use weir_shell::status::{BufferStatus, PortStatus};
@@ -42,6 +42,7 @@ fn calm() -> StatusReport {
             drops: Vec::new(),
         }],
         paths: Vec::new(),
+        limits: Vec::new(),
         models: vec![ModelReport {
             name: "aurora".to_owned(),
             function: "pacing".to_owned(),
@@ -163,6 +164,36 @@ fn paths_are_shown_with_what_is_wrong_with_them() {
     };
     insta::assert_snapshot!(render(&report));
     insta::assert_snapshot!("paths_json", serde_json::to_string_pretty(&report.paths[..1]).unwrap());
+}
+
+#[test]
+fn limits_are_shown_with_what_they_cost() {
+    let limit = LimitReport {
+        name: "tenant-a".to_owned(),
+        on: "inside 10.1.0.0/16".to_owned(),
+        rate_bits_per_second: 100e6,
+        sent_bits_per_second: 99.7e6,
+        frames: 1_234_567,
+        bytes: 1_800_000_000,
+        waits: 400_000,
+        wait_seconds: 800.0,
+        marked: 12,
+        dropped: 345,
+        held_bytes: 48_000,
+    };
+    let idle = LimitReport {
+        name: "uplink".to_owned(),
+        on: "every frame".to_owned(),
+        rate_bits_per_second: 10e9,
+        waits: 0,
+        wait_seconds: 0.0,
+        marked: 0,
+        dropped: 0,
+        ..limit.clone()
+    };
+    let report = StatusReport { limits: vec![limit, idle], ..calm() };
+    insta::assert_snapshot!(render(&report));
+    insta::assert_snapshot!("limits_json", serde_json::to_string_pretty(&report.limits[..1]).unwrap());
 }
 
 /// The documented form: names may be added to, never changed.

@@ -247,6 +247,7 @@ fn config(setup: u8) -> EngineConfig {
         mark_delay: Ns::from_millis(2),
         delay_max: Ns::from_millis(30),
         flow_held_bytes_max: 1 << 14,
+        limits: weir_engine::limit::Limits::none(),
         pin: if setup & 4 != 0 { Pin::Interval } else { Pin::Flow { max: Ns::from_secs(1) } },
         mode: if setup & 4 != 0 { PacingMode::Transparent } else { PacingMode::Yield },
     };

@@ -75,6 +75,7 @@ impl WeirSettings {
             mark_delay: Ns::NEVER,
             delay_max: Ns::NEVER,
             flow_held_bytes_max: u32::MAX,
+            limits: weir_engine::limit::Limits::none(),
             pin: Pin::Interval,
             // Its senders have no receive window to lower.
             mode: PacingMode::Transparent,

@@ -67,6 +67,7 @@ pub(crate) fn config(sample_share: u32) -> EngineConfig {
             delay_max: Ns::from_millis(200),
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
+            limits: weir_engine::limit::Limits::none(),
             pin: Pin::Interval,
         }),
         route: None,

@@ -1,34 +1,10 @@
 //! What is counted of each path.
 
-use crate::counters::{Kind, Stat};
+use crate::counters::figures;
 
-/// One list makes the fields, their documentation, and the table for exporters, so that none can lag behind.
-macro_rules! path_stats {
-    ($($kind:ident $field:ident $name:literal $help:literal)+) => {
-        /// What one worker has counted of one path since its start, and the path's present state as that worker sees it.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct PathStats {
-            $(#[doc = $help] pub $field: u64,)+
-        }
-
-        impl PathStats {
-            /// How many figures there are.
-            pub const COUNT: usize = size_of::<PathStats>() / size_of::<u64>();
-
-            /// Shows every figure to `each`, in a fixed order.
-            pub fn each(&self, mut each: impl FnMut(Stat)) {
-                $(each(Stat { name: $name, label: None, help: $help, kind: Kind::$kind, value: self.$field });)+
-            }
-
-            /// The figures of the words that [`each`](PathStats::each) has shown.
-            pub fn from_words(mut word: impl FnMut() -> u64) -> PathStats {
-                PathStats { $($field: word(),)+ }
-            }
-        }
-    };
-}
-
-path_stats! {
+figures! {
+    /// What one worker has counted of one path since its start, and the path's present state as that worker sees it.
+    PathStats
     Counter frames "path_frames_total" "Frames sent by a path, probes not counted."
     Counter bytes "path_bytes_total" "Their bytes, the path's header included."
     Counter unwrapped "path_received_frames_total" "Frames received in a path's header."

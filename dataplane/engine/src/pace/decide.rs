@@ -106,6 +106,10 @@ impl<F: Frame> Pacing<F> {
         if flow.queue.is_empty() {
             flow.end_idle(now);
         }
+        let waited_ns = match self.limited.is_on() {
+            true => self.limited.end_interval(index as usize, Ns(flow.interval.start_ns()), now),
+            false => 0,
+        };
         // What an interval of two settings brought is the outcome of neither: a new bound holds at once.
         let unchanged = aside.edition == self.edition;
         let renew = |flow: &mut PacedFlow, aside: &mut Aside| {
@@ -124,8 +128,10 @@ impl<F: Frame> Pacing<F> {
             settings.begin_interval(&mut self.intervals, index, flow, now);
             return;
         };
-        let ended = Ended { now, report, mean_rtt, app_limited: flow.is_app_limited(report.duration_ns) };
+        let app_limited = flow.is_app_limited(waited_ns, report.duration_ns);
+        let ended = Ended { now, report, mean_rtt, app_limited };
         stats.intervals += 1;
+        stats.intervals_limit_bound += u64::from(waited_ns > report.duration_ns / 5);
         stats.intervals_app_limited += u64::from(ended.app_limited);
         outcome::count(stats, flow, &ended);
         if unchanged

@@ -262,14 +262,20 @@ impl PacedFlow {
         self.idle_ns = u32::try_from(idle).unwrap_or(u32::MAX);
     }
 
+    /// The part of a wait that began at `since` which is of the open interval begins here.
+    pub(super) fn waiting_since(&self, since: Ns) -> Ns {
+        since.max(Ns(self.interval.start_ns()))
+    }
+
     /// Adds what the worker lost by being late.
     pub(super) fn add_stall(&mut self, stall: Ns) {
         self.stall_ns = self.stall_ns.saturating_add(u32::try_from(stall.0).unwrap_or(u32::MAX));
     }
 
-    /// Whether the sender, not the rate, limited the open interval: nothing held for more than a fifth of it.
-    pub(super) fn is_app_limited(&self, duration_ns: u64) -> bool {
-        u64::from(self.idle_ns) > duration_ns / 5
+    /// Whether the sender, or a limit that it has waited for, `waited_ns` in all, and not the rate limited the open interval: for
+    /// more than a fifth of it nothing was held, or what was held waited for the limit.
+    pub(super) fn is_app_limited(&self, waited_ns: u64, duration_ns: u64) -> bool {
+        u64::from(self.idle_ns) + waited_ns > duration_ns / 5
     }
 
     /// Whether the host, not the rate, limited the open interval: more than a fifth of it lost to stalls.

@@ -1,7 +1,7 @@
 //! Where frames wait for their time, and each flow's queue of them.
 //!
-//! A queue is a list through the places themselves. Unlike a wheel's slot it is never walked: one frame is taken
-//! from its head at a time, and the link is read from the line that the departing frame needs anyway.
+//! A queue is a list through the places themselves. Unlike a wheel's slot it is never walked, but when limits change: one
+//! frame is taken from its head at a time, and the link is read from the line that the departing frame needs anyway.
 
 use crate::route::Hop;
 use crate::track::SegmentInfo;
@@ -66,8 +66,8 @@ impl<F> HeldFrames<F> {
         self.free == NONE
     }
 
-    /// Appends to `queue`; hands the frame back when every place is taken.
-    pub(super) fn push(&mut self, queue: &mut Queue, held: Held<F>, hop: Hop) -> Result<(), Held<F>> {
+    /// Appends to `queue`, and says in which place; hands the frame back when every place is taken.
+    pub(super) fn push(&mut self, queue: &mut Queue, held: Held<F>, hop: Hop) -> Result<u32, Held<F>> {
         let index = self.free;
         let Some(place) = self.places.get_mut(index as usize) else {
             return Err(held);
@@ -80,12 +80,22 @@ impl<F> HeldFrames<F> {
         }
         queue.tail = index;
         self.len += 1;
-        Ok(())
+        Ok(index)
     }
 
     /// The first frame of `queue`.
     pub(super) fn first(&self, queue: Queue) -> Option<&Held<F>> {
         self.places.get(queue.head as usize)?.held.as_ref()
+    }
+
+    /// The frames of `queue` and their places, first come first. Each costs a cache miss; the first of all does not count.
+    pub(super) fn walk(&self, queue: Queue) -> impl Iterator<Item = (u32, &Held<F>)> {
+        let mut next = queue.head;
+        std::iter::from_fn(move || {
+            let (index, place) = (next, self.places.get(next as usize)?);
+            next = place.next;
+            Some((index, place.held.as_ref()?))
+        })
     }
 
     /// Takes the first frame out of `queue`, with its next hop.

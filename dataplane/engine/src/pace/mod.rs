@@ -15,11 +15,18 @@
 //!
 //! Frames keep their order: whatever a flow sends queues behind what it holds. A frame without payload costs no
 //! time of its own.
+//!
+//! Where there are limits on several flows (`crate::limit`), a frame that its flow's clock lets go asks those, too, and frames of
+//! no paced flow wait in lanes (`limited`).
 
+mod claim;
 mod decide;
 mod flow;
 mod held;
+mod lanes;
 mod late;
+mod limited;
+mod limiter;
 mod open;
 mod outcome;
 mod pacer;
@@ -27,6 +34,8 @@ mod settings;
 mod window;
 
 pub use flow::PACED_FLOW_BYTES;
+
+pub(crate) use limited::Unpaced;
 
 use crate::config::{EngineConfig, PacingConfig};
 use crate::counters::WorkerStats;
@@ -38,12 +47,14 @@ use crate::rule::BbrLite;
 use crate::sampler::Draw;
 use crate::time::Ns;
 use crate::track::{Acked, Departed, Detail, SegmentInfo};
+use crate::verdict::Verdict;
 use crate::wheel::{SLOT, Wheel};
-use crate::wire::{self, TcpFrame};
+use crate::wire::{self, TcpFrame, Tuple};
 use decide::Batch;
 use flow::{Aside, FlowFlags, Governor, PacedFlow};
 use held::{Held, HeldFrames};
 use late::Late;
+use limited::Limited;
 use open::{Following, OpenIntervals};
 use pacer::Pacer;
 use settings::Settings;
@@ -70,6 +81,7 @@ pub struct Pacing<F> {
     intervals: OpenIntervals,
     batch: Batch,
     late: Late,
+    limited: Limited,
     samples: LaneSender<Sample>,
 }
 
@@ -80,8 +92,8 @@ pub enum Offer<F> {
     Pass(F),
     /// It is held.
     Held,
-    /// A limit was met: it is to be dropped.
-    Refused(F),
+    /// There is no room for it, or it would wait too long: it is to be dropped.
+    Refused(F, Verdict),
 }
 
 /// A held frame whose time has come.
@@ -89,12 +101,31 @@ pub enum Offer<F> {
 pub struct Departure<F> {
     /// The frame.
     pub frame: F,
-    /// What the tracker is told about it.
-    pub segment: SegmentInfo,
-    /// Its flow.
-    pub flow: FlowId,
+    /// Whose it is.
+    pub whose: Whose,
     /// Where it goes next, in mode `route`.
     pub(crate) hop: Hop,
+}
+
+/// Whose a departing frame is.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    /// A paced flow's.
+    Flow {
+        /// Which.
+        id: FlowId,
+        /// What the tracker is told about the frame.
+        segment: SegmentInfo,
+    },
+    /// Of no paced flow: it waited for a limit.
+    Nobody {
+        /// Its flow hash.
+        hash: u64,
+        /// How it will have ended.
+        verdict: Verdict,
+        /// It begins a connection.
+        begins: bool,
+    },
 }
 
 impl<F: Frame> Pacing<F> {
@@ -114,10 +145,11 @@ impl<F: Frame> Pacing<F> {
             asides: vec![Aside::default(); engine.flows_max as usize].into(),
             free: (0..engine.flows_max).rev().collect(),
             held: HeldFrames::new(engine.held_max),
-            departures: Wheel::new(engine.flows_max, now),
+            departures: Wheel::new(engine.flows_max + lanes::LANES as u32, now),
             intervals: OpenIntervals::new(engine.flows_max, now),
             batch: Batch::new(),
             late: Late::default(),
+            limited: Limited::new(&config.limits, engine.flows_max, engine.held_max),
             samples,
         }
     }
@@ -125,6 +157,7 @@ impl<F: Frame> Pacing<F> {
     /// Goes on with other settings. Limits on frames and the guard's bounds hold from here on; who governs a flow, and
     /// its share, from the end of its interval; its rate at the start for new flows only. Allocates nothing.
     pub fn adopt(&mut self, config: &PacingConfig) {
+        self.limited.adopt(&config.limits, &self.held);
         let next = Settings::new(config);
         if next == self.settings {
             return;
@@ -170,8 +203,8 @@ impl<F: Frame> Pacing<F> {
         due.into_iter().flatten().min()
     }
 
-    /// Begins to pace a flow. `None` when there is no room for another.
-    pub fn open(&mut self, id: FlowId, hash: u64, now: Ns) -> Option<PacedId> {
+    /// Begins to pace a flow, whose frames from inside bear `key`. `None` when there is no room for another.
+    pub fn open(&mut self, id: FlowId, hash: u64, key: &Tuple, now: Ns) -> Option<PacedId> {
         let index = self.free.pop()?;
         let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
         flow.flags.set_share(self.settings.share(hash));
@@ -180,6 +213,9 @@ impl<F: Frame> Pacing<F> {
         self.settings.govern_by_rule(&mut flow, now);
         *self.flows.get_mut(index as usize)? = Some(flow);
         *self.asides.get_mut(index as usize)? = Aside::new(self.edition);
+        if self.limited.is_on() {
+            self.limited.open(index, hash, key);
+        }
         PacedId::new(index)
     }
 
@@ -227,14 +263,34 @@ impl<F: Frame> Pacing<F> {
         if payload_len > 0 {
             flow.note_size(bytes, payload_len);
         }
+        let limited = self.limited.is_on();
+        if limited {
+            self.limited.take_up(id.index(), Some(&parsed.tuple), flow.queue, &self.held);
+        }
+        let mut due = flow.pacer.next();
         if flow.queue.is_empty() {
-            if payload_len == 0 {
-                return Offer::Pass(frame);
+            if payload_len > 0 {
+                flow.end_idle(now);
             }
-            flow.end_idle(now);
-            if flow.pacer.next() <= now {
-                flow.pacer.pass(now, bytes);
-                return Offer::Pass(frame);
+            if payload_len == 0 || due <= now {
+                let granted = if limited { self.limited.ask(id.index(), bytes, now) } else { Ok(None) };
+                match granted {
+                    Ok(_) => {
+                        if payload_len > 0 {
+                            flow.pacer.pass(now, bytes);
+                        }
+                        if limited {
+                            self.limited.pass(id.index(), bytes);
+                        }
+                        return Offer::Pass(frame);
+                    }
+                    Err(ready) => {
+                        if payload_len > 0 {
+                            flow.pacer.put_off(now);
+                        }
+                        due = ready;
+                    }
+                }
             }
         }
         let mut refuse = |counter: &mut u64| {
@@ -245,18 +301,18 @@ impl<F: Frame> Pacing<F> {
         };
         if self.held.is_full() {
             refuse(&mut stats.pace_refused_held);
-            return Offer::Refused(frame);
+            return Offer::Refused(frame, Verdict::PaceFull);
         }
         if payload_len > 0 {
             if bytes > self.settings.flow_held_bytes_max.saturating_sub(flow.pacer.held_bytes()) {
                 refuse(&mut stats.pace_refused_flow_bytes);
-                return Offer::Refused(frame);
+                return Offer::Refused(frame, Verdict::PaceFull);
             }
             let wait = flow.pacer.wait(now);
             let queued = flow.queued_frames();
             if wait > self.settings.delay_max && queued >= QUEUED_BEFORE_DROP {
                 refuse(&mut stats.pace_refused_delay);
-                return Offer::Refused(frame);
+                return Offer::Refused(frame, Verdict::PaceFull);
             }
             if wait > self.settings.mark_delay
                 && queued >= QUEUED_BEFORE_MARK
@@ -265,14 +321,32 @@ impl<F: Frame> Pacing<F> {
                 stats.ecn_marks += 1;
             }
         }
-        let due = flow.pacer.next();
+        if limited {
+            match self.limited.may_hold(id.index(), bytes) {
+                limiter::Held::No(by) => {
+                    self.limited.count_drop(by);
+                    if let Some(aside) = self.asides.get_mut(id.index()) {
+                        aside.refuse(payload_len);
+                    }
+                    return Offer::Refused(frame, Verdict::LimitFull);
+                }
+                limiter::Held::Marked(by) if wire::set_ce(frame.bytes_mut(), parsed) => {
+                    stats.ecn_marks += 1;
+                    self.limited.count_mark(by);
+                }
+                limiter::Held::Marked(_) | limiter::Held::Yes => {}
+            }
+        }
         let was_empty = flow.queue.is_empty();
         let held = Held { frame, bytes, segment: SegmentInfo::from(&parsed.segment) };
         if let Err(held) = self.held.push(&mut flow.queue, held, hop) {
-            return Offer::Refused(held.frame);
+            return Offer::Refused(held.frame, Verdict::PaceFull);
         }
         if payload_len > 0 {
             flow.pacer.hold(bytes);
+        }
+        if limited {
+            self.limited.hold(id.index(), bytes);
         }
         if was_empty {
             self.departures.insert(id.index() as u32, due);
@@ -280,25 +354,53 @@ impl<F: Frame> Pacing<F> {
         Offer::Held
     }
 
-    /// The next held frame whose time has come. [`on_departed`](Pacing::on_departed) is to be called for it.
+    /// The next held frame whose time has come. [`on_departed`](Pacing::on_departed) is to be called for a flow's.
     pub fn next_departure(&mut self, now: Ns, stats: &mut WorkerStats) -> Option<Departure<F>> {
         loop {
             let index = self.departures.pop(now)?;
-            let Some(Some(flow)) = self.flows.get_mut(index as usize) else { continue };
+            let Some(Some(flow)) = self.flows.get_mut(index as usize) else {
+                if let Some(lane) = (index as usize).checked_sub(self.flows.len())
+                    && let Some(departure) = self.lane_departure(lane as u16, now)
+                {
+                    return Some(departure);
+                }
+                continue;
+            };
             self.settings.bound(&mut flow.pacer);
-            let paid = self.held.first(flow.queue).is_some_and(|held| held.segment.payload_len > 0);
+            let Some(first) = self.held.first(flow.queue) else { continue };
+            let (paid, bytes) = (first.segment.payload_len > 0, first.bytes);
             let due = flow.pacer.next();
             if paid && due > now {
                 // It came up at the horizon, or its rate has changed since.
                 self.departures.insert(index, due);
                 continue;
             }
+            let limited = self.limited.is_on();
+            let mut waited = None;
+            if limited {
+                self.limited.take_up(index as usize, None, flow.queue, &self.held);
+                match self.limited.ask(index as usize, bytes, now) {
+                    Ok(since) => waited = since,
+                    Err(ready) => {
+                        self.departures.insert(index, ready);
+                        continue;
+                    }
+                }
+            }
             let Some((held, hop)) = self.held.pop(&mut flow.queue) else { continue };
             if paid {
-                stats.wheel_late += u64::from(now - due > SLOT);
                 let stall = flow.pacer.release(now, held.bytes);
-                stats.wheel_stall_ns += stall.0;
-                flow.add_stall(stall);
+                // What it waited for a limit, the worker was not late.
+                if waited.is_none() {
+                    stats.wheel_late += u64::from(now - due > SLOT);
+                    stats.wheel_stall_ns += stall.0;
+                    flow.add_stall(stall);
+                }
+            }
+            if limited {
+                let open = flow.flags.has(FlowFlags::OPEN);
+                let waited = waited.filter(|_| open).map(|since| (flow.waiting_since(since), now));
+                self.limited.release(index as usize, held.bytes, waited);
             }
             let id = flow.id;
             match self.held.first(flow.queue) {
@@ -307,7 +409,11 @@ impl<F: Frame> Pacing<F> {
                 Some(_) => self.departures.insert(index, flow.pacer.next()),
                 None => {}
             }
-            return Some(Departure { frame: held.frame, segment: held.segment, flow: id, hop });
+            return Some(Departure {
+                frame: held.frame,
+                whose: Whose::Flow { id, segment: held.segment },
+                hop,
+            });
         }
     }
 

@@ -81,6 +81,11 @@ impl Pacer {
         self.charge(bytes);
     }
 
+    /// A frame that might leave at `now` has to wait for something else. Time before is lost, as with [`pass`](Pacer::pass).
+    pub(super) fn put_off(&mut self, now: Ns) {
+        self.restart_at(now);
+    }
+
     /// A frame leaves at `now` that was held until its time. A small lateness is made up for; see [`LATE_NS_MAX`].
     /// Returns by how much it was later than that: a stall.
     pub(super) fn release(&mut self, now: Ns, bytes: u32) -> Ns {

@@ -75,7 +75,13 @@ impl<F: Frame> Pacing<F> {
         if departed > i32::MAX as u32 {
             return;
         }
-        let ahead = ahead(flow.pacer.rate(), self.settings.mark_delay, flow.frame_len());
+        let mut rate = flow.pacer.rate();
+        if self.limited.is_on()
+            && let Some(left) = self.limited.rate(id.index())
+        {
+            rate = rate.min(left);
+        }
+        let ahead = ahead(rate, self.settings.mark_delay, flow.frame_len());
         let window = u64::from(departed) + ahead;
         stats.windows_lowered += u64::from(lower_window(frame.bytes_mut(), parsed, field(window, scale)));
     }

@@ -397,6 +397,20 @@ impl<F: Frame> Schedule<F> {
         self.enqueue(Offered { frame, verdict: Verdict::Paced, hop, whose, position }, now, tally, stats);
     }
 
+    /// A frame of no paced flow that has waited for a limit joins the queues. No burst is being handled.
+    pub(crate) fn join_late(
+        &mut self,
+        (frame, hop): (F, Hop),
+        verdict: Verdict,
+        now: Ns,
+        tally: &mut Tally,
+        stats: &mut WorkerStats,
+    ) {
+        let parsed = wire::parse(frame.bytes(), frame.wire_len());
+        self.offer(frame, verdict, hop, &parsed, None, stats);
+        self.settle(&ModelSet::empty(), now, tally, stats);
+    }
+
     /// The next frame that the link has room for.
     pub(crate) fn next(&mut self, now: Ns, stats: &mut WorkerStats) -> Option<Leaving<F>> {
         let Waiting { frame, verdict, hop, .. } = self.shaper.pop(now, stats)?;

@@ -6,37 +6,19 @@
 
 use super::config::ScheduleConfig;
 use super::queues::{Queues, Ticket, Waiting};
+use crate::byte_time::ByteTime;
 use crate::counters::WorkerStats;
-use crate::time::{BitsPerSec, Ns};
+use crate::time::Ns;
 use weir_handoff::Budget;
-
-/// Fractional bits of a nanosecond in which a byte's time is kept: at 100 Gb/s it is then exact to a 10^-7th.
-const FRACTION_BITS: u32 = 24;
-/// A slower link than this counts as this: then the longest frame's time still fits 64 bits.
-const RATE_MIN: u64 = 16_000;
-
-/// How fast the link is.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    /// What a byte takes, in 2^-24 ns.
-    byte: u64,
-    /// The time in which the bucket fills.
-    depth_ns: u64,
-}
-
-impl Pace {
-    fn new(rate: BitsPerSec, burst_bytes: u32) -> Pace {
-        let byte = (8_000_000_000 << FRACTION_BITS) / rate.0.max(RATE_MIN);
-        Pace { byte, depth_ns: (byte * u64::from(burst_bytes)) >> FRACTION_BITS }
-    }
-}
 
 /// The frames that wait for the link, and the link.
 #[derive(Debug)]
 pub(super) struct Shaper<F> {
     queues: Queues<F>,
     link: Budget,
-    pace: Pace,
+    byte_time: ByteTime,
+    /// The time in which the bucket fills.
+    depth_ns: u64,
     wait_max: Ns,
     /// Time of the link used beyond whole nanoseconds, in 2^-24 ns.
     rest: u64,
@@ -44,10 +26,12 @@ pub(super) struct Shaper<F> {
 
 impl<F> Shaper<F> {
     pub(super) fn new(config: &ScheduleConfig, link: Budget) -> Shaper<F> {
+        let byte_time = ByteTime::new(config.link_rate);
         Shaper {
             queues: Queues::new(config.queue_frames_max),
             link,
-            pace: Pace::new(config.link_rate, config.burst_bytes),
+            byte_time,
+            depth_ns: byte_time.span_ns(config.burst_bytes),
             wait_max: config.wait_max,
             rest: 0,
         }
@@ -59,7 +43,8 @@ impl<F> Shaper<F> {
     }
 
     pub(super) fn adopt(&mut self, config: &ScheduleConfig) {
-        self.pace = Pace::new(config.link_rate, config.burst_bytes);
+        self.byte_time = ByteTime::new(config.link_rate);
+        self.depth_ns = self.byte_time.span_ns(config.burst_bytes);
         self.wait_max = config.wait_max;
     }
 
@@ -81,9 +66,9 @@ impl<F> Shaper<F> {
     /// The next frame, if the link has room for it at `now`.
     pub(super) fn pop(&mut self, now: Ns, stats: &mut WorkerStats) -> Option<Waiting<F>> {
         let (priority, bytes) = self.queues.next(now, self.wait_max)?;
-        let (cost_ns, rest) = self.cost(bytes);
+        let (cost_ns, rest) = self.byte_time.of(bytes, self.rest);
         // A frame longer than the bucket is deep leaves when the bucket is full.
-        if !self.link.spend(now.0, cost_ns, self.pace.depth_ns.max(cost_ns)) {
+        if !self.link.spend(now.0, cost_ns, self.depth_ns.max(cost_ns)) {
             return None;
         }
         self.rest = rest;
@@ -95,29 +80,7 @@ impl<F> Shaper<F> {
     /// When the next frame may leave, if no other worker takes the link meanwhile.
     pub(super) fn next_due(&self, now: Ns) -> Option<Ns> {
         let (_, bytes) = self.queues.next(now, self.wait_max)?;
-        let (cost_ns, _) = self.cost(bytes);
-        Some(Ns(self.link.ready_at(cost_ns, self.pace.depth_ns.max(cost_ns))))
-    }
-
-    /// What a frame takes of the link in whole nanoseconds, and what it leaves over.
-    fn cost(&self, bytes: u32) -> (u64, u64) {
-        // A byte takes below 2^43 units, and a frame has below 2^17 bytes.
-        let units = self.pace.byte * u64::from(bytes.min(1 << 17)) + self.rest;
-        (units >> FRACTION_BITS, units & ((1 << FRACTION_BITS) - 1))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_byte_takes_its_time() {
-        // 8e9 / 16e3 = 500 000 ns a byte.
-        let slow = Pace::new(BitsPerSec(0), 1_000);
-        assert_eq!((slow.byte >> FRACTION_BITS, slow.depth_ns), (500_000, 500_000_000));
-        let fast = Pace::new(BitsPerSec::from_mbps(100_000), 1 << 20);
-        let exact = 0.08 * f64::from(1 << FRACTION_BITS);
-        assert!((fast.byte as f64 - exact).abs() / exact < 1e-6);
+        let (cost_ns, _) = self.byte_time.of(bytes, self.rest);
+        Some(Ns(self.link.ready_at(cost_ns, self.depth_ns.max(cost_ns))))
     }
 }

@@ -7,7 +7,7 @@ use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, FlowId, Hint};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
-use crate::pace::{Offer, Pacing};
+use crate::pace::{Offer, Pacing, Unpaced};
 use crate::probe::{Probe, Stage};
 use crate::route::{Hop, Router};
 use crate::schedule::{Schedule, ScheduledId};
@@ -155,8 +155,9 @@ impl<F: Frame> Arrivals<F> {
     fn hash(&mut self, core: &Core<F>) {
         self.foreign = 0;
         let parsed = self.parsed[..self.frames.len()].iter();
-        // What leaves by paths is told apart by its owner's tuple, whatever it is.
-        if core.steering.is_alone() && !core.router.as_ref().is_some_and(Router::balances) {
+        // What leaves by paths, and what waits for a limit, is told apart by its owner's tuple, whatever it is.
+        let by_flow = core.is_limited() || core.router.as_ref().is_some_and(Router::balances);
+        if core.steering.is_alone() && !by_flow {
             core.hasher.hash_burst(parsed.map(flow_tuple), &mut self.hashes);
             self.hashes.iter().for_each(|hash| core.flows.prefetch(*hash));
             return;
@@ -387,15 +388,15 @@ impl<F: Frame> Core<F> {
         match parsed {
             Parsed::Quote(quote) => {
                 self.heed(side, quote, found.hash);
-                Some((frame, Verdict::Untracked))
+                self.leave_unpaced(side, frame, Verdict::Untracked, (parsed, found.hash), hop)
             }
             Parsed::Untracked { kind, .. } => {
                 self.stats.count_untracked(*kind);
-                Some((frame, Verdict::Untracked))
+                self.leave_unpaced(side, frame, Verdict::Untracked, (parsed, found.hash), hop)
             }
             Parsed::Malformed(fault) => {
                 self.stats.count_malformed(*fault);
-                Some((frame, Verdict::Malformed))
+                self.leave_unpaced(side, frame, Verdict::Malformed, (parsed, found.hash), hop)
             }
             Parsed::Tcp(tcp) => {
                 let Found { hash, flow } = found;
@@ -403,9 +404,40 @@ impl<F: Frame> Core<F> {
                     Ok(Some(id)) => {
                         self.follow_tracked::<SCHEDULED>(side, frame, (id, hash, hop), tcp, models, heard)
                     }
-                    Ok(None) => Some((frame, Verdict::Untracked)),
-                    Err(verdict) => Some((frame, verdict)),
+                    Ok(None) => self.leave_unpaced(side, frame, Verdict::Untracked, (parsed, hash), hop),
+                    Err(verdict) => self.leave_unpaced(side, frame, verdict, (parsed, hash), hop),
                 }
+            }
+        }
+    }
+
+    /// A frame that no flow paces is to leave by the other side. Returns it where it leaves now: unless it is under a limit and
+    /// has to wait.
+    #[inline(always)]
+    fn leave_unpaced(
+        &mut self,
+        side: Side,
+        frame: F,
+        verdict: Verdict,
+        (parsed, hash): (&Parsed, u64),
+        hop: Hop,
+    ) -> Option<(F, Verdict)> {
+        match self.is_limited() && side == Side::Inside {
+            true => self.ask_limits(frame, verdict, Unpaced::new(parsed, hash, verdict), hop),
+            false => Some((frame, verdict)),
+        }
+    }
+
+    #[inline(never)]
+    fn ask_limits(&mut self, frame: F, verdict: Verdict, unpaced: Unpaced, hop: Hop) -> Option<(F, Verdict)> {
+        let Some(pacing) = &mut self.pacing else { return Some((frame, verdict)) };
+        match pacing.offer_unpaced(hop, frame, &unpaced, self.now, &mut self.stats) {
+            Offer::Pass(frame) => Some((frame, verdict)),
+            Offer::Held => None,
+            Offer::Refused(frame, verdict) => {
+                drop(frame);
+                self.tally.end(verdict);
+                None
             }
         }
     }
@@ -483,10 +515,11 @@ impl<F: Frame> Core<F> {
             heard.acked(acknowledge(entry, pacing, (&mut frame, tcp), now, stats));
             return Some((frame, Verdict::Forwarded));
         }
+        let limited = pacing.as_ref().is_some_and(|pacing| pacing.is_limited());
         if let (Some(pacing), None) = (&mut pacing, entry.paced)
-            && tcp.segment.payload_len > 0
+            && (tcp.segment.payload_len > 0 || limited)
         {
-            entry.paced = pacing.open(id, hash, now);
+            entry.paced = pacing.open(id, hash, &tcp.tuple, now);
             stats.paced_flows_refused += u64::from(entry.paced.is_none());
         }
         if let Some(schedule) = &mut schedule
@@ -506,12 +539,17 @@ impl<F: Frame> Core<F> {
                     schedule.on_departed(id, departed.new_bytes, tcp.segment.flags, now, stats);
                 }
                 heard.departed(departed);
+                if limited && entry.paced.is_none() {
+                    // Nobody goes by when it departs: the tracker has been told already.
+                    let unpaced = Unpaced::of_flow(&tcp.tuple, hash, tcp.segment.flags.has(Flags::SYN));
+                    return self.ask_limits(frame, Verdict::Forwarded, unpaced, hop);
+                }
                 Some((frame, Verdict::Forwarded))
             }
             Offer::Held => None,
-            Offer::Refused(frame) => {
+            Offer::Refused(frame, verdict) => {
                 drop(frame);
-                self.tally.end(Verdict::PaceFull);
+                self.tally.end(verdict);
                 None
             }
         }

@@ -21,8 +21,9 @@ use crate::counters::WorkerStats;
 use crate::flow::{FlowEntry, HalfOpen, PacedId, Table};
 use crate::hash::FlowHasher;
 use crate::io::{BURST, Frame, PacketIo, Side};
+use crate::limit::LimitStats;
 use crate::models::ModelSet;
-use crate::pace::Pacing;
+use crate::pace::{Departure, Pacing, Whose};
 use crate::policy::Policy;
 use crate::route::{Hop, Router, Way};
 use crate::schedule::{Leaving, Schedule};
@@ -287,6 +288,12 @@ impl<F: Frame> Worker<F> {
         self.core.router.as_ref().map_or(&[], Router::path_stats)
     }
 
+    /// What was counted of each limit, in the configuration's order, and the number of those limits; none for a worker that
+    /// paces nothing.
+    pub fn limits(&self) -> (&[LimitStats], u64) {
+        self.core.pacing.as_ref().map_or((&[], 0), Pacing::limit_stats)
+    }
+
     /// What else was counted.
     pub fn stats(&self) -> &WorkerStats {
         &self.core.stats
@@ -321,6 +328,12 @@ impl<F: Frame> Core<F> {
         }
     }
 
+    /// Whether frames of no paced flow may be under a limit.
+    #[inline]
+    fn is_limited(&self) -> bool {
+        self.pacing.as_ref().is_some_and(Pacing::is_limited)
+    }
+
     fn held(&self) -> usize {
         self.pacing.as_ref().map_or(0, |pacing| pacing.held() as usize)
     }
@@ -332,38 +345,45 @@ impl<F: Frame> Core<F> {
         let Some(pacing) = pacing else { return };
         for _ in 0..backlogs[Side::Outside as usize].room().min(DEPARTURES_PER_TURN) {
             let Some(departure) = pacing.next_departure(*now, stats) else { break };
+            let Departure { frame, whose, hop } = departure;
             let (mut scheduled, mut departed) = (None, Departed::default());
-            if let Some(entry) = flows.get_mut(departure.flow) {
-                departed = burst::depart(entry, Some(pacing), &departure.segment, *now, stats);
-                scheduled = entry.scheduled;
-                if let (Some(schedule), Some(id)) = (&mut *schedule, scheduled) {
-                    schedule.on_departed(id, departed.new_bytes, departure.segment.flags, *now, stats);
+            let verdict = match whose {
+                Whose::Nobody { verdict, .. } => verdict,
+                Whose::Flow { id, segment } => {
+                    if let Some(entry) = flows.get_mut(id) {
+                        departed = burst::depart(entry, Some(pacing), &segment, *now, stats);
+                        scheduled = entry.scheduled;
+                        if let (Some(schedule), Some(id)) = (&mut *schedule, scheduled) {
+                            schedule.on_departed(id, departed.new_bytes, segment.flags, *now, stats);
+                        }
+                    }
+                    Verdict::Paced
                 }
-            }
+            };
             if let Some(schedule) = schedule {
-                let what = (departure.frame, departure.hop);
-                schedule.rejoin(what, scheduled, *now, tally, stats);
+                match whose {
+                    Whose::Flow { .. } => schedule.rejoin((frame, hop), scheduled, *now, tally, stats),
+                    Whose::Nobody { .. } => {
+                        schedule.join_late((frame, hop), verdict, *now, tally, stats);
+                    }
+                }
                 continue;
             }
             match router {
-                None => {
-                    burst::queue(
-                        &mut backlogs[Side::Outside as usize],
-                        departure.frame,
-                        Verdict::Paced,
-                        tally,
-                    );
-                }
+                None => burst::queue(&mut backlogs[Side::Outside as usize], frame, verdict, tally),
                 Some(router) => {
-                    let way = Way { out: Side::Outside, hop: departure.hop };
+                    let way = Way { out: Side::Outside, hop };
                     let mut outlet = Outlet { io, backlogs, tally, stats };
                     if way.hop == Hop::PATHS {
-                        let hash = flows.hash(departure.flow).unwrap_or_default();
-                        let parcel = Parcel { hash, departed, begins: false };
-                        router.queue(departure.frame, Verdict::Paced, parcel, &mut outlet);
+                        let (hash, begins) = match whose {
+                            Whose::Nobody { hash, begins, .. } => (hash, begins),
+                            Whose::Flow { id, .. } => (flows.hash(id).unwrap_or_default(), false),
+                        };
+                        let parcel = Parcel { hash, departed, begins };
+                        router.queue(frame, verdict, parcel, &mut outlet);
                         continue;
                     }
-                    router.depart(way, departure.frame, Verdict::Paced, *now, &mut outlet);
+                    router.depart(way, frame, verdict, *now, &mut outlet);
                 }
             }
         }

@@ -88,6 +88,7 @@ impl Wire {
             delay_max: Ns::from_millis(100),
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
+            limits: weir_engine::limit::Limits::none(),
             pin: Pin::Interval,
         };
         Wire::new(Some(pacing), Ns::from_millis(1))

@@ -28,6 +28,7 @@ pub(crate) fn paced() -> EngineConfig {
             delay_max: Ns::from_secs(1),
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
+            limits: weir_engine::limit::Limits::none(),
             pin: Pin::Interval,
         }),
         ..config()

@@ -20,6 +20,7 @@ mod forward;
 mod fragments;
 mod frames;
 mod hostile;
+mod limits;
 mod local;
 mod neighbours;
 mod pair;

@@ -252,10 +252,15 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(kinds: &[Kind], change: impl Fn(&mut BalanceSettings)) -> Pair {
+        Pair::of(kinds, |config| change(settings(config)))
+    }
+
+    /// The same, of whatever `change` makes of both configurations.
+    pub(crate) fn of(kinds: &[Kind], change: impl Fn(&mut EngineConfig)) -> Pair {
         let now = Ns::from_secs(1_000);
         let end = |own: u8, station| {
             let mut config = config(kinds, own);
-            change(settings(&mut config));
+            change(&mut config);
             End::new(&config, station, now)
         };
         Pair {

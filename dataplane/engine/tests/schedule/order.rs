@@ -110,6 +110,7 @@ fn paced() -> PacingConfig {
         mark_delay: Ns::from_millis(10),
         delay_max: Ns::from_millis(100),
         flow_held_bytes_max: 1 << 20,
+        limits: weir_engine::limit::Limits::none(),
         mode: PacingMode::Yield,
         pin: Pin::Interval,
     }

@@ -14,6 +14,7 @@ mod fleet;
 mod floods;
 mod frames;
 mod icmp;
+mod limits;
 mod networks;
 mod policy;
 mod rates;
@@ -51,6 +52,7 @@ fn config(rule: PacingRule) -> EngineConfig {
             delay_max: Ns::from_millis(100),
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
+            limits: weir_engine::limit::Limits::none(),
             pin: Pin::Interval,
         }),
         route: None,

@@ -1,6 +1,7 @@
 //! Mode `yield`: the receive window that a sender is shown.
 
 use super::frames::{ACK, SYN, Say, TestFrame, segment};
+use super::limits::all;
 use super::world::{Link, World};
 use super::{config, pacing};
 use weir_engine::config::{PacingMode, PacingRule};
@@ -88,6 +89,32 @@ fn the_window_is_what_has_departed_and_a_little_more() {
     assert_eq!(shown(&mut world, 1 + PAYLOAD as u32, SYN | ACK), 0xFFFF);
     let stats = world.worker.stats();
     assert_eq!((stats.windows_lowered, stats.windows_unknown), (2, 0));
+}
+
+#[test]
+fn a_flow_that_waits_for_a_limit_is_ahead_by_what_that_leaves_it() {
+    // Three quarters of 10 ms of 200 Mb/s, or of the 8 Mb/s that a limit leaves.
+    for (limit, ahead) in [(1_000, 187_500), (8, AHEAD)] {
+        let mut config = config(PacingRule::Fixed(BitsPerSec::from_mbps(200)));
+        (pacing(&mut config).mode, pacing(&mut config).limits) = (PacingMode::Yield, all(limit));
+        let link = Link::new(100_000, Ns::from_millis(1), u64::MAX);
+        let mut world = World::new(&config, link, ModelSet::empty());
+        world.io.ordered = false;
+        connect(&mut world, [Some(7), Some(2)]);
+        for sent in 1..40 {
+            let seq = 1 + (sent * PAYLOAD) as u32;
+            world.offer(
+                Side::Inside,
+                Say { flow: 1, seq, ack: 1, flags: ACK, payload: PAYLOAD, ..Say::default() },
+            );
+            world.run_for(Ns::from_micros(100));
+        }
+        let departed = world.departures.len();
+        assert!(if limit == 8 { departed < 20 } else { departed == 39 }, "{departed}");
+        world.io.outbox.iter_mut().for_each(|out| out.clear());
+        let window = usize::from(shown(&mut world, 1, ACK));
+        assert_eq!(window, ((1 + departed) * PAYLOAD + ahead).div_ceil(4), "{limit} Mb/s");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod adapt;
 mod balance;
 mod error;
+mod limit;
 mod plan;
 mod ports;
 mod read;

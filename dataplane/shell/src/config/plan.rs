@@ -3,6 +3,7 @@
 use super::adapt::{self, AdaptPlan};
 use super::balance;
 use super::error::ConfigError;
+use super::limit;
 use super::ports::{Device, PortsPlan};
 use super::route;
 use super::schedule;
@@ -637,6 +638,7 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         mark_delay: mark_delay.0,
         delay_max: delay_max.0,
         flow_held_bytes_max,
+        limits: limit::check(keys, source)?,
         pin,
         mode: match keys.mode {
             PacingModeKey::Transparent => PacingMode::Transparent,

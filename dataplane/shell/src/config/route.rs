@@ -57,9 +57,18 @@ pub(crate) struct WayKeys {
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum SideText {
+pub(super) enum SideText {
     Inside,
     Outside,
+}
+
+impl From<SideText> for Side {
+    fn from(text: SideText) -> Side {
+        match text {
+            SideText::Inside => Side::Inside,
+            SideText::Outside => Side::Outside,
+        }
+    }
 }
 
 /// A value that is read from text by a function, with what that expects, and written back by another.
@@ -219,10 +228,7 @@ fn check_ways(
         let refuse =
             |key: &str, reason: String| Err(source.error(&format!("route.to[{index}].{key}"), reason));
         let (prefix, via) = (way.prefix.0, way.via.0);
-        let out = match way.side {
-            SideText::Inside => Side::Inside,
-            SideText::Outside => Side::Outside,
-        };
+        let out = Side::from(way.side);
         if !prefix.is_network() {
             return refuse("prefix", format!("expected a network, found {prefix}, which has host bits set"));
         }

@@ -3,6 +3,7 @@
 
 use super::adapt::AdaptKeys;
 use super::balance::{BalanceKeys, PathKeys};
+use super::limit::LimitKeys;
 use super::route::RouteKeys;
 use super::schedule::ScheduleKeys;
 use super::trainer::TrainerKeys;
@@ -133,6 +134,8 @@ pub(crate) struct PacingKeys {
     pub(crate) pin_max: Option<Span>,
     #[serde(default)]
     pub(crate) mode: PacingMode,
+    #[serde(default)]
+    pub(crate) limit: Vec<LimitKeys>,
 }
 
 /// 5 % of flows try other actions: the trainer learns from them, and they pay for it.

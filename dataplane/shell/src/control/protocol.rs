@@ -131,6 +131,9 @@ pub struct StatusReport {
     /// Named paths, in the configuration's order; left out where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<PathReport>,
+    /// Limits on several flows, in the configuration's order; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitReport>,
     /// Published snapshots.
     pub models: Vec<ModelReport>,
     /// Pacing decisions since the start, by who decided.
@@ -250,6 +253,33 @@ pub struct PathReport {
     pub answers: u64,
     /// Times that a worker found it to be down.
     pub failures: u64,
+}
+
+/// A limit on several flows, as all workers keep it together. Counts are since the limit has its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whose frames it is on: `every frame`, or a side and a prefix.
+    pub on: String,
+    /// What may leave.
+    pub rate_bits_per_second: f64,
+    /// What has left, over the last whole second; 0 in a second in which the limits have changed.
+    pub sent_bits_per_second: f64,
+    /// Frames that have left.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Times that frames had to wait.
+    pub waits: u64,
+    /// For how long, in all.
+    pub wait_seconds: f64,
+    /// Frames marked congestion experienced because of it.
+    pub marked: u64,
+    /// Frames dropped because of it.
+    pub dropped: u64,
+    /// Bytes of held frames that are under it.
+    pub held_bytes: u64,
 }
 
 /// A published snapshot.

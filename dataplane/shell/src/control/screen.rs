@@ -1,6 +1,8 @@
 //! A status as an operator reads it: one screen, worst news in words, numbers in columns.
 
-use super::protocol::{ConfigReport, PathReport, PortReport, ScheduleReport, StatusReport, WorkerReport};
+use super::protocol::{
+    ConfigReport, LimitReport, PathReport, PortReport, ScheduleReport, StatusReport, WorkerReport,
+};
 use super::table::{Table, scaled, span};
 use crate::calendar;
 use std::fmt::Write as _;
@@ -12,6 +14,7 @@ pub fn render(report: &StatusReport) -> String {
     ports(&mut text, report);
     workers(&mut text, report);
     paths(&mut text, &report.paths);
+    limits(&mut text, &report.limits);
     models(&mut text, report);
     text
 }
@@ -142,6 +145,34 @@ fn paths(out: &mut String, paths: &[PathReport]) {
             format!("{:.1} %", path.ecn_share * 100.0),
             format!("{} of {}", path.answers, path.probes),
             path.failures.to_string(),
+        ]);
+    }
+    table.print(out);
+}
+
+fn limits(out: &mut String, limits: &[LimitReport]) {
+    if limits.is_empty() {
+        return;
+    }
+    let head =
+        ["limit", "on", "bit/s", "may", "frames", "waits", "mean wait", "marked", "dropped", "held bytes"];
+    let mut table = Table::new(2, &head);
+    for limit in limits {
+        let mean = match limit.waits {
+            0 => "-".to_owned(),
+            waits => format!("{:.3} ms", limit.wait_seconds * 1e3 / waits as f64),
+        };
+        table.rows.push(vec![
+            limit.name.clone(),
+            limit.on.clone(),
+            scaled(limit.sent_bits_per_second),
+            scaled(limit.rate_bits_per_second),
+            limit.frames.to_string(),
+            limit.waits.to_string(),
+            mean,
+            limit.marked.to_string(),
+            limit.dropped.to_string(),
+            scaled(limit.held_bytes as f64),
         ]);
     }
     table.print(out);

@@ -136,11 +136,15 @@ impl Control {
         self.reload_on_signal();
         let shared = &self.shared;
         let follows_only = |number| shared.reports().iter().all(|report| report.follows_only(number));
-        self.publication.tick(Instant::now(), follows_only, |models| {
-            for model in models {
+        self.publication.tick(Instant::now(), follows_only, |live| {
+            let models = live.shown();
+            for model in &models {
                 info!("model {} is generation {}", model.name, model.generation);
             }
-            shared.update(|status| status.models = models.to_vec());
+            shared.update(|status| {
+                status.models = models;
+                status.limits = live.limits();
+            });
         });
         self.shared.silences();
         self.shared.measure();

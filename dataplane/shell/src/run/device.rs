@@ -72,6 +72,7 @@ pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
             .map(|port| PortStatus { name: port.name().to_owned(), ..PortStatus::default() })
             .collect(),
         buffers: Some(BufferStatus { total: buffers, in_use: pool.in_use() }),
+        limits: prepared.live.limits(),
         models: prepared.live.shown(),
         cores: plan.cores.workers.clone(),
         paths: plan.path_names(),

@@ -7,6 +7,7 @@ use crate::status::ModelStatus;
 use std::sync::Arc;
 use weir_engine::balance::BalanceSettings;
 use weir_engine::config::PacingConfig;
+use weir_engine::limit::Limits;
 use weir_engine::models::{Generation, ModelSet};
 use weir_engine::policy::Policy;
 use weir_engine::schedule::ScheduleConfig;
@@ -171,6 +172,11 @@ impl Live {
         self.models.iter().chain(&self.path_model).chain(&self.size_model).cloned().collect()
     }
 
+    /// The limits that hold.
+    pub(super) fn limits(&self) -> Limits {
+        self.policy.pacing.as_ref().map(|pacing| pacing.limits.clone()).unwrap_or_default()
+    }
+
     /// The highest number that was given out.
     pub(super) fn numbered(&self) -> u32 {
         self.numbered
@@ -223,6 +229,9 @@ impl Live {
         let same = self.is_configured(&next.model);
         let NextPolicy { pacing, model, balance, path_model, schedule, size_model, .. } = next;
         let configured = model.as_ref().map(Candidate::identity);
+        // Limits that stay as they are go on with the clocks that run.
+        let limits = self.limits();
+        let pacing = pacing.map(|next| PacingConfig { limits: next.limits.clone().or_same(&limits), ..next });
         let kept = |models: ModelSet, shown: Vec<ModelStatus>| Live {
             policy: Policy { models, pacing: pacing.clone(), ..self.policy.clone() },
             models: shown,

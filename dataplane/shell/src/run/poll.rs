@@ -116,7 +116,13 @@ impl Pace {
             self.cycles.turn_max = turn_max;
             self.cycles.lag_max = (u128::from(lag_max_ns) * hz / 1_000_000_000) as u64;
         }
-        self.board.publish(&pack(worker.tally(), worker.stats(), worker.paths(), &self.cycles));
+        self.board.publish(&pack(
+            worker.tally(),
+            worker.stats(),
+            worker.paths(),
+            worker.limits(),
+            &self.cycles,
+        ));
     }
 }
 
@@ -180,7 +186,9 @@ pub(super) fn poll<Io: PacketIo>(
     pace.take(&stages);
     let Pace { mut board, cycles, .. } = pace;
     let paths = worker.paths().to_vec();
+    let (limits, number) = worker.limits();
+    let limits = limits.to_vec();
     let (tally, stats) = worker.finish();
-    board.publish(&pack(&tally, &stats, &paths, &cycles));
+    board.publish(&pack(&tally, &stats, &paths, (&limits, number), &cycles));
     Outcome { tally, stats, cycles }
 }

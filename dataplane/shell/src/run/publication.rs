@@ -3,7 +3,6 @@
 
 use super::models::{Candidate, Live, NextPolicy};
 use crate::control::protocol::{ReloadResult, Reloaded};
-use crate::status::ModelStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use weir_engine::policy::Policy;
@@ -67,12 +66,12 @@ impl Publication {
 
     /// Takes what was submitted and publishes it if flows and epoch allow; frees what no worker reads any more. Never waits.
     /// `follows_only` says whether every flow of every worker follows the generation with this number, or none.
-    /// `published` is shown the models of a policy that has just become the live one.
+    /// `published` is shown a policy that has just become the live one.
     pub(super) fn tick(
         &mut self,
         now: Instant,
         follows_only: impl FnOnce(u32) -> bool,
-        published: impl FnOnce(&[ModelStatus]),
+        published: impl FnOnce(&Live),
     ) {
         while let Ok(submission) = self.submissions.try_recv() {
             self.take(submission, now);
@@ -93,7 +92,7 @@ impl Publication {
         match self.publisher.publish(waiting.live.policy.clone()) {
             Ok(_) => {
                 self.live = waiting.live;
-                published(&self.live.shown());
+                published(&self.live);
                 tell(&waiting.reply, ReloadResult::Applied, Vec::new());
             }
             Err(refused) if now >= waiting.until => refuse(

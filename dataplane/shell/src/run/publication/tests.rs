@@ -152,6 +152,29 @@ fn the_same_policy_is_not_published_and_another_is() {
     assert_eq!(rate_max(&mut reader), 20_000_000);
 }
 
+/// What flows of these limits share goes on across a reload that leaves them alone, and so does what they have counted.
+#[test]
+fn limits_that_a_reload_leaves_alone_keep_their_clocks() {
+    let limited = |rate_max: &str, rate: &str| {
+        let (plan, source) =
+            plan(rate_max, &format!("[[pacing.limit]]\nname = \"all\"\nrate = \"{rate}\"\n"));
+        NextPolicy::build(&plan, &source).unwrap()
+    };
+    let (mut publication, submissions, mut reader) = start_with(limited("10Mbps", "5Mbps"));
+    let mut number = |publication: &mut Publication| {
+        publication.tick(Instant::now(), released, |_| {});
+        reader.quiesce();
+        reader.borrow().pacing.as_ref().unwrap().limits.number()
+    };
+    let first = number(&mut publication);
+    for (rate_max, rate, same) in
+        [("10Mbps", "5Mbps", true), ("20Mbps", "5Mbps", true), ("20Mbps", "6Mbps", false)]
+    {
+        let _outcome = submit(&submissions, Next::Policy(Box::new(limited(rate_max, rate))));
+        assert_eq!(number(&mut publication) == first, same, "{rate_max} {rate}");
+    }
+}
+
 #[test]
 fn a_stuck_worker_refuses_after_a_while_and_the_newest_wins_when_it_goes_on() {
     let (mut publication, submissions, mut reader) = start();

@@ -257,8 +257,8 @@ impl World {
             self.publication.tick(
                 Instant::now(),
                 |_| true,
-                |models| {
-                    shared.update(|status| status.models = models.to_vec());
+                |live| {
+                    shared.update(|status| status.models = live.shown());
                 },
             );
         }
