@@ -8,6 +8,8 @@
 //! * [`wide`]: links from 1 Mb/s to 10 Gb/s and 50 us to 1 s, with what a host adds: delayed acknowledgements, stalls,
 //!   jitter, changes of capacity, several flows.
 //!
+//! Beside it [`jobs`]: the flows in which size predictors are trained, drawn from tables of [`Sizes`].
+//!
 //! [`evaluate()`] drives a [`Controller`] through a list of [`Conditions`] and gives its [`Scores`]; scores over the same
 //! list are paired. [`baseline`] has what to compare with.
 //!
@@ -19,10 +21,13 @@ pub mod baseline;
 mod conditions;
 mod controller;
 mod evaluate;
+pub mod jobs;
 mod link;
+pub mod math;
 pub mod published;
 pub mod reward;
 pub mod rng;
+mod sizes;
 pub mod wide;
 mod world;
 
@@ -32,4 +37,5 @@ pub use evaluate::{Episode, Estimate, Scores, evaluate};
 pub use link::{Host, Link, PACKET_BYTES, Stalls};
 pub use reward::{Outcome, Preference, Reward};
 pub use rng::Rng;
+pub use sizes::{Sizes, SizesError};
 pub use world::{Measured, World};

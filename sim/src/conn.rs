@@ -8,8 +8,9 @@ use weir_engine::io::Frame as _;
 use weir_engine::time::Ns;
 use weir_engine::wire::{Ecn, Flags, IpVersion, TcpFrame, set_dscp};
 
-/// Client ports per server port, and where each range begins: a connection's number follows from its ports.
-const CLIENT_PORTS: u32 = 60_000;
+/// Client ports per server port, and where each range begins: a connection's number follows from its ports. Services have the
+/// ports below all of those, and the first range alone.
+pub(crate) const CLIENT_PORTS: u32 = 60_000;
 const CLIENT_PORT: u32 = 1_024;
 const SERVER_PORT: u32 = 61_100;
 /// Tries to open a connection, each with twice the last one's patience, before it counts as failed: Linux
@@ -33,6 +34,9 @@ pub struct FlowSpec {
     pub version: IpVersion,
     /// Which group it counts to.
     pub group: u32,
+    /// The port of the service that it is of, 1 to 1023, as engines know peers by it; 0 for none. Only the first 60 000
+    /// connections of a world can be of one.
+    pub service: u16,
     /// How urgent its frames say that they are.
     pub priority: Priority,
 }
@@ -127,17 +131,21 @@ pub(crate) struct Outcome {
 /// The connection that a segment belongs to, and the end that it is for.
 pub(crate) fn owner(frame: &TcpFrame) -> Option<(u32, End)> {
     let (from, to) = (u32::from(frame.tuple.source.port), u32::from(frame.tuple.destination.port));
-    let (server, client, end) =
-        if to >= SERVER_PORT { (to, from, End::Receiver) } else { (from, to, End::Sender) };
-    let number = server.checked_sub(SERVER_PORT)? * CLIENT_PORTS + client.checked_sub(CLIENT_PORT)?;
-    Some((number, end))
+    let to_server = !(CLIENT_PORT..SERVER_PORT).contains(&to);
+    let (server, client, end) = if to_server { (to, from, End::Receiver) } else { (from, to, End::Sender) };
+    Some((number(client, server)?, end))
 }
 
 /// The connection whose data a frame with these ports, source first, carries; `None` for acknowledgements.
 pub(crate) fn data_owner(ports: &[u8]) -> Option<u32> {
     let port = |at: usize| Some(u32::from(u16::from_be_bytes([*ports.get(at)?, *ports.get(at + 1)?])));
     let (from, to) = (port(0)?, port(2)?);
-    Some(to.checked_sub(SERVER_PORT)? * CLIENT_PORTS + from.checked_sub(CLIENT_PORT)?)
+    number(from, to)
+}
+
+fn number(client: u32, server: u32) -> Option<u32> {
+    let range = if server < CLIENT_PORT { 0 } else { server.checked_sub(SERVER_PORT)? };
+    Some(range * CLIENT_PORTS + client.checked_sub(CLIENT_PORT)?)
 }
 
 /// RFC 7323's clock, in milliseconds as Linux' is.
@@ -182,7 +190,11 @@ impl Conn {
 
     fn envelope(&self, end: End, ecn: u8) -> Envelope {
         let client = (self.spec.from, (CLIENT_PORT + self.number % CLIENT_PORTS) as u16);
-        let server = (self.spec.to, (SERVER_PORT + self.number / CLIENT_PORTS) as u16);
+        let port = match self.spec.service {
+            service @ 1..=1_023 if self.number < CLIENT_PORTS => service,
+            _ => (SERVER_PORT + self.number / CLIENT_PORTS) as u16,
+        };
+        let server = (self.spec.to, port);
         let (from, to) = if end == End::Sender { (client, server) } else { (server, client) };
         Envelope { version: self.spec.version, from, to, ecn, flow_label: self.flow_label }
     }

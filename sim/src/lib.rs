@@ -9,7 +9,7 @@
 //! One thread, one seed, one clock that moves from event to event. Frames are real header bytes ([`frame`]); the engine under
 //! test is the worker that runs on DPDK, through [`weir_engine::io::PacketIo`]. At the end of every run each frame is accounted
 //! for ([`Books`]). The same seed gives the same digits on any machine: no hash map is iterated, and what is drawn goes through
-//! additions, multiplications, divisions and square roots only ([`math`]). One thing comes from outside: a model is quantised
+//! additions, multiplications, divisions and square roots only ([`weir_env::math`]). One thing comes from outside: a model is quantised
 //! from its ONNX file by [`weir_trainer`], whose tables use the C library's `tanh`; two machines whose libraries round it
 //! differently may build different snapshots.
 //!
@@ -24,7 +24,6 @@ pub mod experiment;
 pub mod fabric;
 pub mod frame;
 pub mod link;
-pub mod math;
 pub mod random;
 pub mod report;
 pub mod source;

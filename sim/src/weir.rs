@@ -12,7 +12,7 @@ use weir_engine::policy::Policy;
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::wheel::SLOT;
-use weir_features::Sample;
+use weir_features::{FlowSample, Sample};
 use weir_handoff::{LaneReceiver, Publisher, Reader, epoch, lane};
 
 /// Samples that wait for whoever asks for them, in batches of 64; those beyond are dropped and counted by the worker.
@@ -25,6 +25,8 @@ pub struct WeirConfig {
     pub engine: EngineConfig,
     /// The model that it starts with.
     pub model: Option<Arc<Generation>>,
+    /// The model that predicts flow sizes, that it starts with.
+    pub size_model: Option<Arc<Generation>>,
     /// From a network's answer to the moment when it counts: 0 inline, more where the network runs elsewhere.
     pub decision_delay: Ns,
     /// Time for which the core is taken by each run of a network over one flow's inputs; frames wait meanwhile.
@@ -39,6 +41,7 @@ pub struct Weir {
     reader: Reader<Policy>,
     policy: Policy,
     samples: LaneReceiver<Sample>,
+    flow_samples: LaneReceiver<FlowSample>,
     decision_cost: Ns,
     busy_until: Ns,
     /// Publications that the epoch refused.
@@ -79,20 +82,25 @@ impl Weir {
     /// An idle worker at time `now`.
     pub fn new(config: &WeirConfig, now: Ns) -> Weir {
         let (sender, samples) = lane(SAMPLE_BATCHES, 64);
-        let models = match &config.model {
+        let (flow_sender, flow_samples) = lane(SAMPLE_BATCHES, 64);
+        let start = |model: &Option<Arc<Generation>>| match model {
             Some(model) => ModelSet::empty().with(Arc::clone(model)),
             None => ModelSet::empty(),
         };
+        let (models, size_models) = (start(&config.model), start(&config.size_model));
         let (pacing, schedule) = (config.engine.pacing.clone(), config.engine.schedule.clone());
-        let policy = Policy { models, pacing, schedule, ..Policy::default() };
+        let policy = Policy { models, pacing, size_models, schedule, ..Policy::default() };
         let (publisher, reader) = one_reader(&policy);
         Weir {
-            worker: Worker::new(&config.engine, now, sender).deciding_late(config.decision_delay),
+            worker: Worker::new(&config.engine, now, sender)
+                .telling(flow_sender)
+                .deciding_late(config.decision_delay),
             io: Io::default(),
             publisher,
             reader,
             policy,
             samples,
+            flow_samples,
             decision_cost: config.decision_cost,
             busy_until: now,
             refused: 0,
@@ -130,7 +138,15 @@ impl Weir {
 
     /// Publishes another model in the place of the present one, as a swap does.
     pub fn swap(&mut self, model: Arc<Generation>) {
-        let next = Policy { models: self.policy.models.with(model), ..self.policy.clone() };
+        self.publish(Policy { models: self.policy.models.with(model), ..self.policy.clone() });
+    }
+
+    /// The same with the model that predicts flow sizes.
+    pub fn swap_sizes(&mut self, model: Arc<Generation>) {
+        self.publish(Policy { size_models: self.policy.size_models.with(model), ..self.policy.clone() });
+    }
+
+    fn publish(&mut self, next: Policy) {
         // One turn of the worker is all that the epoch waits for, and turns are many.
         self.publisher.reclaim();
         match self.publisher.publish(next.clone()) {
@@ -142,6 +158,11 @@ impl Weir {
     /// Takes the samples that have come.
     pub fn drain(&mut self, mut each: impl FnMut(&Sample)) {
         self.samples.drain(usize::MAX, &mut each);
+    }
+
+    /// Takes what has been told of flows that have ended.
+    pub fn drain_flows(&mut self, mut each: impl FnMut(&FlowSample)) {
+        self.flow_samples.drain(usize::MAX, &mut each);
     }
 
     /// What the worker has counted.

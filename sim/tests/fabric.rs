@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_engine::balance::BalanceSettings;
 use weir_engine::balance::PathRule as EngineRule;
 use weir_engine::models::Generation;
-use weir_engine::time::Ns;
+use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
 use weir_features::{PATH_INPUTS, PathSchema};
 use weir_sim::edge::EnginePaths;
@@ -180,22 +180,34 @@ fn flows_leave_a_link_that_is_cut() {
 #[test]
 fn to_know_sizes_is_worth_something_and_to_guess_them_wrong_costs() {
     let scheme = |(name, priorities): (&str, Priorities)| {
-        let weir = matches!(priorities, Priorities::Engine(_)).then_some(FORWARDING);
+        let weir = matches!(priorities, Priorities::Engine { .. }).then_some(FORWARDING);
         JobsScheme { name: name.to_owned(), priorities, weir }
     };
     let jobs = experiment(World::Jobs(JobsExperiment {
-        fabric: FabricConfig { hosts_per_leaf: 8, ..FabricConfig::default() },
-        applications: 3,
-        arrivals: Ns::from_millis(30),
+        fabric: FabricConfig {
+            hosts_per_leaf: 8,
+            rate: BitsPerSec::from_mbps(1_000),
+            ..FabricConfig::default()
+        },
+        sizes: Sizes::parse("bytes,cdf\n1000,0.4\n30000,0.7\n300000,0.95\n1000000,1\n", None).unwrap(),
+        application: 1,
+        arrivals: Ns::from_millis(60),
+        warm_up: Ns::from_millis(10),
         drain: Ns::from_secs(2),
         ageing: Ns::from_millis(10),
-        conditions: vec![JobsCase { name: "case".to_owned(), predictability: 0.9, drift: false, load: 0.7 }],
+        rto_min: Ns::from_millis(10),
+        conditions: vec![JobsCase {
+            name: "case".to_owned(),
+            predictability: 0.9,
+            drift_at: None,
+            load: 0.7,
+        }],
         schemes: [
             ("fifo", Priorities::Fifo),
             ("ageing", Priorities::Ageing(1.0)),
             ("oracle", Priorities::Oracle),
             ("stage", Priorities::Stage),
-            ("engine", Priorities::Engine(1.0)),
+            ("engine", Priorities::Engine { scale: 1.0, model: None }),
         ]
         .map(scheme)
         .into(),

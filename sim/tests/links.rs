@@ -30,6 +30,7 @@ fn flow(congestion: CongestionKind, bytes: Option<u64>, version: IpVersion) -> F
         tcp,
         version,
         group: 0,
+        service: 0,
         priority: Priority::None,
     }
 }

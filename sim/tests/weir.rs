@@ -69,6 +69,7 @@ fn run(settings: &WeirSettings, scripts: &[(Ns, Script)]) -> Ran {
             tcp,
             version: IpVersion::V4,
             group: 0,
+            service: 0,
             priority: Priority::None,
         };
         world.add_flow(spec);

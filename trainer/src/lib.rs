@@ -6,8 +6,8 @@
 //!
 //! [`build`] is the whole way for one `[[model]]` of a configuration. [`verify`](mod@verify) holds the integers against
 //! the float network, and against ONNX Runtime where its library is installed. [`imitate`] trains the shipped starting
-//! model from nothing. [`graph`] writes a training step for a network as an ordinary ONNX graph, and a [`learner`] runs
-//! it.
+//! model from nothing, [`sizes`] the one that predicts flow sizes. [`graph`] writes a training step for a network as an
+//! ordinary ONNX graph, and a [`learner`] runs it.
 //!
 //! Nothing here runs on a packet core, and nothing but [`ort_engine`], and what runs on it, needs ONNX Runtime.
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ pub mod paths;
 pub mod ppo;
 pub mod quantise;
 pub mod reward;
+pub mod sizes;
 pub mod spec;
 pub mod store;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use weir_features::{
     FlowSignals, HISTORY, Input, InputSchema, ONE, PacingSpec, PathSchema, PathSignals, PathSpec,
-    SchemaError, SizeSchema,
+    SchemaError, SizeSchema, SizeSpec,
 };
 use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 
@@ -62,6 +62,17 @@ impl ModelSpec {
         Self {
             function: Function::Balance,
             inputs: PathSpec::FEATURES.iter().zip(&clips).map(InputSpec::plain).collect(),
+            history: 1,
+            ..Self::pacing(name, file, precision)
+        }
+    }
+
+    /// The same for a model that predicts flow sizes.
+    pub fn schedule(name: &str, file: &Path, precision: Precision) -> Self {
+        let clips = SizeSpec::default().clips;
+        Self {
+            function: Function::Schedule,
+            inputs: SizeSpec::FEATURES.iter().zip(&clips).map(InputSpec::plain).collect(),
             history: 1,
             ..Self::pacing(name, file, precision)
         }

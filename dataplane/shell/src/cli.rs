@@ -101,6 +101,8 @@ enum TrainCommand {
     Mocc(train_cmd::MoccArgs),
     /// Train the model that chooses paths, supervised by what the simulator knows: balance.onnx. Takes minutes.
     Balance(train_cmd::BalanceArgs),
+    /// Train a network that predicts flow sizes, on the flows of made-up jobs: schedule.onnx.
+    Schedule(train_cmd::ScheduleArgs),
     /// Train the starting model, a network that imitates a classical delay-based controller, and write its card.
     /// Takes a few minutes; what is there stays unless the new model passes its checks.
     Imitate(models::ImitateArgs),
@@ -130,6 +132,7 @@ pub fn main() -> ExitCode {
             TrainCommand::Aurora(args) => train_cmd::aurora(&args),
             TrainCommand::Mocc(args) => train_cmd::mocc(&args),
             TrainCommand::Balance(args) => train_cmd::balance(&args),
+            TrainCommand::Schedule(args) => train_cmd::schedule(&args),
             TrainCommand::Imitate(args) => models::imitate(&args),
         },
     };

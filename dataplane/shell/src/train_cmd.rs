@@ -8,6 +8,7 @@ use std::time::Instant;
 use tracing::info;
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::ppo::{self, Options, Progress, Recipe, Task};
+use weir_trainer::sizes;
 
 /// Arguments of `weir train aurora`.
 #[derive(Debug, Args)]
@@ -104,6 +105,36 @@ pub(crate) fn balance(args: &BalanceArgs) -> anyhow::Result<()> {
         jobs: jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
     };
     let made = weir_sim::train::make(&options, &mut |line| info!("{line}"))?;
+    println!("{}\n{}\n{}", made.model.display(), made.card.display(), made.curve.display());
+    Ok(())
+}
+
+/// Arguments of `weir train schedule`.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder for `schedule.onnx`, its card and its learning curve.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+/// `weir train schedule`.
+///
+/// # Errors
+/// There is no ONNX Runtime, the model does not predict what it should, or a file cannot be written.
+pub(crate) fn schedule(args: &ScheduleArgs) -> anyhow::Result<()> {
+    let seed = args.seed;
+    let options = sizes::Options {
+        recipe: sizes::train::Recipe::SHIPPED,
+        seed,
+        folder: args.out.clone(),
+        command: format!("weir train schedule --seed {seed} --out conf/models"),
+        date: calendar::date(calendar::unix_seconds()),
+    };
+    let engine = Engine::load(None).context("training needs ONNX Runtime")?;
+    let made = sizes::make(&engine, &options, &mut |line| info!("{line}"))?;
     println!("{}\n{}\n{}", made.model.display(), made.card.display(), made.curve.display());
     Ok(())
 }

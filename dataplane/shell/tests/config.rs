@@ -827,7 +827,7 @@ fn the_shipped_distribution_parts_the_load() {
     let (plan, _) =
         weir_shell::config::load(&conf, &["cores.workers=[0]".into(), "cores.shared=true".into()]).unwrap();
     let schedule = plan.engine.schedule.unwrap();
-    assert!(!schedule.model && plan.size_model.is_none() && plan.pacing_model.is_none());
+    assert!(schedule.model && plan.size_model == Some(0) && plan.pacing_model.is_none());
     let sizes = schedule.size_thresholds.0;
     assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]), "{sizes:?}");
     // Web search: half of the bytes are in flows of more than some 8 MB.
@@ -835,11 +835,11 @@ fn the_shipped_distribution_parts_the_load() {
 }
 
 #[test]
-fn the_model_that_the_shipped_schedule_leaves_out_is_right_once_it_is_put_in() {
+fn the_shipped_schedules_model_is_one_row_of_flow_sizes() {
     let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf");
     let text = std::fs::read_to_string(conf.join("schedule.toml")).unwrap();
-    let table = text.split_once("# [[model]]").unwrap().1.split_once("\n\n").unwrap().0;
-    let table = format!("[[model]]{table}").replace("\n# ", "\n");
+    let table = text.split_once("\n[[model]]").unwrap().1.split_once("\n\n").unwrap().0;
+    let table = format!("[[model]]{table}");
     let sizes = conf.join("workloads/web-search.csv");
     let text = scheduling(&format!("model = \"sizes\"\nsizes = {sizes:?}\n{table}\n"));
     let found = plan(&text, &[]).unwrap();

@@ -34,8 +34,12 @@ fn run(experiment: &Experiment) -> Results {
 fn every_shipped_experiment_runs() {
     for file in shipped() {
         let text = std::fs::read_to_string(&file).unwrap();
-        let duration = if text.contains("[fabric]") { "duration=1ms" } else { "duration=200ms" };
-        let overrides = [duration.to_owned(), "warm_up=50ms".to_owned()];
+        let (duration, warm_up) = match text.contains("[fabric]") {
+            true if text.contains("[jobs]") => ("duration=20ms", "warm_up=5ms"),
+            true => ("duration=1ms", "warm_up=0ms"),
+            false => ("duration=200ms", "warm_up=50ms"),
+        };
+        let overrides = [duration.to_owned(), warm_up.to_owned()];
         let experiment = experiment(&file, &overrides).unwrap_or_else(|error| panic!("{error}"));
         let last = experiment.cases().len() - 1;
         for scheme in 0..experiment.schemes().len() {
@@ -105,7 +109,7 @@ const ENGINE: &str = r#"
 title = "paths"
 duration = "1ms"
 [fabric]
-workload = "workloads/websearch.csv"
+workload = "../../conf/workloads/web-search.csv"
 [[case]]
 name = "case"
 load = 0.5

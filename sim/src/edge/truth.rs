@@ -3,8 +3,8 @@
 use crate::conn::Conn;
 use crate::fabric::Fabric;
 use crate::link::Link;
-use crate::math;
 use weir_engine::time::Ns;
+use weir_env::math;
 
 /// The truth about the paths of a flow that is about to send.
 pub struct Truth<'a> {

@@ -223,6 +223,7 @@ impl FabricExperiment {
                 tcp,
                 version: self.version,
                 group: 0,
+                service: 0,
                 priority: Priority::None,
             }
         };

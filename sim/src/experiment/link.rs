@@ -194,6 +194,7 @@ impl LinkExperiment {
                 tcp,
                 version,
                 group: 0,
+                service: 0,
                 priority: Priority::None,
             });
         }

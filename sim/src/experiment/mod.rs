@@ -4,13 +4,14 @@
 //! one case under one scheme with one seed; the same seed gives every scheme the same draws, so that schemes are compared
 //! pair by pair. Whoever drives this may do runs in any order, and beside each other: none knows of another.
 
+mod adapt;
 mod fabric;
 mod jobs;
 mod link;
 mod settings;
 
 pub use fabric::{FabricCase, FabricExperiment, FabricScheme, Fault, PathRule};
-pub use jobs::{JobsCase, JobsExperiment, JobsScheme, Priorities};
+pub use jobs::{JobsCase, JobsExperiment, JobsScheme, Priorities, SizeModel};
 pub use link::{FlowSettings, LinkChange, LinkExperiment, LinkScheme, LinkSettings};
 pub use settings::{ModelUse, PacingUse, WeirSettings};
 
@@ -118,6 +119,14 @@ pub enum RunError {
         /// The books.
         books: String,
     },
+    /// What is to be adapted cannot be.
+    #[error("scheme {scheme:?}: its model cannot be adapted: {reason}")]
+    Adapt {
+        /// Which scheme.
+        scheme: String,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl Experiment {
@@ -156,7 +165,7 @@ impl Experiment {
         let (figures, books) = match &self.world {
             World::Link(link) => link.run(case, scheme, seed),
             World::Fabric(fabric) => fabric.run(case, scheme, seed),
-            World::Jobs(jobs) => jobs.run(case, scheme, seed),
+            World::Jobs(jobs) => jobs.run(case, scheme, seed)?,
         };
         if books.balanced() {
             return Ok(figures);

@@ -96,6 +96,7 @@ impl WeirSettings {
                 .as_ref()
                 .and_then(|pacing| pacing.model.as_ref())
                 .map(|m| Arc::clone(&m.generation)),
+            size_model: None,
             decision_delay: self.decision_delay,
             decision_cost: self.decision_cost,
         }

@@ -1,7 +1,7 @@
 //! How much a sender may have in flight. Windows are in segments, as the textbooks have them.
 
-use crate::math;
 use weir_engine::time::Ns;
+use weir_env::math;
 
 /// RFC 6928.
 const WINDOW_INITIAL: f64 = 10.0;

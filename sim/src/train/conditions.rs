@@ -9,8 +9,8 @@ use weir_engine::time::Ns;
 use weir_engine::wire::IpVersion;
 
 /// Sizes of web search (DCTCP) and of data mining (VL2, capped, as in the experiments).
-const WEB_SEARCH: &str = include_str!("../../experiments/workloads/websearch.csv");
-const DATA_MINING: &str = include_str!("../../experiments/workloads/datamining.csv");
+const WEB_SEARCH: &str = include_str!("../../../conf/workloads/web-search.csv");
+const DATA_MINING: &str = include_str!("../../../conf/workloads/data-mining.csv");
 const CAP: u64 = 100_000_000;
 
 /// One condition: a fabric with its traffic, and what is wrong with it.

@@ -153,8 +153,9 @@ pub fn make(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Made, T
         let ratios: Vec<f64> = found.iter().zip(&letflow).map(|(found, rule)| found / rule).collect();
         let point = Point {
             decisions: known.len(),
-            ratio: crate::math::exp(
-                ratios.iter().map(|ratio| crate::math::ln(*ratio)).sum::<f64>() / ratios.len().max(1) as f64,
+            ratio: weir_env::math::exp(
+                ratios.iter().map(|ratio| weir_env::math::ln(*ratio)).sum::<f64>()
+                    / ratios.len().max(1) as f64,
             ),
             regret: paths::regret(&fresh, |row| network.evaluate(&paths::inputs(row))[0]),
             ratios,

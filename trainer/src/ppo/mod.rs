@@ -279,7 +279,7 @@ impl Policy for Greedy {
 
 /// A tanh network with one output and random weights: Glorot's rule (uniform, variance 2 / (in + out)), biases zero, the
 /// last layer a hundredth of that, so that the first policy holds its rate.
-fn random(inputs: usize, hidden: &[usize], rng: &mut Rng) -> Network {
+pub(crate) fn random(inputs: usize, hidden: &[usize], rng: &mut Rng) -> Network {
     let widths: Vec<usize> = [inputs].iter().chain(hidden).chain(&[1]).copied().collect();
     let last = widths.len() - 2;
     let layer = |(at, pair): (usize, &[usize])| {

@@ -5,6 +5,7 @@ use super::flow::{Decider, ScheduledId};
 use crate::counters::WorkerStats;
 use crate::io::BURST;
 use crate::models::ModelSet;
+use crate::time::Ns;
 use arrayvec::ArrayVec;
 use weir_features::{SIZE_INPUTS, bytes_of_log2_q16};
 use weir_snapshot::Scratch;
@@ -24,6 +25,29 @@ impl Batch {
 }
 
 impl<F> Schedule<F> {
+    /// Predicts for those whose answer counts by now; who has begun in this burst waits for it.
+    pub(super) fn predict_late(&mut self, models: &ModelSet, now: Ns, stats: &mut WorkerStats) {
+        let Some((delay, waiting)) = &mut self.late else { return };
+        waiting.extend(self.batch.flows.drain(..).map(|id| (now + *delay, id)));
+        loop {
+            let Some((_, waiting)) = &mut self.late else { return };
+            while !self.batch.flows.is_full()
+                && waiting.front().is_some_and(|(due, _)| *due <= now)
+                && let Some((_, id)) = waiting.pop_front()
+            {
+                // One that has gone meanwhile has left its place to another, which is asked for anew.
+                if matches!(self.flows.get(id.index()), Some(Some(flow)) if flow.decider == Decider::Undecided)
+                {
+                    self.batch.flows.push(id);
+                }
+            }
+            if self.batch.flows.is_empty() {
+                return;
+            }
+            self.predict(models, stats);
+        }
+    }
+
     /// Predicts the sizes of the flows that wait for it. Without a network they follow the rule, for good: what was decided
     /// belongs to its flow.
     pub(super) fn predict(&mut self, models: &ModelSet, stats: &mut WorkerStats) {

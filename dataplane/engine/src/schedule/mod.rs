@@ -42,6 +42,7 @@ use flow::{Decider, Lane, ScheduledFlow};
 use peers::{Found, Peers};
 use queues::Waiting;
 use shaper::Shaper;
+use std::collections::VecDeque;
 use weir_features::{FirstData, FlowEnd, FlowSample, PeerHistory, log2_1p_q16};
 use weir_handoff::{Budget, LaneSender};
 
@@ -56,6 +57,8 @@ pub struct Schedule<F> {
     /// Frames of the burst that is being handled.
     offered: ArrayVec<Option<Offered<F>>, BURST>,
     batch: Batch,
+    /// For simulation: flows whose prediction is on its way, and when it counts.
+    late: Option<(Ns, VecDeque<(Ns, ScheduledId)>)>,
     /// Where frames of connections without a scheduling state went last; of nobody, and urgent; of nobody else.
     unowned: Lane,
     control: Lane,
@@ -109,6 +112,7 @@ impl<F: Frame> Schedule<F> {
             shaper: Shaper::new(config, Budget::new()),
             offered: ArrayVec::new(),
             batch: Batch::new(),
+            late: None,
             unowned: Lane::default(),
             control: Lane::default(),
             other: Lane::default(),
@@ -124,6 +128,11 @@ impl<F: Frame> Schedule<F> {
     /// Ended flows are told of here.
     pub(crate) fn tell(&mut self, samples: LaneSender<FlowSample>) {
         self.samples = Some(samples);
+    }
+
+    /// Answers count `delay` after they were asked for; until then the rule governs.
+    pub(crate) fn decide_late(&mut self, delay: Ns) {
+        self.late = (delay > Ns::ZERO).then(|| (delay, VecDeque::with_capacity(BURST)));
     }
 
     /// Goes on with other settings. They hold for every frame from here on; who decides about a flow was decided at its first
@@ -372,7 +381,9 @@ impl<F: Frame> Schedule<F> {
 
     /// What was offered takes its places in the queues, after the flows among it that are new have got their prediction.
     pub(crate) fn settle(&mut self, models: &ModelSet, now: Ns, tally: &mut Tally, stats: &mut WorkerStats) {
-        if !self.batch.flows.is_empty() {
+        if self.late.is_some() {
+            self.predict_late(models, now, stats);
+        } else if !self.batch.flows.is_empty() {
             self.predict(models, stats);
         }
         for at in 0..self.offered.len() {

@@ -151,12 +151,15 @@ impl<F: Frame> Worker<F> {
         self
     }
 
-    /// The same engine with its pacing networks elsewhere: what one answers counts `delay` after it was asked. For
-    /// simulation; it may allocate in a turn.
+    /// The same engine with the networks that pace and predict sizes elsewhere: what one answers counts `delay` after it was
+    /// asked. For simulation; it may allocate in a turn.
     #[must_use]
     pub fn deciding_late(mut self, delay: Ns) -> Worker<F> {
         if let Some(pacing) = &mut self.core.pacing {
             pacing.decide_late(delay);
+        }
+        if let Some(schedule) = &mut self.core.schedule {
+            schedule.decide_late(delay);
         }
         self
     }

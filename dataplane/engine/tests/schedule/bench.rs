@@ -56,6 +56,13 @@ impl Bench {
         Bench { members, publisher, policy, now: START, left: Vec::new(), serial: 0 }
     }
 
+    /// The same with its network elsewhere.
+    pub(crate) fn deciding_late(mut self, delay: Ns) -> Bench {
+        let late = |member: Member| Member { worker: member.worker.deciding_late(delay), ..member };
+        self.members = self.members.into_iter().map(late).collect();
+        self
+    }
+
     pub(crate) fn publish(&mut self, change: impl FnOnce(&mut Policy)) {
         change(&mut self.policy);
         self.publisher.publish(self.policy.clone()).expect("the worker keeps up");

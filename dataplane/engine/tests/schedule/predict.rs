@@ -54,6 +54,26 @@ fn a_flow_that_outlives_its_prediction_becomes_less_urgent() {
 }
 
 #[test]
+fn a_late_prediction_counts_from_then_on_and_the_rule_before() {
+    // 1 000 bytes in the first segment say 1 MB.
+    let mut bench = Bench::new(&modelled(), set(1, &echo(0, 320))).deciding_late(Ns::from_micros(50));
+    bench.connect(1);
+    bench.run_for(Ns::from_millis(1));
+    let before = bench.stats();
+    bench.data(1, 0, 1_000);
+    bench.run_for(Ns::from_micros(30));
+    bench.data(1, 1_000, 1_000);
+    bench.run_for(Ns::from_micros(10));
+    assert_eq!(bench.stats().schedule_inferences, 0);
+    bench.run_for(Ns::from_micros(40));
+    bench.data(1, 2_000, 1_000);
+    bench.run_for(Ns::from_millis(1));
+    let stats = bench.stats();
+    assert_eq!((stats.shaped_0 - before.shaped_0, stats.shaped_3), (2, 1));
+    assert_eq!((stats.schedule_inferences, stats.scheduled_model), (1, 1));
+}
+
+#[test]
 fn the_guard_bounds_predictions() {
     for (more, low, high, priority, counted) in
         [(0, 1 << 20, 1 << 30, 3, [1, 0]), (1_200, 1, 50_000, 1, [0, 1])]

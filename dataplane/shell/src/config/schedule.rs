@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use weir_engine::schedule::{PRIORITIES, ScheduleConfig, ScheduleRule, Thresholds, Trust};
 use weir_engine::time::{BitsPerSec, Ns};
+use weir_env::Sizes;
 use weir_features::SizeSpec;
 
 /// The keys of `[schedule]`.
@@ -217,13 +218,9 @@ fn size_thresholds(keys: &ScheduleKeys, source: &Source) -> Result<Thresholds, C
             let file = source.resolve(file);
             let wrong = |reason| source.error("schedule.sizes", format!("{}: {reason}", file.display()));
             let text = read(&file).map_err(|error| wrong(error.to_string()))?;
-            let cdf = distribution(&text).map_err(wrong)?;
-            Thresholds::equal_load(&cdf).ok_or_else(|| {
-                wrong(
-                    "expected sizes and shares that rise, the shares to 1, at least two lines, and some bytes"
-                        .to_owned(),
-                )
-            })
+            let sizes = Sizes::parse(&text, None).map_err(|error| wrong(error.to_string()))?;
+            Thresholds::equal_load(sizes.points())
+                .ok_or_else(|| wrong("expected flows of more than 0 bytes".to_owned()))
         }
         (None, None) if keys.model.is_some() => {
             let reason = "a model needs schedule.sizes, a distribution of flow sizes such as \"workloads/web-search.csv\", \
@@ -256,31 +253,4 @@ fn read(file: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     File::open(file)?.take(FILE_MAX).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Lines of a size in bytes and the share of flows up to it; a first line without numbers and comments after `#` are left
-/// out.
-fn distribution(text: &str) -> Result<Vec<(f64, f64)>, String> {
-    let (mut cdf, mut first) = (Vec::new(), true);
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.is_empty() {
-            continue;
-        }
-        let numbers = line.split_once(',').and_then(|(size, share)| {
-            Some((size.trim().parse::<f64>().ok()?, share.trim().parse::<f64>().ok()?))
-        });
-        match numbers {
-            Some(point) => cdf.push(point),
-            None if first => {}
-            None => {
-                return Err(format!(
-                    "line {}: expected a size in bytes, a comma and a share such as \"10000,0.15\", found {line:?}",
-                    number + 1
-                ));
-            }
-        }
-        first = false;
-    }
-    Ok(cdf)
 }

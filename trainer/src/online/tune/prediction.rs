@@ -1,12 +1,14 @@
 //! Supervised and bandit tuning of networks that predict: flow sizes, path scores.
 
 use super::minibatches;
+use super::scaling::Scaling;
 use crate::graph::{AdamOptions, Bandit, Head};
 use crate::learner::{HeadBatch, Labels, Learner};
 use crate::network::Network;
 use crate::online::adapter::{AdaptError, AdaptReport, Adapter};
 use crate::online::batch::Batch;
 use crate::ort_engine::Engine;
+use crate::quantise::InputMap;
 use crate::rng::Rng;
 
 /// How a predictor is tuned.
@@ -33,34 +35,42 @@ impl PredictionTuning {
 }
 
 /// Tunes a network with one output, or one output per arm.
+///
+/// It learns on scaled inputs (`Scaling`); what is frozen takes bare ones again.
 #[derive(Debug)]
 pub struct PredictionTuner {
     tuning: PredictionTuning,
     learner: Learner,
-    width: usize,
+    scaling: Scaling,
     columns: Columns,
     rng: Rng,
 }
 
 impl PredictionTuner {
-    /// Tunes `network`.
+    /// Tunes `network`, whose inputs come about by `inputs`.
     ///
     /// # Errors
     /// [`AdaptError::Learner`] when there is no training graph for it and the head, or for a head that needs more than
     /// rows (`ppo`, a bandit's options).
-    pub fn new(engine: &Engine, network: &Network, tuning: PredictionTuning) -> Result<Self, AdaptError> {
+    pub fn new(
+        engine: &Engine,
+        network: &Network,
+        inputs: &[InputMap],
+        tuning: PredictionTuning,
+    ) -> Result<Self, AdaptError> {
         if matches!(tuning.head, Head::Ppo(_) | Head::Bandit(Bandit::Options { .. })) {
             return Err(AdaptError::Learner("this head does not learn from single rows".into()));
         }
-        let learner = Learner::new(engine, network, &tuning.head, AdamOptions::default())?;
-        let (width, rng) = (network.inputs(), Rng::new(tuning.seed));
-        Ok(Self { tuning, learner, width, columns: Columns::default(), rng })
+        let scaling = Scaling::of(inputs);
+        let learner = Learner::new(engine, &scaling.unfold(network), &tuning.head, AdamOptions::default())?;
+        let rng = Rng::new(tuning.seed);
+        Ok(Self { tuning, learner, scaling, columns: Columns::default(), rng })
     }
 
     fn check(&self, batch: &Batch) -> Result<(), AdaptError> {
-        match batch.width() == self.width {
-            true => Ok(()),
-            false => Err(AdaptError::Width { what: "a batch", expected: self.width, found: batch.width() }),
+        match (batch.width(), self.scaling.len()) {
+            (found, expected) if found == expected => Ok(()),
+            (found, expected) => Err(AdaptError::Width { what: "a batch", expected, found }),
         }
     }
 }
@@ -68,12 +78,13 @@ impl PredictionTuner {
 impl Adapter for PredictionTuner {
     fn adapt(&mut self, batch: &Batch) -> Result<AdaptReport, AdaptError> {
         self.check(batch)?;
+        let inputs = self.scaling.rows(batch.inputs());
         let mut rows: Vec<usize> = (0..batch.len()).collect();
         let mut report = AdaptReport { gradient_norm: f64::NAN, rows: rows.len(), ..AdaptReport::default() };
         let before = self.learner.state().clone();
         for _ in 0..self.tuning.epochs {
             for rows in minibatches(&mut rows, self.tuning.minibatch, &mut self.rng) {
-                self.columns.gather(&rows, batch);
+                self.columns.gather(&rows, &inputs, batch);
                 let minibatch = self.columns.batch(&self.tuning.head);
                 match self.learner.step(&minibatch, self.tuning.learning_rate) {
                     Ok(step) => {
@@ -94,16 +105,16 @@ impl Adapter for PredictionTuner {
     fn evaluate(&mut self, batch: &Batch) -> Result<f64, AdaptError> {
         self.check(batch)?;
         let rows: Vec<usize> = (0..batch.len()).collect();
-        self.columns.gather(&rows, batch);
+        self.columns.gather(&rows, &self.scaling.rows(batch.inputs()), batch);
         Ok(self.learner.evaluate(&self.columns.batch(&self.tuning.head))?.loss)
     }
 
     fn freeze(&mut self) -> Result<Network, AdaptError> {
-        Ok(self.learner.network())
+        Ok(self.scaling.fold(&self.learner.network()))
     }
 
     fn reset(&mut self, network: &Network) -> Result<(), AdaptError> {
-        Ok(self.learner.reset(network)?)
+        Ok(self.learner.reset(&self.scaling.unfold(network))?)
     }
 }
 
@@ -118,7 +129,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn gather(&mut self, rows: &[usize], batch: &Batch) {
+    /// `scaled` are the batch's inputs as the learner takes them.
+    fn gather(&mut self, rows: &[usize], scaled: &[f32], batch: &Batch) {
         let Self { inputs, outcomes, chosen, propensities, weights } = self;
         for column in [&mut *inputs, outcomes, propensities, weights] {
             column.clear();
@@ -126,7 +138,7 @@ impl Columns {
         chosen.clear();
         let width = batch.width();
         for &at in rows {
-            inputs.extend_from_slice(&batch.inputs()[at * width..(at + 1) * width]);
+            inputs.extend_from_slice(&scaled[at * width..(at + 1) * width]);
             outcomes.push(batch.rewards()[at]);
             // `as` saturates; a number that is no arm's is refused by the learner.
             chosen.push(batch.actions()[at] as usize);

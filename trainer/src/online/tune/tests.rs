@@ -152,7 +152,7 @@ fn a_predictor_learns_the_truth() {
     let Some(engine) = testing::engine("a tuned predictor with the truth") else { return };
     let (truth, mut rng) = (network(2), Rng::new(1));
     let tuning = PredictionTuning::new(Head::Regression(Regression::Mse));
-    let mut tuner = PredictionTuner::new(&engine, &network(1), tuning).unwrap();
+    let mut tuner = PredictionTuner::new(&engine, &network(1), &terms().inputs, tuning).unwrap();
     let mut batch = Batch::new(30);
     for _ in 0..1024 {
         let inputs = inputs(&mut rng);

@@ -2,6 +2,7 @@
 
 use super::engine;
 use super::link::{congestion, version};
+use super::model;
 use super::schema::{CaseKeys, FabricKeys, FaultWord, File, PathWord, PriorityWord, SchemeKeys};
 use crate::config::error::ConfigError;
 use crate::config::source::Source;
@@ -29,11 +30,7 @@ pub(super) fn check(
         return Err(source
             .error("fabric", "expected at least 2 leaves and 1 spine: without, no path is to be chosen"));
     }
-    let name = keys.workload.as_deref().ok_or_else(|| source.error("fabric.workload", "missing key"))?;
-    let path = source.resolve(name);
-    let refused = |reason: String| source.error("fabric.workload", format!("{}: {reason}", path.display()));
-    let text = std::fs::read_to_string(&path).map_err(|error| refused(format!("cannot read: {error}")))?;
-    let sizes = Sizes::parse(&text, keys.cap.map(|cap| cap.0)).map_err(|error| refused(error.to_string()))?;
+    let sizes = sizes(keys, source)?;
     let version = version(file, source)?;
     let cases = file.case.iter().enumerate();
     let schemes = file.scheme.iter().enumerate();
@@ -56,6 +53,7 @@ pub(super) fn check_jobs(
     source: &Source,
 ) -> Result<JobsExperiment, ConfigError> {
     let jobs = file.jobs.as_ref().ok_or_else(|| source.error("jobs", "missing key"))?;
+    let arrivals = arrivals(file, source)?;
     let case = |(at, keys): (usize, &CaseKeys)| {
         let key = |name: &str| format!("case[{at}].{name}");
         if keys.fault.is_some() {
@@ -63,46 +61,77 @@ pub(super) fn check_jobs(
         }
         let predictability =
             keys.predictability.ok_or_else(|| source.error(&key("predictability"), "missing key"))?;
-        let name = keys.name.clone();
         Ok(JobsCase {
-            name,
+            name: keys.name.clone(),
             predictability: predictability.0,
-            drift: keys.drift,
+            drift_at: keys.drift_at.map(|span| span.0),
             load: load(at, keys, source)?,
         })
     };
-    let scheme = |(at, keys): (usize, &SchemeKeys)| {
-        let word = keys
-            .priorities
-            .ok_or_else(|| source.error(&format!("scheme[{at}].priorities"), "missing key"))?;
-        let scale = keys.threshold_scale.map_or(1.0, |real| real.0);
-        if keys.threshold_scale.is_some() && !matches!(word, PriorityWord::Ageing | PriorityWord::Engine) {
-            let reason = "expected only with priorities = \"ageing\" or \"engine\"";
-            return Err(source.error(&format!("scheme[{at}].threshold_scale"), reason));
-        }
-        let priorities = match word {
-            PriorityWord::Fifo => Priorities::Fifo,
-            PriorityWord::Ageing => Priorities::Ageing(scale),
-            PriorityWord::Oracle => Priorities::Oracle,
-            PriorityWord::Stage => Priorities::Stage,
-            PriorityWord::StageBeforeDrift => Priorities::StageBeforeDrift,
-            PriorityWord::Engine if keys.weir => Priorities::Engine(scale),
-            PriorityWord::Engine => {
-                let reason = "expected only with weir = true";
-                return Err(source.error(&format!("scheme[{at}].priorities"), reason));
-            }
-        };
-        Ok(JobsScheme { name: keys.name.clone(), priorities, weir: keys.weir.then_some(FORWARDING) })
-    };
+    let warm_up = file.warm_up.map_or(Ns(arrivals.0 / 5), |span| span.0);
+    if warm_up >= arrivals {
+        return Err(source.error("warm_up", "expected less than duration"));
+    }
+    let schemes = file.scheme.iter().enumerate();
     Ok(JobsExperiment {
         fabric: config(keys),
-        applications: jobs.applications.get() as usize,
-        arrivals: arrivals(file, source)?,
+        sizes: sizes(keys, source)?,
+        application: jobs.application.get(),
+        arrivals,
+        warm_up,
         drain: keys.drain.0,
         ageing: jobs.ageing.0,
+        rto_min: keys.rto_min.0,
         conditions: file.case.iter().enumerate().map(case).collect::<Result<_, _>>()?,
-        schemes: file.scheme.iter().enumerate().map(scheme).collect::<Result<_, _>>()?,
+        schemes: schemes.map(|(at, keys)| jobs_scheme(at, keys, source)).collect::<Result<_, _>>()?,
     })
+}
+
+fn jobs_scheme(at: usize, keys: &SchemeKeys, source: &Source) -> Result<JobsScheme, ConfigError> {
+    let key = |name: &str| format!("scheme[{at}].{name}");
+    let word = keys.priorities.ok_or_else(|| source.error(&key("priorities"), "missing key"))?;
+    let engine = matches!(word, PriorityWord::Engine);
+    let only_with_engine = [
+        ("model", keys.model.is_some()),
+        ("adapt", keys.adapt),
+        ("decision_delay", keys.decision_delay.is_some()),
+    ];
+    if let Some((name, _)) = only_with_engine.iter().find(|(_, there)| *there && !engine) {
+        return Err(source.error(&key(name), "expected only with priorities = \"engine\""));
+    }
+    if keys.threshold_scale.is_some() && !engine && !matches!(word, PriorityWord::Ageing) {
+        let reason = "expected only with priorities = \"ageing\" or \"engine\"";
+        return Err(source.error(&key("threshold_scale"), reason));
+    }
+    if engine && !keys.weir {
+        return Err(source.error(&key("priorities"), "expected only with weir = true"));
+    }
+    if keys.adapt && keys.model.is_none() {
+        return Err(source.error(&key("adapt"), "expected only with a model: there is nothing to adapt"));
+    }
+    let scale = keys.threshold_scale.map_or(1.0, |real| real.0);
+    let priorities = match word {
+        PriorityWord::Fifo => Priorities::Fifo,
+        PriorityWord::Ageing => Priorities::Ageing(scale),
+        PriorityWord::Oracle => Priorities::Oracle,
+        PriorityWord::Stage => Priorities::Stage,
+        PriorityWord::Engine => {
+            let build = |file| model::build_sizes(&key("model"), file, keys.precision, keys.adapt, source);
+            Priorities::Engine { scale, model: keys.model.as_deref().map(build).transpose()? }
+        }
+    };
+    let delay = keys.decision_delay.map_or(Ns::ZERO, |span| span.0);
+    let weir = keys.weir.then_some(WeirSettings { decision_delay: delay, ..FORWARDING });
+    Ok(JobsScheme { name: keys.name.clone(), priorities, weir })
+}
+
+/// The table of flow sizes.
+fn sizes(keys: &FabricKeys, source: &Source) -> Result<Sizes, ConfigError> {
+    let name = keys.workload.as_deref().ok_or_else(|| source.error("fabric.workload", "missing key"))?;
+    let path = source.resolve(name);
+    let refused = |reason: String| source.error("fabric.workload", format!("{}: {reason}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| refused(format!("cannot read: {error}")))?;
+    Sizes::parse(&text, keys.cap.map(|cap| cap.0)).map_err(|error| refused(error.to_string()))
 }
 
 fn config(keys: &FabricKeys) -> FabricConfig {
@@ -175,7 +204,7 @@ fn case(
             Fault::Cut { link, at: keys.at.ok_or_else(|| missing("at"))?.0 }
         }
     };
-    if keys.predictability.is_some() || keys.drift {
+    if keys.predictability.is_some() || keys.drift_at.is_some() {
         return Err(source.error(&key("predictability"), "expected only with [jobs]"));
     }
     Ok(FabricCase { name: keys.name.clone(), load: load(at, keys, source)?, fault })

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use weir_engine::models::Generation;
 use weir_engine::time::Ns;
-use weir_sim::experiment::{ModelUse, PacingUse};
+use weir_sim::experiment::{ModelUse, PacingUse, SizeModel};
 use weir_snapshot::{Executable, Executor};
-use weir_trainer::ModelSpec;
+use weir_trainer::ort_engine::Engine;
+use weir_trainer::{Built, ModelSpec};
 
 /// What a scheme says about its model besides the file.
 pub(super) struct Terms {
@@ -19,6 +20,26 @@ pub(super) struct Terms {
     pub(super) preference: Option<[Share; 3]>,
     pub(super) interval: Option<Ns>,
     pub(super) number: u32,
+}
+
+/// Builds the size-predicting model that `file`, named at `key`, holds; with `adapt` also what tunes it.
+pub(super) fn build_sizes(
+    key: &str,
+    file: &str,
+    bits: ModelPrecision,
+    adapt: bool,
+    source: &Source,
+) -> Result<SizeModel, ConfigError> {
+    let path = source.resolve(file);
+    let spec = ModelSpec::schedule(&name(&path), &path, bits.into());
+    let (built, executable) = built(key, &spec, source)?;
+    let schema = built.snapshot.schema_hash();
+    let generation = Generation::of_sizes(1, executable, schema).map_err(|error| source.error(key, error))?;
+    let tuned_by = match adapt {
+        true => Some(Engine::load(None).map_err(|error| source.error(key, format!("to adapt it: {error}")))?),
+        false => None,
+    };
+    Ok(SizeModel { generation: Arc::new(generation), built: Arc::new(built), tuned_by })
 }
 
 /// Builds the pacing model that `file`, named at `key`, holds.
@@ -31,8 +52,8 @@ pub(super) fn build(key: &str, file: &str, terms: &Terms, source: &Source) -> Re
             preference(weights).map_err(|reason| source.error(key, format!("preference: {reason}")))?;
         spec.preference = Some(wanted);
     }
-    let executable = executable(key, &spec, source)?;
-    let schema = executable.snapshot().schema_hash();
+    let (built, executable) = built(key, &spec, source)?;
+    let schema = built.snapshot.schema_hash();
     let generation =
         Generation::new(terms.number, executable, schema).map_err(|error| source.error(key, error))?;
     Ok(ModelUse { generation: Arc::new(generation), spec: spec.pacing })
@@ -47,8 +68,8 @@ pub(super) fn build_paths(
 ) -> Result<Arc<Generation>, ConfigError> {
     let path = source.resolve(file);
     let spec = ModelSpec::balance(&name(&path), &path, precision.into());
-    let executable = executable(key, &spec, source)?;
-    let schema = executable.snapshot().schema_hash();
+    let (built, executable) = built(key, &spec, source)?;
+    let schema = built.snapshot.schema_hash();
     let generation = Generation::of_paths(1, executable, schema).map_err(|error| source.error(key, error))?;
     Ok(Arc::new(generation))
 }
@@ -57,7 +78,9 @@ fn name(path: &Path) -> String {
     path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().chars().take(32).collect())
 }
 
-fn executable(key: &str, spec: &ModelSpec, source: &Source) -> Result<Executable, ConfigError> {
+fn built(key: &str, spec: &ModelSpec, source: &Source) -> Result<(Built, Executable), ConfigError> {
     let built = weir_trainer::build(spec).map_err(|error| source.error(key, error))?;
-    Executable::new(built.snapshot, Executor::best()).map_err(|error| source.error(key, error))
+    let executable = Executable::new(built.snapshot.clone(), Executor::best())
+        .map_err(|error| source.error(key, error))?;
+    Ok((built, executable))
 }

@@ -152,6 +152,8 @@ pub(super) struct SchemeKeys {
     pub(super) probe_interval: Option<Span>,
     pub(super) priorities: Option<PriorityWord>,
     pub(super) threshold_scale: Option<Real>,
+    #[serde(default)]
+    pub(super) adapt: bool,
 }
 
 /// Who chooses paths in a fabric.
@@ -196,7 +198,6 @@ pub(super) enum PriorityWord {
     Ageing,
     Oracle,
     Stage,
-    StageBeforeDrift,
     Engine,
 }
 
@@ -245,15 +246,15 @@ impl Default for FabricKeys {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct JobsKeys {
-    /// Of each host.
-    pub(super) applications: Whole<1, 1_000>,
+    /// Whose jobs they are; after a drift those of the next one.
+    pub(super) application: Whole<0, 1_000_000>,
     /// A frame that has waited longer goes first, whatever its class.
     pub(super) ageing: Span,
 }
 
 impl Default for JobsKeys {
     fn default() -> JobsKeys {
-        JobsKeys { applications: Whole::clamped(4), ageing: Span(weir_engine::time::Ns::from_millis(10)) }
+        JobsKeys { application: Whole::clamped(1), ageing: Span(weir_engine::time::Ns::from_millis(10)) }
     }
 }
 
@@ -271,8 +272,7 @@ pub(super) struct CaseKeys {
     pub(super) loss: Option<Share>,
     pub(super) at: Option<Span>,
     pub(super) predictability: Option<Share>,
-    #[serde(default)]
-    pub(super) drift: bool,
+    pub(super) drift_at: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
