@@ -234,7 +234,7 @@ impl Selector {
         } else {
             self.move_to(place, path, due, now);
         }
-        let sample = self.records.turn_over(flow.sample, begun);
+        let sample = self.records.turn_over(flow.sample, begun, flow.in_flight);
         let flow = self.flows.get_mut(place);
         flow.sample = sample;
         flow.decisions = n.wrapping_add(1);

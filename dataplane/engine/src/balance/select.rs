@@ -161,6 +161,9 @@ impl Selector {
         let flow = self.flows.get_mut(place);
         flow.last = now;
         flow.bytes = flow.bytes.saturating_add(u64::from(bytes));
+        if departed.restarted {
+            self.records.restart(flow.sample);
+        }
         if departed.new_bytes | departed.retransmitted_bytes == 0 {
             return;
         }
