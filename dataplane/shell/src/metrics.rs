@@ -189,10 +189,11 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
         seconds(cycles.lag_max),
     )?;
 
-    let held = "Frames inside now: waiting for their time (wheel), their neighbour, or their port (backlog).";
+    let held = "Frames inside now: waiting for their time (wheel), the link (shaper), their neighbour, or their port (backlog).";
     for stat in &report.stats {
         let place = match stat.name {
             "held_frames" => Some("wheel"),
+            "shaper_frames" => Some("shaper"),
             "backlog_frames" => Some("backlog"),
             "neighbour_frames" => Some("neighbour"),
             _ => None,
@@ -533,6 +534,11 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
         assert!(!text.contains("limit=\"uplink\",worker=\"1\""), "counts of other limits: {text}");
+        // Frames that are anywhere else would be missing from the books.
+        for place in ["wheel", "shaper", "neighbour", "backlog"] {
+            let series = format!("weir_held_frames{{place=\"{place}\",worker=\"0\"}}");
+            assert!(text.contains(&series), "{text}");
+        }
         for source in ["model", "explored", "control"] {
             assert!(
                 text.contains(&format!("weir_samples_total{{source=\"{source}\",worker=\"0\"}}")),
