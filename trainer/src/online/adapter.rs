@@ -22,7 +22,8 @@ pub trait Adapter: Send {
     }
 
     /// The stability value: a number that stays flat once tuning has converged, in units of the adapter's own choice
-    /// (LiteFlow's evaluation interface). Weir's own adapters give their loss on `batch`.
+    /// (LiteFlow's evaluation interface). Weir's own adapters give their loss on `batch`,
+    /// those that predict beside how much their targets vary.
     ///
     /// # Errors
     /// [`AdaptError`]

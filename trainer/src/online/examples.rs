@@ -18,12 +18,20 @@ pub struct Examples {
 }
 
 /// What belongs to one decision besides its features.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
     /// The pacing rate that the decision started from, in bits per second; 0 where it decided no rate.
     pub rate_bps: u64,
     /// The true value of what was predicted; 0 where nothing was.
     pub truth: f64,
+    /// How much its error counts.
+    pub weight: f64,
+}
+
+impl Default for Outcome {
+    fn default() -> Outcome {
+        Outcome { rate_bps: 0, truth: 0.0, weight: 1.0 }
+    }
 }
 
 impl Examples {
@@ -154,7 +162,7 @@ mod tests {
     fn the_oldest_goes_and_another_width_is_left_out() {
         let mut examples = Examples::new(2, 3);
         for n in 1..=5 {
-            examples.push(&[n, -n], Outcome { rate_bps: n as u64, truth: 0.0 });
+            examples.push(&[n, -n], Outcome { rate_bps: n as u64, ..Outcome::default() });
         }
         examples.push(&[9], Outcome::default());
         let mut kept: Vec<&[i32]> = examples.rows().collect();

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod batch;
+mod choices;
 mod config;
 mod contest;
 pub mod examples;

@@ -65,6 +65,8 @@ pub struct SampleCounts {
     pub held_out: u64,
     /// Intervals of the control share.
     pub control: u64,
+    /// Choices of which nobody knows what came.
+    pub no_outcome: u64,
     /// Of other input definitions than the model's.
     pub foreign_schema: u64,
     /// Of a generation that is no longer live.

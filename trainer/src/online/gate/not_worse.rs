@@ -186,7 +186,7 @@ fn below(reward: f64, least: f64) -> bool {
     reward.is_nan() || reward < least
 }
 
-/// Mean squared errors on hold-out rows: the candidate's integers, and the running ones.
+/// Mean squared errors on hold-out rows, each by its weight: the candidate's integers, and the running ones.
 pub(super) fn hold_out(
     examples: &Examples,
     candidate: &Answers,
@@ -194,10 +194,12 @@ pub(super) fn hold_out(
     tolerance: &Tolerance,
 ) -> Result<(f64, f64), Refusal> {
     let loss = |answers: &Answers| {
-        let errors = examples.outcomes().iter().zip(answers.rows());
-        let squares: Vec<f64> =
-            errors.map(|(outcome, row)| row.first().map_or(0.0, |y| (y - outcome.truth).powi(2))).collect();
-        mean(&squares)
+        let (mut squares, mut weights) = (0.0, 0.0);
+        for (outcome, row) in examples.outcomes().iter().zip(answers.rows()) {
+            squares += outcome.weight * row.first().map_or(0.0, |y| (y - outcome.truth).powi(2));
+            weights += outcome.weight;
+        }
+        squares / f64::max(weights, f64::MIN_POSITIVE)
     };
     let (candidate, running) = (loss(candidate), loss(running));
     match candidate <= running * (1.0 + tolerance.loss) {
@@ -356,7 +358,7 @@ mod tests {
     fn predictions_are_held_to_the_truth() {
         let mut examples = Examples::new(1, 2);
         for truth in [1.0, 2.0] {
-            examples.push(&[0], Outcome { rate_bps: 0, truth });
+            examples.push(&[0], Outcome { truth, ..Outcome::default() });
         }
         let answers = |values: [f64; 2]| Answers::of_one_output(values.to_vec());
         let tolerance = Tolerance::default();
@@ -366,5 +368,11 @@ mod tests {
             let refused = hold_out(&examples, &answers(worse), &running, &tolerance);
             assert!(matches!(refused, Err(Refusal::WorseHoldOut { .. })), "{refused:?}");
         }
+        // What is right about the first alone is worse where the second counts for three.
+        let mut weighed = Examples::new(1, 2);
+        weighed.push(&[0], Outcome { truth: 1.0, ..Outcome::default() });
+        weighed.push(&[0], Outcome { truth: 2.0, weight: 3.0, ..Outcome::default() });
+        let refused = hold_out(&weighed, &answers([1.0, 2.6]), &running, &tolerance);
+        assert!(matches!(refused, Err(Refusal::WorseHoldOut { .. })), "{refused:?}");
     }
 }

@@ -76,7 +76,7 @@ mod tests {
     fn check(rows: &[(u64, f64, f64)]) -> Result<f64, Refusal> {
         let mut examples = Examples::new(1, rows.len());
         for (rate_bps, _, _) in rows {
-            examples.push(&[0], Outcome { rate_bps: *rate_bps, truth: 0.0 });
+            examples.push(&[0], Outcome { rate_bps: *rate_bps, ..Outcome::default() });
         }
         let answers =
             |value: fn(&(u64, f64, f64)) -> f64| Answers::of_one_output(rows.iter().map(value).collect());

@@ -48,7 +48,7 @@ pub(in crate::online) fn network(seed: u64) -> Network {
 pub(in crate::online) fn examples() -> Examples {
     let mut examples = Examples::new(30, 256);
     for row in rows(&terms().inputs, FEATURES, 256, 5) {
-        examples.push(&row, Outcome { rate_bps: 10_000_000, truth: 0.0 });
+        examples.push(&row, Outcome { rate_bps: 10_000_000, ..Outcome::default() });
     }
     examples
 }

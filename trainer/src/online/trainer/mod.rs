@@ -1,20 +1,23 @@
 //! The trainer of one model: what is called, in which order.
 
 mod command;
+mod observe;
 mod step;
 
 #[cfg(test)]
 mod tests;
 
 pub use command::{CommandError, Publication};
+pub use observe::Labelled;
 pub use step::StepReport;
 
 use super::adapter::Adapter;
+use super::choices::Choices;
 use super::config::TrainerConfig;
 use super::contest::Contest;
-use super::examples::{Examples, Outcome};
+use super::examples::Examples;
 use super::flows::Flows;
-use super::gate::{Refusal, Safety, Terms, Trial, sound, valid};
+use super::gate::{Refusal, Terms, Trial, sound, valid};
 use super::generations::{Content, Generation, Generations};
 use super::lessons::Lessons;
 use super::memory::Memory;
@@ -22,11 +25,10 @@ use super::paths::Remembered;
 use super::replay::Replay;
 use super::stats::TrainerStats;
 use super::watch::Watch;
-use super::window::{Recorded, Window};
+use super::window::Window;
 use crate::network::Network;
 use crate::store::Reason;
 use std::collections::{BTreeMap, VecDeque};
-use weir_features::{ONE, Sample, Source, apply_action};
 use weir_snapshot::{Executable, Executor};
 
 /// Flows whose paths are told apart.
@@ -42,15 +44,10 @@ const PATHS: usize = 32;
 const SIGMA: f64 = 0.5;
 /// Labelled decisions that are remembered: some 5 MB.
 const ROWS_REMEMBERED: usize = 32_768;
-/// One block of so many consecutive samples of a flow in [`HELD_OUT`] is held out: whole blocks, because a trajectory with
-/// a hole is two.
-const BLOCK: u64 = 32;
-const HELD_OUT: u64 = 8;
-
 /// Turns the samples of one model into snapshots worth publishing.
 ///
 /// ```text
-/// every sample            observe
+/// every sample            observe, observe_flow or observe_choice, by the model's function
 /// every interval (due)    step -> perhaps a Publication -> [store, epoch] -> published | not_published
 /// an operator             rollback, freeze, resume; a reload: install
 /// ```
@@ -67,6 +64,7 @@ pub struct Trainer {
     window: Window,
     memory: Memory,
     flows: Flows,
+    choices: Choices,
     paths: Remembered,
     watch: Watch,
     contest: Contest,
@@ -99,25 +97,6 @@ struct OnTrial {
     /// The generation that it is held against.
     against: u32,
     network: Network,
-}
-
-/// A decision of a function that is judged by what it predicted (schedule, balance), with the truth.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Labelled<'a> {
-    /// Names the definitions of the features.
-    pub schema_hash: u64,
-    /// The generation that decided.
-    pub generation: u32,
-    /// In 1/65536, as many as the network has inputs.
-    pub features: &'a [i32],
-    /// What was predicted, or the number of the arm that was taken.
-    pub action: f64,
-    /// What came of it: the true value, or the arm's reward.
-    pub truth: f64,
-    /// How much it counts.
-    pub weight: f64,
-    /// Natural logarithm of the probability with which the arm was taken; 0 where nothing was left to chance.
-    pub log_prob: f64,
 }
 
 /// A generation to start with.
@@ -185,6 +164,7 @@ impl Trainer {
             window: Window::new(width, config.rows_max),
             memory: Memory::new(ROWS_REMEMBERED, config.seed),
             flows: Flows::new(FLOWS_MAX, SPAN_NS),
+            choices: Choices::new(FLOWS_MAX),
             paths: Remembered::new(PATHS),
             watch: Watch::new(config.watch, 0),
             contest: Contest::default(),
@@ -209,80 +189,6 @@ impl Trainer {
         })
     }
 
-    /// Takes note of one sample. Bounded in time and memory, whatever comes.
-    pub fn observe(&mut self, sample: &Sample) {
-        let counts = &mut self.stats.samples;
-        let decided = sample.source != Source::Control;
-        if decided && sample.schema_hash != self.terms.schema_hash {
-            counts.foreign_schema += 1;
-            return;
-        }
-        if decided && !self.generations.live(sample.generation) {
-            counts.stale_generation += 1;
-            return;
-        }
-        let Some((flow, reward)) = self.flows.note(sample, &self.config.preference) else {
-            counts.too_many_flows += 1;
-            return;
-        };
-        if !decided {
-            counts.control += 1;
-            return;
-        }
-        if let Some(noise) = sample.noise() {
-            self.sigma = f64::from(noise.sigma_q16.max(1)) / f64::from(ONE);
-        }
-        let block = (flow.samples - 1) / BLOCK;
-        // Which block comes first depends on the flow, else short ones would never, or always, be held out.
-        if sample.flow.wrapping_add(block).is_multiple_of(HELD_OUT) {
-            counts.held_out += 1;
-            self.hold_out.push(&sample.features, outcome(sample, self.config.gate.safety.as_ref()));
-            return;
-        }
-        self.recent.push(&sample.features, outcome(sample, self.config.gate.safety.as_ref()));
-        match self.window.push(recorded(sample, reward), &sample.features) {
-            true => counts.taken += 1,
-            false => counts.window_full += 1,
-        }
-    }
-
-    /// Takes note of a prediction whose truth is known. Bounded in time and memory, whatever comes.
-    pub fn observe_labelled(&mut self, labelled: &Labelled<'_>) {
-        let counts = &mut self.stats.samples;
-        if labelled.schema_hash != self.terms.schema_hash {
-            counts.foreign_schema += 1;
-            return;
-        }
-        if !self.generations.live(labelled.generation) {
-            counts.stale_generation += 1;
-            return;
-        }
-        let outcome = Outcome { rate_bps: 0, truth: labelled.truth };
-        self.labelled += 1;
-        if self.labelled.is_multiple_of(HELD_OUT) {
-            counts.held_out += 1;
-            self.hold_out.push(labelled.features, outcome);
-            return;
-        }
-        self.recent.push(labelled.features, outcome);
-        let record = Recorded {
-            flow: 0,
-            generation: labelled.generation,
-            // No two follow each other.
-            span_ns: (u64::MAX, 0),
-            action: labelled.action as f32,
-            noise: 0.0,
-            log_prob: labelled.log_prob as f32,
-            reward: labelled.truth as f32,
-            weight: labelled.weight as f32,
-            explored: labelled.log_prob < 0.0,
-        };
-        match self.window.push(record, labelled.features) {
-            true => counts.taken += 1,
-            false => counts.window_full += 1,
-        }
-    }
-
     /// Whether the interval has passed since the last step.
     pub fn due(&self, now_ns: u64) -> bool {
         self.stepped_ns.is_none_or(|stepped_ns| now_ns.saturating_sub(stepped_ns) >= self.config.interval_ns)
@@ -301,33 +207,6 @@ impl Trainer {
     /// What every snapshot of the model is made for.
     pub fn terms(&self) -> &Terms {
         &self.terms
-    }
-}
-
-/// What a decision's outcome says to those who judge networks by it.
-fn outcome(sample: &Sample, safety: Option<&Safety>) -> Outcome {
-    // Opposite actions undo each other, so this is the rate before the decision. Where the guard bounded it nobody knows:
-    // taken for one that led just to the bound, it would count against every network that says a little more.
-    let within = safety.is_none_or(|safety| safety.is_within(sample.rate_bps));
-    let rate_bps = if within { apply_action(sample.rate_bps, sample.action_q16.saturating_neg()) } else { 0 };
-    Outcome { rate_bps, truth: 0.0 }
-}
-
-fn recorded(sample: &Sample, reward: f64) -> Recorded {
-    let real = |q16: i32| q16 as f32 / ONE as f32;
-    let noise = sample.noise();
-    // The density is that of output and noise, before the guard.
-    let action_q16 = noise.map_or(sample.action_q16, |n| sample.output_q16.saturating_add(n.noise_q16));
-    Recorded {
-        flow: sample.flow,
-        generation: sample.generation,
-        span_ns: (sample.at_ns.saturating_sub(sample.duration_ns), sample.at_ns),
-        action: real(action_q16),
-        noise: noise.map_or(0.0, |n| real(n.noise_q16)),
-        log_prob: noise.map_or(0.0, |n| real(n.log_prob_q16)),
-        reward: reward as f32,
-        weight: 1.0,
-        explored: noise.is_some(),
     }
 }
 

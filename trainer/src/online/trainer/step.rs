@@ -53,7 +53,8 @@ impl Trainer {
         let mut report = StepReport::default();
         let since_ns = self.stepped_ns.replace(now_ns);
         self.stats.steps += 1;
-        let earned = self.flows.take_earned();
+        let mut earned = self.flows.take_earned();
+        earned.append(&mut self.choices.take_earned());
         self.watch.note(&earned, now_ns);
         self.stats.live = self.watch.live();
         let present = self.present(since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns)));
@@ -152,7 +153,9 @@ impl Trainer {
     fn batch(&mut self) -> Batch {
         let mut rng = self.rng();
         let generations = &self.generations;
-        let mut batch = self.window.take(&self.terms.inputs, |number| generations.live(number));
+        // A prediction's truth is one whoever predicted; a policy's actions are good for what acts like it.
+        let any = self.replay.is_none();
+        let mut batch = self.window.take(&self.terms.inputs, |number| any || generations.live(number));
         let share = self.config.remembered_share.clamp(0.0, 0.9);
         let rows = (batch.len() as f64 * share / (1.0 - share)) as usize;
         let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {

@@ -1,5 +1,6 @@
 //! The trainer as a whole, around an adapter that does as it is told.
 
+use super::observe::outcome;
 use super::*;
 use crate::online::adapter::{AdaptError, AdaptReport, Imitate};
 use crate::online::batch::Batch;
@@ -9,7 +10,7 @@ use crate::online::replay::{Driven, Driver, Episode, Rehearsal};
 use crate::online::watch::WatchConfig;
 use crate::verify::rows;
 use std::sync::{Arc, Mutex};
-use weir_features::Noise;
+use weir_features::{Noise, ONE, Sample, Source};
 use weir_snapshot::Precision;
 
 const S: u64 = 1_000_000_000;
@@ -540,21 +541,19 @@ fn predictions_are_tuned_on_and_judged_by_what_they_did_not_see() {
     trainer.published(publication.generation, 0);
     // The truth is what `network(2)` says.
     let truth = network(2);
-    let rows = rows(&terms().inputs, 3, 300, 5);
+    let rows: &'static [Vec<i32>] = rows(&terms().inputs, 3, 300, 5).leak();
+    let labelled = |row: &'static [i32]| Labelled {
+        schema_hash: terms().schema_hash,
+        // One that is not live: a flow may last longer than two generations.
+        generation: 99,
+        features: row,
+        action: 0.0,
+        truth: truth.evaluate(&crate::verify::network_inputs(&terms().inputs, row))[0],
+        weight: 1.0,
+        log_prob: 0.0,
+    };
     let step = |trainer: &mut Trainer, now_ns: u64| {
-        for row in &rows {
-            let inputs = crate::verify::network_inputs(&terms().inputs, row);
-            let labelled = Labelled {
-                schema_hash: terms().schema_hash,
-                generation: trainer.stats().generation,
-                features: row,
-                action: 0.0,
-                truth: truth.evaluate(&inputs)[0],
-                weight: 1.0,
-                log_prob: 0.0,
-            };
-            trainer.observe_labelled(&labelled);
-        }
+        rows.iter().for_each(|row| trainer.observe_labelled(&labelled(row)));
         trainer.step(now_ns).publication
     };
     assert!(step(&mut trainer, S).is_none());
@@ -570,4 +569,8 @@ fn predictions_are_tuned_on_and_judged_by_what_they_did_not_see() {
     assert!(publish(truth.clone()).is_some());
     assert!(trainer.stats().refused.of(RefusalReason::WorseHoldOut) > 0);
     assert!(trainer.stats().remembered_rows > 1_000);
+    assert_eq!(trainer.stats().samples.stale_generation, 0);
+    let foreign = Labelled { schema_hash: 1, ..labelled(&rows[0]) };
+    trainer.observe_labelled(&foreign);
+    assert_eq!(trainer.stats().samples.foreign_schema, 1);
 }

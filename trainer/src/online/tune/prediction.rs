@@ -2,14 +2,16 @@
 
 use super::minibatches;
 use super::scaling::Scaling;
-use crate::graph::{AdamOptions, Bandit, Head};
-use crate::learner::{HeadBatch, Labels, Learner};
+use crate::graph::{AdamOptions, Bandit, Head, Regression};
+use crate::learner::{HeadBatch, Labels, Learner, LearnerError};
 use crate::network::Network;
 use crate::online::adapter::{AdaptError, AdaptReport, Adapter};
 use crate::online::batch::Batch;
+use crate::online::choices::IMPORTANCE_MAX;
 use crate::ort_engine::Engine;
 use crate::quantise::InputMap;
 use crate::rng::Rng;
+use std::path::Path;
 
 /// How a predictor is tuned.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,16 @@ impl PredictionTuning {
     /// The defaults, for this head.
     pub fn new(head: Head) -> Self {
         Self { head, learning_rate: 1e-3, epochs: 4, minibatch: 256, seed: 1 }
+    }
+
+    /// For a network that predicts flow sizes: the truth is known of every flow that has ended.
+    pub fn sizes() -> Self {
+        Self::new(Head::Regression(Regression::Mse))
+    }
+
+    /// For one that scores paths: only what came of the path that was chosen is known, and with which probability it was.
+    pub fn choices() -> Self {
+        Self::new(Head::Bandit(Bandit::Scorer { loss: Regression::Mse, cap: IMPORTANCE_MAX }))
     }
 }
 
@@ -58,11 +70,36 @@ impl PredictionTuner {
         inputs: &[InputMap],
         tuning: PredictionTuning,
     ) -> Result<Self, AdaptError> {
+        Self::around(network, inputs, tuning, |scaled, head| {
+            Learner::new(engine, scaled, head, AdamOptions::default())
+        })
+    }
+
+    /// The same by a user's own training graph, on scaled inputs (`Scaling`).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the file is no training graph for the network and the head.
+    pub fn from_file(
+        engine: &Engine,
+        file: &Path,
+        network: &Network,
+        inputs: &[InputMap],
+        tuning: PredictionTuning,
+    ) -> Result<Self, AdaptError> {
+        Self::around(network, inputs, tuning, |scaled, head| Learner::from_file(engine, file, scaled, head))
+    }
+
+    fn around(
+        network: &Network,
+        inputs: &[InputMap],
+        tuning: PredictionTuning,
+        learner: impl FnOnce(&Network, &Head) -> Result<Learner, LearnerError>,
+    ) -> Result<Self, AdaptError> {
         if matches!(tuning.head, Head::Ppo(_) | Head::Bandit(Bandit::Options { .. })) {
             return Err(AdaptError::Learner("this head does not learn from single rows".into()));
         }
         let scaling = Scaling::of(inputs);
-        let learner = Learner::new(engine, &scaling.unfold(network), &tuning.head, AdamOptions::default())?;
+        let learner = learner(&scaling.unfold(network), &tuning.head)?;
         let rng = Rng::new(tuning.seed);
         Ok(Self { tuning, learner, scaling, columns: Columns::default(), rng })
     }
@@ -101,12 +138,21 @@ impl Adapter for PredictionTuner {
         Ok(report)
     }
 
-    /// The loss on the batch.
+    /// One more than the loss on the batch as a share of the targets' variance; of a policy over actions the loss.
+    ///
+    /// A prediction's loss may go on halving long after what is left of it has ceased to matter. As a share of all that there
+    /// is to explain it is flat by then.
     fn evaluate(&mut self, batch: &Batch) -> Result<f64, AdaptError> {
         self.check(batch)?;
         let rows: Vec<usize> = (0..batch.len()).collect();
         self.columns.gather(&rows, &self.scaling.rows(batch.inputs()), batch);
-        Ok(self.learner.evaluate(&self.columns.batch(&self.tuning.head))?.loss)
+        let loss = self.learner.evaluate(&self.columns.batch(&self.tuning.head))?.loss;
+        Ok(match self.tuning.head {
+            Head::Regression(_) | Head::Bandit(Bandit::Scorer { .. }) => {
+                1.0 + loss / variance(batch.rewards()).max(VARIANCE_MIN)
+            }
+            Head::Bandit(_) | Head::Ppo(_) => loss,
+        })
     }
 
     fn freeze(&mut self) -> Result<Network, AdaptError> {
@@ -116,6 +162,15 @@ impl Adapter for PredictionTuner {
     fn reset(&mut self, network: &Network) -> Result<(), AdaptError> {
         Ok(self.learner.reset(&self.scaling.unfold(network))?)
     }
+}
+
+/// Targets that lie closer together, in units of their own, are one: of sizes and times, 6 % in the deviation.
+const VARIANCE_MIN: f64 = 1.0 / 128.0;
+
+fn variance(values: &[f32]) -> f64 {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+    values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count
 }
 
 /// A minibatch.

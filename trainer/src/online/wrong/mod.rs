@@ -90,7 +90,7 @@ impl<'a> Stage<'a> {
         // Of all rows, those that traffic has: one level per feature that wanders a little.
         let rows = verify::rows(&terms.inputs, features, 2 * ROWS, rng.bits());
         for row in rows.iter().skip(1).step_by(2) {
-            examples.push(row, Outcome { rate_bps: 50_000_000, truth: 0.0 });
+            examples.push(row, Outcome { rate_bps: 50_000_000, ..Outcome::default() });
         }
         let executable = executable(running, terms, &examples)?;
         let sigma =

@@ -1,0 +1,220 @@
+//! What a choice of path was worth, from the records of flowlets.
+//!
+//! How long a flowlet takes depends first of all on how much it carries, which no choice changes. So its *cost*, the binary
+//! logarithm of the time to its last acknowledgement, is held against the mean cost of flowlets of like size that the network
+//! chose for lately: what is left is its *excess*, in doublings of that time. A scorer's scores have to be in the right order
+//! and at the right distances; where they lie as a whole does not matter. So what the network should have said is
+//!
+//! ```text
+//! target = mean score that it gives lately + excess
+//! ```
+//!
+//! and its scores stay where they are, generation after generation, however slow or quick all paths become together.
+
+use super::flows::Earned;
+use std::collections::BTreeMap;
+use weir_features::{ONE, PathSample, PathSource};
+
+/// An excess counts up to sixteen times the usual time, and so much is what a flowlet counts of which nothing arrived that was
+/// sent again: beyond it a path is as good as cut, and one record must not outweigh a hundred.
+const EXCESS_MAX: f64 = 4.0;
+/// A record counts as many times more as its choice was unlikely, up to this: what is drawn once in a thousand decisions would
+/// else be all that a batch is about.
+pub(super) const IMPORTANCE_MAX: f64 = 20.0;
+/// Octaves of a flowlet's size, up to a terabyte.
+const OCTAVES: usize = 41;
+/// Flowlets of an octave before it is known what is usual there.
+const KNOWN: u32 = 16;
+/// Values that a running mean remembers, about.
+const MEMORY: u32 = 256;
+
+/// What flowlets lately cost, and what flows earned since that was last asked.
+#[derive(Debug, Clone)]
+pub(super) struct Choices {
+    /// By octave of the bytes.
+    costs: [Mean; OCTAVES],
+    scores: Mean,
+    /// By flow: who chose last, and sum and number of what its flowlets earned under that one.
+    earned: BTreeMap<u64, (Option<u32>, f64, u32)>,
+    flows_max: usize,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Told {
+    /// What the network should have answered.
+    Target(f64),
+    /// The rule chose; what came of it is what choices are held against.
+    Control,
+    /// Nothing: nobody knows when it arrived, or what is usual for its size.
+    Nothing,
+}
+
+impl Choices {
+    /// Nothing known; what is earned is told of at most `flows_max` flows at a time.
+    pub(super) fn new(flows_max: usize) -> Choices {
+        Choices {
+            costs: [Mean::default(); OCTAVES],
+            scores: Mean::default(),
+            earned: BTreeMap::new(),
+            flows_max,
+        }
+    }
+
+    /// Takes note of a flowlet.
+    pub(super) fn note(&mut self, sample: &PathSample) -> Told {
+        let control = sample.source == PathSource::Control;
+        let nothing = if control { Told::Control } else { Told::Nothing };
+        let arrived = sample.acked_bytes > 0 && sample.delivery_ns > 0;
+        // What was neither acknowledged nor sent again may well have arrived.
+        if !arrived && sample.repeated_bytes == 0 {
+            return nothing;
+        }
+        let bytes = if arrived { sample.acked_bytes } else { sample.sent_bytes };
+        let Some(usual) = self.costs.get_mut(bytes.max(1).ilog2() as usize) else { return nothing };
+        let known = (usual.count >= KNOWN).then_some(usual.mean);
+        let cost = (sample.delivery_ns.max(1) as f64).log2();
+        // Of the network's own choices alone: held against its own mean, they leave its scores where they are.
+        if !control {
+            self.scores.note(f64::from(sample.score_q16) / f64::from(ONE));
+            if arrived {
+                usual.note(cost);
+            }
+        }
+        let Some(known) = known else { return nothing };
+        let excess = if arrived { (cost - known).clamp(-EXCESS_MAX, EXCESS_MAX) } else { EXCESS_MAX };
+        self.earn(sample.flow, (!control).then_some(sample.generation), -excess);
+        if control { Told::Control } else { Told::Target(self.scores.mean + excess) }
+    }
+
+    fn earn(&mut self, flow: u64, decided_by: Option<u32>, reward: f64) {
+        if self.earned.len() >= self.flows_max && !self.earned.contains_key(&flow) {
+            return;
+        }
+        let earned = self.earned.entry(flow).or_insert((decided_by, 0.0, 0));
+        if earned.0 != decided_by {
+            *earned = (decided_by, 0.0, 0);
+        }
+        *earned = (decided_by, earned.1 + reward, earned.2 + 1);
+    }
+
+    /// Every flow's mean reward since the last call: by how many doublings its flowlets were quicker than usual.
+    pub(super) fn take_earned(&mut self) -> Vec<Earned> {
+        let earned = std::mem::take(&mut self.earned);
+        let mean =
+            |(generation, sum, count)| Earned { generation, reward: sum / f64::from(u32::max(count, 1)) };
+        earned.into_values().map(mean).collect()
+    }
+}
+
+/// The mean of the first values, and then one in which older ones fade.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    count: u32,
+    mean: f64,
+}
+
+impl Mean {
+    fn note(&mut self, value: f64) {
+        self.count = (self.count + 1).min(MEMORY);
+        self.mean += (value - self.mean) / f64::from(self.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_features::PATH_INPUTS;
+
+    /// A flowlet that took so many milliseconds.
+    fn flowlet(flow: u64, source: PathSource, bytes: u64, ms: u64) -> PathSample {
+        PathSample {
+            source,
+            schema_hash: 1,
+            generation: if source == PathSource::Control { 0 } else { 3 },
+            flow,
+            features: [0; PATH_INPUTS],
+            score_q16: 7 * ONE,
+            path: 0,
+            choices: 2,
+            probability_q16: 1 << 16,
+            at_ns: 0,
+            delivery_ns: ms * 1_000_000,
+            sent_bytes: bytes,
+            acked_bytes: bytes,
+            repeated_bytes: 0,
+            base_rtt_ns: 0,
+            rate_bps: 0,
+        }
+    }
+
+    /// Choices to which flowlets of 1 500 bytes in 8 ms and of a megabyte in 64 ms are usual.
+    fn usual() -> Choices {
+        let mut choices = Choices::new(10);
+        for flow in 0..100 {
+            let told = choices.note(&flowlet(flow, PathSource::Model, 1_500, 8));
+            assert_eq!(told == Told::Nothing, flow < u64::from(KNOWN), "{flow} {told:?}");
+            choices.note(&flowlet(flow, PathSource::Model, 1 << 20, 64));
+        }
+        choices.take_earned();
+        choices
+    }
+
+    fn target(told: Told) -> f64 {
+        let Told::Target(target) = told else { panic!("{told:?}") };
+        target
+    }
+
+    #[test]
+    fn a_flowlet_is_held_against_others_of_its_size_and_scores_stay_where_they_are() {
+        let mut choices = usual();
+        for (bytes, ms, excess) in
+            [(1_500, 8, 0.0), (1_500, 32, 2.0), (1 << 20, 32, -1.0), (1_500, 9_000, 4.0)]
+        {
+            let told = target(choices.clone().note(&flowlet(1, PathSource::Model, bytes, ms)));
+            assert!((told - 7.0 - excess).abs() < 1e-9, "{bytes} {ms}: {told}");
+        }
+        // Everything becomes four times as slow: that is no choice's fault, and soon nobody's excess.
+        for flow in 0..2_000 {
+            choices.note(&flowlet(flow, PathSource::Model, 1_500, 32));
+        }
+        let told = target(choices.note(&flowlet(1, PathSource::Model, 1_500, 32)));
+        assert!((told - 7.0).abs() < 0.01, "{told}");
+    }
+
+    #[test]
+    fn what_never_arrived_says_something_only_where_it_was_sent_again() {
+        let mut choices = usual();
+        let silent =
+            PathSample { acked_bytes: 0, delivery_ns: 0, ..flowlet(1, PathSource::Explored, 1_500, 0) };
+        assert_eq!(choices.note(&silent), Told::Nothing);
+        let repeated = PathSample { repeated_bytes: 1_500, ..silent };
+        assert!((target(choices.note(&repeated)) - 11.0).abs() < 1e-9);
+        // And does not make the next one's delay a usual one.
+        assert!((target(choices.note(&flowlet(1, PathSource::Model, 1_500, 8))) - 7.0).abs() < 1e-9);
+        assert_eq!(choices.note(&flowlet(1, PathSource::Model, 1 << 45, 8)), Told::Nothing, "no such size");
+    }
+
+    #[test]
+    fn flows_earn_what_they_are_quicker_than_usual_under_whoever_chose_last() {
+        let mut choices = usual();
+        let note = |choices: &mut Choices, flow, source, ms| choices.note(&flowlet(flow, source, 1_500, ms));
+        note(&mut choices, 1, PathSource::Model, 4);
+        note(&mut choices, 1, PathSource::Explored, 4);
+        assert_eq!(note(&mut choices, 2, PathSource::Control, 16), Told::Control);
+        let earned = choices.take_earned();
+        assert_eq!((earned[0].generation, earned[1].generation), (Some(3), None));
+        assert!((earned[0].reward - 1.0).abs() < 0.05 && (earned[1].reward + 1.0).abs() < 0.05, "{earned:?}");
+        assert!(choices.take_earned().is_empty());
+        // Another generation, and more flows than are told of.
+        let next = PathSample { generation: 4, ..flowlet(1, PathSource::Model, 1_500, 16) };
+        note(&mut choices, 1, PathSource::Model, 4);
+        choices.note(&next);
+        for flow in 2..30 {
+            note(&mut choices, flow, PathSource::Model, 8);
+        }
+        let earned = choices.take_earned();
+        assert_eq!((earned.len(), earned[0].generation), (10, Some(4)));
+        assert!(earned[0].reward < -0.9);
+    }
+}
