@@ -124,7 +124,7 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     for built in &built {
         println!("{}", built.report);
     }
-    if let Some(learning) = run::learning(&plan, &source, built)? {
+    for learning in run::learning(&plan, &source, built)? {
         println!("{learning}");
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 use weir_engine::time::Ns;
 use weir_shell::config::{AdaptPlan, Plan, Source, TrainerPlan, TunerPlan, needs_restart};
-use weir_snapshot::Precision;
+use weir_snapshot::{Function, Precision};
 use weir_trainer::online::TrainerConfig;
 use weir_trainer::online::gate::{Fidelity, GateConfig, Safety, Statistic};
 use weir_trainer::reward::Preference;
@@ -316,6 +316,68 @@ fn a_reload_may_change_how_a_model_learns_but_not_the_trainer() {
         fixed[0].contains("trainer.interval: needs a restart: was \"200ms\", is now \"1s\""),
         "{fixed:?}"
     );
+}
+
+/// The shipped file with a `[trainer]` and, below its model, `adapt`; commented lines count where there are such models.
+fn predicting(file: &str, adapt: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf").join(file);
+    let text = std::fs::read_to_string(file).unwrap();
+    let text = text.replace("\n# Made for", "\n## Made for").replace("\n# model = ", "\nmodel = ");
+    let head = if text.contains("\n[[model]]") { "\n[[model]]" } else { "\n# [[model]]" };
+    let (rest, model) = text.split_once(head).unwrap();
+    // Relative paths start elsewhere in these tests.
+    let kilobytes = "size_thresholds = [\"1kB\", \"2kB\", \"3kB\", \"4kB\", \"5kB\", \"6kB\", \"7kB\"]";
+    let rest = rest.replace("\nsizes = \"workloads/web-search.csv\"", &format!("\n{kilobytes}"));
+    let end = model.find("\n]").or(model.find("\n# ]")).unwrap();
+    let model = model[..end].replace("\n# ", "\n");
+    format!("[trainer]\n{rest}\n[[model]]{model}\n]\n{adapt}\n")
+        .replace("workers = [1]", "workers = [0]\nshared = true")
+}
+
+#[test]
+fn models_that_predict_learn_too_and_have_defaults_of_their_own() {
+    for (file, function) in [("schedule.toml", Function::Schedule), ("balance.toml", Function::Balance)] {
+        let plan = plan(&predicting(file, "[model.adapt]"), &[]).unwrap();
+        let adapt = plan.models[plan.decides(function).unwrap()].adapt.as_ref().unwrap();
+        assert_eq!((&adapt.tuner, adapt.learning_rate), (&TunerPlan::Built, 0.001), "{file}");
+        assert_eq!((adapt.config.remembered_share, &adapt.config.gate.safety), (0.25, &None), "{file}");
+    }
+    let shares = |overrides: &[&str]| {
+        let plan = plan(&predicting("schedule.toml", "[model.adapt]"), overrides).unwrap();
+        plan.engine.schedule.unwrap().sample_share
+    };
+    assert_eq!((shares(&[]), shares(&["schedule.sample_share=0.5"])), (65_536, 32_768));
+}
+
+#[test]
+fn keys_that_say_nothing_about_a_prediction_are_refused_at_their_place() {
+    let sizes = "expected only with function = \"pacing\": predicted sizes are judged by their error on flows that were not \
+                 learned from";
+    let paths = "expected only with function = \"pacing\": scores of paths are judged by their error on decisions that were not \
+                 learned from";
+    let recall = "expected only with function = \"pacing\" or \"balance\": how long a flow takes is first of all its \
+                  application's affair, so a prediction is taken back by an operator only";
+    for (file, keys, key, reason) in [
+        ("schedule.toml", "reward_weights = [0.5, 0.25, 0.25]", "reward_weights", sizes),
+        ("schedule.toml", "[model.adapt.gate]\nclamped_share_max = 0.5", "gate.clamped_share_max", sizes),
+        ("schedule.toml", "[model.adapt.gate]\nepisode_loss_max = 0.5", "gate.episode_loss_max", sizes),
+        ("schedule.toml", "[model.adapt.recall]\nmargin = 0.1", "recall", recall),
+        ("balance.toml", "[model.adapt.gate]\nforgotten_share_max = 0.1", "gate.forgotten_share_max", paths),
+    ] {
+        let text = predicting(file, &format!("[model.adapt]\n{keys}"));
+        let said = plan(&text, &[]).unwrap_err();
+        assert!(said.ends_with(&format!(": model[0].adapt.{key}: {reason}")), "{said}");
+        let line: usize = said.split(':').nth(1).unwrap().parse().unwrap();
+        let there = text.lines().nth(line - 1).unwrap();
+        assert!(there.contains(key.rsplit('.').next().unwrap()), "{said}: {there}");
+    }
+    assert!(
+        plan(&predicting("balance.toml", "[model.adapt]\n[model.adapt.recall]\nmargin = 0.1"), &[]).is_ok()
+    );
+    // One that decides nothing.
+    let idle = predicting("schedule.toml", "[model.adapt]").replace("\nmodel = \"sizes\"", "\n");
+    let said = plan(&idle, &[]).unwrap_err();
+    assert!(said.contains("expected only on the model that schedule.model names"), "{said}");
 }
 
 /// What `conf/adaptive.toml` says that each of its lines is.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use weir_engine::time::Ns;
-use weir_snapshot::Precision;
+use weir_snapshot::{Function, Precision};
+use weir_trainer::ModelSpec;
 use weir_trainer::online::gate::{
     Fidelity, GateConfig, Quantisation, Safety, Stability, Statistic, Tolerance,
 };
@@ -23,34 +24,33 @@ pub(crate) struct AdaptKeys {
     adapter: Option<String>,
     adapter_deadline: Option<Span>,
     training_graph: Option<String>,
-    #[serde(default = "default_learning_rate")]
-    learning_rate: Real,
+    learning_rate: Option<Real>,
     #[serde(default = "default_rows_min")]
     rows_min: Whole<32, 65_536>,
     #[serde(default = "default_rows_max")]
     rows_max: Whole<32, 65_536>,
-    #[serde(default = "default_remembered_share")]
-    remembered_share: Share,
+    remembered_share: Option<Share>,
     reward_weights: Option<[Share; 3]>,
     #[serde(default)]
     precision: AdaptPrecision,
     #[serde(default)]
     gate: GateKeys,
-    #[serde(default)]
-    recall: RecallKeys,
+    recall: Option<RecallKeys>,
 }
 
-fn default_learning_rate() -> Real {
-    Real(0.000_3)
-}
+/// A policy's network takes small steps: what it does decides what it sees.
+const LEARNING_RATE_POLICY: f64 = 0.000_3;
+/// Of a network that predicts: what it learns from does not depend on it.
+const LEARNING_RATE_PREDICTION: f64 = 0.001;
+/// What is shown again to a network that predicts says what was true then: of traffic that has changed, a part of this size
+/// stays wrong for good.
+const REMEMBERED_SHARE_PREDICTION: f64 = 0.25;
+
 fn default_rows_min() -> Whole<32, 65_536> {
     Whole::clamped(defaults().rows_min as u64)
 }
 fn default_rows_max() -> Whole<32, 65_536> {
     Whole::clamped(defaults().rows_max as u64)
-}
-fn default_remembered_share() -> Share {
-    Share(defaults().remembered_share)
 }
 
 /// The trainer's own defaults, so that there is one place for them.
@@ -68,11 +68,12 @@ struct GateKeys {
     fidelity_statistic: FidelityStatistic,
     quantisation_mean_max: Least,
     quantisation_p99_max: Least,
-    clamped_share_max: Share,
-    reward_loss_max: Share,
-    episode_reward_loss_max: Share,
-    episode_loss_max: Share,
-    forgotten_share_max: Share,
+    /// These of a model that paces alone.
+    clamped_share_max: Option<Share>,
+    reward_loss_max: Option<Share>,
+    episode_reward_loss_max: Option<Share>,
+    episode_loss_max: Option<Share>,
+    forgotten_share_max: Option<Share>,
     rows_min: Whole<16, 512>,
 }
 
@@ -90,11 +91,11 @@ impl Default for GateKeys {
             fidelity_statistic: statistic,
             quantisation_mean_max: Least(gate.quantisation.mean_max),
             quantisation_p99_max: Least(gate.quantisation.p99_max),
-            clamped_share_max: Share(Safety::new(0, 0).clamped_max),
-            reward_loss_max: Share(gate.tolerance.mean),
-            episode_reward_loss_max: Share(gate.tolerance.each),
-            episode_loss_max: Share(gate.tolerance.lost),
-            forgotten_share_max: Share(gate.tolerance.forgotten),
+            clamped_share_max: None,
+            reward_loss_max: None,
+            episode_reward_loss_max: None,
+            episode_loss_max: None,
+            forgotten_share_max: None,
             rows_min: Whole::clamped(gate.rows_min as u64),
         }
     }
@@ -170,13 +171,12 @@ pub enum TunerPlan {
     },
 }
 
-/// Checks the `[model.adapt]` of the model at `index`, which is the one that decides, or is not; `preference` is what that
-/// model was built for, where it takes one.
+/// Checks the `[model.adapt]` of the model at `index`, which is the one that decides, or is not.
 pub(super) fn check(
     keys: &AdaptKeys,
     index: usize,
     decides: bool,
-    preference: Option<Preference>,
+    spec: &ModelSpec,
     file: &File,
     source: &Source,
 ) -> Result<AdaptPlan, ConfigError> {
@@ -187,8 +187,14 @@ pub(super) fn check(
         return Err(source.error(&Plan::model_key(index, "adapt"), reason));
     }
     if !decides {
-        let reason = "expected only on the model that pacing.model names: nothing is learned of one that decides nothing";
+        let reason = format!(
+            "expected only on the model that {}.model names: nothing is learned of one that decides nothing",
+            spec.function.name()
+        );
         return Err(source.error(&Plan::model_key(index, "adapt"), reason));
+    }
+    if let Some((key, reason)) = foreign(keys, spec.function) {
+        return refuse(key, reason.to_owned());
     }
     if keys.adapter.is_some() && keys.training_graph.is_some() {
         return refuse("training_graph", "expected none beside adapter, which trains by itself".to_owned());
@@ -210,11 +216,13 @@ pub(super) fn check(
         (None, Some(text)) => TunerPlan::Graph(source.resolve(text)),
         (None, None) => TunerPlan::Built,
     };
-    let learning_rate = keys.learning_rate.0;
+    let paces = spec.function == Function::Pacing;
+    let rate_default = if paces { LEARNING_RATE_POLICY } else { LEARNING_RATE_PREDICTION };
+    let learning_rate = keys.learning_rate.map_or(rate_default, |rate| rate.0);
     if !(learning_rate > 0.0 && learning_rate <= 1.0) {
         return refuse("learning_rate", format!("expected more than 0 and at most 1, found {learning_rate}"));
     }
-    let preference = match (preference, keys.reward_weights) {
+    let preference = match (spec.preference, keys.reward_weights) {
         (Some(_), Some(_)) => {
             let reason = "expected none beside the model's preference, which it is adapted for";
             return refuse("reward_weights", reason.to_owned());
@@ -229,7 +237,7 @@ pub(super) fn check(
     if rows_max < rows_min {
         return refuse("rows_max", format!("expected at least rows_min = {rows_min}, found {rows_max}"));
     }
-    let recall = &keys.recall;
+    let recall = keys.recall.clone().unwrap_or_default();
     if recall.probation < recall.window {
         let reason = format!("expected at least window = {}, found {}", recall.window, recall.probation);
         return refuse("recall.probation", reason);
@@ -242,23 +250,55 @@ pub(super) fn check(
         );
         return refuse("gate.quantisation_mean_max", reason);
     }
+    let remembered_default = if paces { defaults().remembered_share } else { REMEMBERED_SHARE_PREDICTION };
     let config = TrainerConfig {
         preference,
         rows_min: rows_min as usize,
         rows_max: rows_max as usize,
-        remembered_share: keys.remembered_share.0,
+        remembered_share: keys.remembered_share.map_or(remembered_default, |share| share.0),
         watch: WatchConfig {
             window_ns: recall.window.0.0,
             probation_ns: recall.probation.0.0,
             observations_min: recall.observations_min.get(),
             margin: recall.margin.0,
         },
-        ..TrainerConfig::new(gate(&keys.gate, keys.precision))
+        ..TrainerConfig::new(gate(&keys.gate, keys.precision, paces))
     };
     Ok(AdaptPlan { tuner, learning_rate, config })
 }
 
-fn gate(keys: &GateKeys, precision: AdaptPrecision) -> GateConfig {
+/// The first key that says nothing about a model of this function, and why.
+fn foreign(keys: &AdaptKeys, function: Function) -> Option<(&'static str, &'static str)> {
+    let reason = match function {
+        Function::Pacing => return None,
+        Function::Balance => {
+            "expected only with function = \"pacing\": scores of paths are judged by their error on decisions that were not learned \
+             from"
+        }
+        Function::Schedule => {
+            "expected only with function = \"pacing\": predicted sizes are judged by their error on flows that were not learned from"
+        }
+    };
+    let gate = &keys.gate;
+    let mut set = [
+        ("reward_weights", keys.reward_weights.is_some()),
+        ("gate.clamped_share_max", gate.clamped_share_max.is_some()),
+        ("gate.reward_loss_max", gate.reward_loss_max.is_some()),
+        ("gate.episode_reward_loss_max", gate.episode_reward_loss_max.is_some()),
+        ("gate.episode_loss_max", gate.episode_loss_max.is_some()),
+        ("gate.forgotten_share_max", gate.forgotten_share_max.is_some()),
+    ]
+    .into_iter();
+    if let Some((key, _)) = set.find(|(_, set)| *set) {
+        return Some((key, reason));
+    }
+    let reason = "expected only with function = \"pacing\" or \"balance\": how long a flow takes is first of all its \
+                  application's affair, so a prediction is taken back by an operator only";
+    (function == Function::Schedule && keys.recall.is_some()).then_some(("recall", reason))
+}
+
+/// `paces`: the model's output has a guard on it, and replay a world for it.
+fn gate(keys: &GateKeys, precision: AdaptPrecision, paces: bool) -> GateConfig {
     let precisions = match precision {
         AdaptPrecision::Auto => Precision::ALL.to_vec(),
         AdaptPrecision::Bits8 => vec![Precision::Bits8],
@@ -269,6 +309,7 @@ fn gate(keys: &GateKeys, precision: AdaptPrecision) -> GateConfig {
         FidelityStatistic::P99 => Statistic::P99,
     };
     let defaults = GateConfig::new(None);
+    let or = |key: &Option<Share>, default: f64| key.as_ref().map_or(default, |share| share.0);
     GateConfig {
         stability: Stability {
             window: keys.stability_window.get() as usize,
@@ -281,12 +322,15 @@ fn gate(keys: &GateKeys, precision: AdaptPrecision) -> GateConfig {
             p99_max: keys.quantisation_p99_max.0,
         },
         // Rates come from [pacing], when the trainer is made.
-        safety: Some(Safety { clamped_max: keys.clamped_share_max.0, ..Safety::new(0, 0) }),
+        safety: paces.then(|| {
+            let safety = Safety::new(0, 0);
+            Safety { clamped_max: or(&keys.clamped_share_max, safety.clamped_max), ..safety }
+        }),
         tolerance: Tolerance {
-            mean: keys.reward_loss_max.0,
-            each: keys.episode_reward_loss_max.0,
-            lost: keys.episode_loss_max.0,
-            forgotten: keys.forgotten_share_max.0,
+            mean: or(&keys.reward_loss_max, defaults.tolerance.mean),
+            each: or(&keys.episode_reward_loss_max, defaults.tolerance.each),
+            lost: or(&keys.episode_loss_max, defaults.tolerance.lost),
+            forgotten: or(&keys.forgotten_share_max, defaults.tolerance.forgotten),
             ..defaults.tolerance
         },
         rows_min: keys.rows_min.get() as usize,

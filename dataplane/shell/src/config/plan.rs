@@ -191,8 +191,13 @@ impl Plan {
         let trainer = trainer::check(&file, &ports, &cores.allowed, source)?;
         for (index, (keys, model)) in file.model.iter().zip(&mut models).enumerate() {
             if let Some(keys) = &keys.adapt {
-                let decides = pacing_model == Some(index);
-                model.adapt = Some(adapt::check(keys, index, decides, model.spec.preference, &file, source)?);
+                let decides = match model.spec.function {
+                    Function::Pacing => pacing_model,
+                    Function::Balance => path_model,
+                    Function::Schedule => size_model,
+                };
+                let decides = decides == Some(index);
+                model.adapt = Some(adapt::check(keys, index, decides, &model.spec, &file, source)?);
             }
         }
         let spec = match pacing_model.and_then(|index| models.get(index)) {
@@ -271,6 +276,15 @@ impl Plan {
             control,
             keys,
         })
+    }
+
+    /// Which of `models` decides a function; `None` where its rule does.
+    pub fn decides(&self, function: Function) -> Option<usize> {
+        match function {
+            Function::Pacing => self.pacing_model,
+            Function::Balance => self.path_model,
+            Function::Schedule => self.size_model,
+        }
     }
 
     /// The named paths, in order, and what each is made of.
@@ -455,9 +469,8 @@ fn check_models(keys: &[ModelKeys], source: &Source) -> Result<Vec<ModelPlan>, C
                     let reason = format!("expected 1: {what}, found {history}");
                     return Err(source.error(&at("history"), reason));
                 }
-                if model.preference.is_some() || model.adapt.is_some() {
-                    let key = if model.adapt.is_some() { "adapt" } else { "preference" };
-                    return Err(source.error(&at(key), "expected only with function = \"pacing\""));
+                if model.preference.is_some() {
+                    return Err(source.error(&at("preference"), "expected only with function = \"pacing\""));
                 }
                 if let ModelFunction::Balance = model.function {
                     PathSchema::new(&inputs)

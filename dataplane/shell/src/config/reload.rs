@@ -49,6 +49,7 @@ const CHANGEABLE_KEYS: [(&str, &[&str]); 3] = [
             "predicted_max",
             "other_priority",
             "control_share",
+            "sample_share",
             "trust",
             "dscp",
             "pcp",

@@ -41,6 +41,8 @@ pub(crate) struct ScheduleKeys {
     other_priority: Whole<0, { PRIORITIES as u64 - 1 }>,
     #[serde(default = "Share::of_control")]
     control_share: Share,
+    #[serde(default = "default_sample_share")]
+    sample_share: Share,
     #[serde(default)]
     trust: TrustKey,
     dscp: Option<[Whole<0, 63>; PRIORITIES]>,
@@ -86,6 +88,10 @@ fn default_predicted_min() -> Size {
 }
 fn default_predicted_max() -> Size {
     Size(10_000_000_000)
+}
+/// A flow's size becomes known whatever is predicted, and a record at its end costs little.
+fn default_sample_share() -> Share {
+    Share(1.0)
 }
 /// In the middle.
 fn default_other_priority() -> Whole<0, { PRIORITIES as u64 - 1 }> {
@@ -195,7 +201,7 @@ pub(super) fn check(
         predicted_max: high.0,
         other_priority: keys.other_priority.get() as u8,
         control_share: keys.control_share.in_65536(),
-        sample_share: 0,
+        sample_share: keys.sample_share.in_65536(),
         trust: match keys.trust {
             TrustKey::Trust => Trust::Trust,
             TrustKey::Remark => Trust::Remark,

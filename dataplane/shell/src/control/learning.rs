@@ -11,7 +11,7 @@ pub struct ModelsReport {
     pub unix_seconds: f64,
     /// The trainer's thread; null where the configuration has none.
     pub trainer: Option<TrainerReport>,
-    /// The model that decides. None where the rule does.
+    /// The models that decide, in the functions' order. None where rules do.
     pub models: Vec<LearningReport>,
 }
 
@@ -139,7 +139,8 @@ pub struct Progress {
     pub fidelity_loss: Option<f64>,
     /// The last mean quantisation error, in standard deviations of the output.
     pub quantisation_error: Option<f64>,
-    /// Mean live reward of flows under the model, lately.
+    /// Mean live reward of flows under the model, lately: pacing, 0 to 1; balance, by how many doublings of the time their
+    /// flowlets arrived earlier than usual.
     pub reward_model: Option<f64>,
     /// Of flows of the control share.
     pub reward_control: Option<f64>,

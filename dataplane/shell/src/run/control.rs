@@ -1,6 +1,7 @@
 //! The control thread: signals, HTTP, the control socket, publication, the trainer's ends of the lanes, an eye on the
 //! ports. It never waits for any of them.
 
+use super::lanes::Lanes;
 use super::publication::Publication;
 use super::reload::Reloader;
 use super::trainer::{Order, Post};
@@ -16,8 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
-use weir_features::{PathSample, Sample};
-use weir_handoff::LaneReceiver;
 
 /// Time between two looks at everything. Bounds how long a stop waits, and how stale a port's state is.
 const TICK: Duration = Duration::from_millis(20);
@@ -32,10 +31,8 @@ pub(super) struct Control {
     reload_asked: Arc<AtomicBool>,
     reloading: Option<JoinHandle<()>>,
     post: Post,
-    /// By worker index; none where a trainer has them.
-    samples: Vec<LaneReceiver<Sample>>,
-    /// By worker index; none without paths.
-    path_samples: Vec<LaneReceiver<PathSample>>,
+    /// None where a trainer has them.
+    lanes: Lanes,
     server: Option<Server>,
     socket: Option<control::Server>,
 }
@@ -48,7 +45,7 @@ impl Control {
         reloader: Reloader,
         reload_asked: Arc<AtomicBool>,
         post: Post,
-        samples: (Vec<LaneReceiver<Sample>>, Vec<LaneReceiver<PathSample>>),
+        lanes: Lanes,
     ) -> Control {
         let reloader = Arc::new(reloader);
         Control {
@@ -58,8 +55,7 @@ impl Control {
             reload_asked,
             reloading: None,
             post,
-            samples: samples.0,
-            path_samples: samples.1,
+            lanes,
             server: None,
             socket: None,
         }
@@ -128,11 +124,7 @@ impl Control {
 
     /// One look at everything, and a short sleep.
     pub(super) fn tick(&mut self, look: impl FnOnce(&mut Status)) {
-        let drained: usize = self.samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum();
-        // Nobody learns from these yet: they are counted.
-        let paths =
-            self.path_samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TICK, |_| {})).sum::<usize>();
-        let drained = drained + paths;
+        let drained = self.lanes.discard(SAMPLES_PER_TICK);
         self.reload_on_signal();
         let shared = &self.shared;
         let follows_only = |number| shared.reports().iter().all(|report| report.follows_only(number));

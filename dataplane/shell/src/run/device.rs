@@ -88,28 +88,20 @@ pub(super) fn run<Io: PacketIo<Frame = MbufFrame>>(
     };
     let shared = Shared::new(status, board_readers, clock.calibration().hz);
     let (publication, submissions) = Publication::new(prepared.publisher, prepared.live);
-    let mut samples = prepared.samples_out;
+    let mut lanes = prepared.lanes;
     let (mut box_of_trainer, mut desk) = (None, None);
     if let (Some(trainer), Some(begun)) = (&plan.trainer, prepared.begun) {
         let (sender, letters) = channel();
         box_of_trainer = Some(sender);
         let version = prepared.runtime.as_ref().and_then(Runtime::version);
-        let samples = std::mem::take(&mut samples);
-        let lanes = (samples, letters, submissions.clone());
-        desk = Some((trainer.core, Desk::new(begun, trainer, version, shared.clone(), lanes)));
+        let ends = (std::mem::take(&mut lanes), letters, submissions.clone());
+        desk = Some((trainer.core, Desk::new(begun, trainer, version, shared.clone(), ends)));
     }
     let post = Post::new(box_of_trainer, submissions);
     let runtime = prepared.runtime.unwrap_or_else(Runtime::unwanted);
     let (file, overrides) = (origin.0.to_owned(), origin.1.to_vec());
     let reloader = Reloader::new(file, overrides, plan.clone(), shared.clone(), runtime, post.clone());
-    let mut control = Control::new(
-        shared,
-        publication,
-        reloader,
-        signals.reload,
-        post,
-        (samples, prepared.path_samples_out),
-    );
+    let mut control = Control::new(shared, publication, reloader, signals.reload, post, lanes);
 
     // Before the first frame, so that an address in use refuses the start. `/readyz` says no until ports were looked at.
     control.open_socket(plan.control.as_deref())?;
@@ -364,14 +356,17 @@ fn start_workers<Io: PacketIo<Frame = MbufFrame>>(
             drain_max: plan.drain_max,
             shares_core: lcore.cpu() == plan.cores.control,
         };
-        let WorkerEnds { mut policy, samples, path_samples } = ends;
+        let WorkerEnds { mut policy, intervals, choices, flows } = ends;
         let job = move || {
             // On the worker's own core, so that its memory is near it.
             let mut io = front(index, queues);
             let mut worker: Worker<MbufFrame> =
-                Worker::new(&engine, Ns(clock.now_ns()), samples).among(place);
-            if let Some(lane) = path_samples {
+                Worker::new(&engine, Ns(clock.now_ns()), intervals).among(place);
+            if let Some(lane) = choices {
                 worker = worker.recording(lane);
+            }
+            if let Some(lane) = flows {
+                worker = worker.telling(lane);
             }
             poll::poll(worker, &mut io, &mut policy, clock, board, &terms)
         };

@@ -68,6 +68,9 @@ impl Bridge {
     fn take(&mut self, submission: Submission) {
         let (next, reply) = submission.open();
         let reason = match next {
+            Next::Model(candidate) if candidate.function() != Function::Pacing => {
+                Some("the kernel's samples are of paced flows alone".to_owned())
+            }
             Next::Model(candidate) => {
                 self.publish(candidate.generation()).err().map(|error| error.to_string())
             }
@@ -118,7 +121,7 @@ pub fn kernel_trainer(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             file.display()
         );
     };
-    let mut lanes = prepared.ends.into_iter().map(|ends| ends.samples);
+    let mut lanes = prepared.ends.into_iter().map(|ends| ends.intervals);
     let mut lane = lanes.next().context("cores.workers is empty")?;
 
     let mut core = Core::open()?;
@@ -141,8 +144,7 @@ pub fn kernel_trainer(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
     let (submissions_in, submissions) = channel();
     let _post = Post::new(Some(letters_in), submissions_in.clone());
     let version = prepared.runtime.as_ref().and_then(super::trainer::Runtime::version);
-    let mut desk =
-        Desk::new(begun, trainer, version, shared, (prepared.samples_out, letters, submissions_in));
+    let mut desk = Desk::new(begun, trainer, version, shared, (prepared.lanes, letters, submissions_in));
     info!("learning from the kernel's flows; SIGTERM or Ctrl-C ends it, and what is active stays");
     let start = Instant::now();
     while !signals.stop.load(Ordering::Relaxed) {

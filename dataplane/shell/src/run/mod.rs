@@ -7,7 +7,9 @@
 mod control;
 #[cfg(feature = "dpdk")]
 mod device;
+mod each;
 mod kernel;
+mod lanes;
 #[cfg(feature = "dpdk")]
 mod mbuf;
 mod models;
@@ -30,6 +32,8 @@ pub use mbuf::{DeviceIo, MbufFrame};
 pub use kernel::kernel_trainer;
 
 use crate::config::{self, CapturePair, ConfigError, Plan, PortsPlan, Source};
+use each::Each;
+use lanes::Lanes;
 use models::{Live, NextPolicy};
 use std::path::Path;
 use tracing::info;
@@ -40,7 +44,7 @@ use weir_engine::io::PacketIo;
 use weir_engine::policy::Policy;
 use weir_engine::sampler::{LANE_BATCH, LANE_BATCHES};
 use weir_engine::verdict::{Tally, Verdict};
-use weir_features::{PathSample, Sample};
+use weir_features::{FlowSample, PathSample, Sample};
 use weir_handoff::{LaneReceiver, LaneSender, Publisher, Reader, epoch, lane};
 use weir_trainer::Built;
 
@@ -54,17 +58,15 @@ struct Prepared {
     runtime: Option<Runtime>,
     /// By worker index.
     ends: Vec<WorkerEnds>,
-    /// By worker index.
-    samples_out: Vec<LaneReceiver<Sample>>,
-    /// By worker index; none without paths.
-    path_samples_out: Vec<LaneReceiver<PathSample>>,
+    lanes: Lanes,
 }
 
 /// A worker's ends of what joins it to control.
 struct WorkerEnds {
     policy: Reader<Policy>,
-    samples: LaneSender<Sample>,
-    path_samples: Option<LaneSender<PathSample>>,
+    intervals: LaneSender<Sample>,
+    choices: Option<LaneSender<PathSample>>,
+    flows: Option<LaneSender<FlowSample>>,
 }
 
 /// Runs a configuration until a signal, or until its capture files end.
@@ -116,10 +118,10 @@ fn prepare(file: &Path, overrides: &[String]) -> anyhow::Result<(Plan, Prepared)
     let (plan, source) = config::load(file, overrides)?;
     let runtime = plan.trainer.as_ref().map(|_| Runtime::load(&plan));
     let mut next = NextPolicy::build(&plan, &source)?;
-    let built = next.built.take();
+    let built = std::mem::take(&mut next.built);
     let parts = match &runtime {
         Some(runtime) => Parts::build(&plan, &source, built, runtime)?,
-        None => None,
+        None => Each::of(|_| None),
     };
     let (live, begun) = trainer::begin(&plan, next, parts)?;
     for model in live.shown() {
@@ -130,27 +132,34 @@ fn prepare(file: &Path, overrides: &[String]) -> anyhow::Result<(Plan, Prepared)
     }
     let (publisher, readers) = epoch(live.policy.clone(), plan.cores.workers.len());
     let balances = plan.engine.route.as_ref().is_some_and(|route| route.balance.is_some());
-    let (mut ends, mut samples_out, mut path_samples_out) = (Vec::new(), Vec::new(), Vec::new());
+    // A reload may let a model learn, but brings no trainer and no scheduler.
+    let learns_sizes = plan.trainer.is_some() && plan.engine.schedule.is_some();
+    let (mut ends, mut lanes) = (Vec::new(), Lanes::default());
     for policy in readers {
-        let (samples, out) = lane(LANE_BATCHES, LANE_BATCH);
-        samples_out.push(out);
-        let path_samples = balances.then(|| {
-            let (path_samples, out) = lane(LANE_BATCHES, LANE_BATCH);
-            path_samples_out.push(out);
-            path_samples
+        ends.push(WorkerEnds {
+            policy,
+            intervals: new_lane(&mut lanes.intervals),
+            choices: balances.then(|| new_lane(&mut lanes.choices)),
+            flows: learns_sizes.then(|| new_lane(&mut lanes.flows)),
         });
-        ends.push(WorkerEnds { policy, samples, path_samples });
     }
-    Ok((plan, Prepared { publisher, live, begun, runtime, ends, samples_out, path_samples_out }))
+    Ok((plan, Prepared { publisher, live, begun, runtime, ends, lanes }))
+}
+
+/// A worker's end of a new lane, whose other end joins the `others`.
+fn new_lane<T>(others: &mut Vec<LaneReceiver<T>>) -> LaneSender<T> {
+    let (sender, receiver) = lane(LANE_BATCHES, LANE_BATCH);
+    others.push(receiver);
+    sender
 }
 
 /// Runs capture files through one worker, until their end.
 fn replay_captures(plan: &Plan, files: &[CapturePair; 2], prepared: Prepared) -> anyhow::Result<()> {
-    let Prepared { mut ends, mut samples_out, mut path_samples_out, .. } = prepared;
-    let (Some(ends), Some(samples_out)) = (ends.pop(), samples_out.pop()) else {
+    let Prepared { mut ends, lanes, .. } = prepared;
+    let Some(ends) = ends.pop() else {
         anyhow::bail!("a replay has one worker, and the plan has none");
     };
-    let replayed = replay::replay(files, &plan.engine, ends, (samples_out, path_samples_out.pop()))?;
+    let replayed = replay::replay(files, &plan.engine, ends, lanes)?;
     info!("{:.6} s of captured time, {} samples", replayed.span.0 as f64 / 1e9, replayed.samples);
     print_tally(&replayed.tally, &replayed.stats);
     Ok(())
@@ -181,15 +190,17 @@ fn forward<Io: PacketIo<Frame = MbufFrame>>(
     Ok(())
 }
 
-/// How the model that paces would learn, in a line; `None` where it would not. `built` are the plan's models.
+/// How the plan's models would learn, a line for each that would. `built` are all of them.
 ///
 /// # Errors
 /// What the tuner cannot work with, at the place of its key.
-pub fn learning(plan: &Plan, source: &Source, built: Vec<Built>) -> Result<Option<String>, ConfigError> {
-    let Some(index) = plan.pacing_model.filter(|_| plan.trainer.is_some()) else { return Ok(None) };
+pub fn learning(plan: &Plan, source: &Source, built: Vec<Built>) -> Result<Vec<String>, ConfigError> {
+    if plan.trainer.is_none() || plan.models.iter().all(|model| model.adapt.is_none()) {
+        return Ok(Vec::new());
+    }
     let runtime = Runtime::load(plan);
-    let parts = Parts::build(plan, source, built.into_iter().nth(index).map(Box::new), &runtime)?;
-    Ok(parts.map(|parts| parts.to_string()))
+    let parts = Parts::build(plan, source, models::chosen(plan, built), &runtime)?;
+    Ok(parts.all().flatten().map(ToString::to_string).collect())
 }
 
 /// The books of all workers, closed: one line. With the ports shut and the lanes empty, what was steered is in balance by

@@ -17,7 +17,7 @@ pub(super) const PUBLISH_MAX: Duration = Duration::from_secs(2);
 pub(super) enum Next {
     /// A whole policy: what a reload has read and checked.
     Policy(Box<NextPolicy>),
-    /// Another generation of the model that paces: what the trainer has tuned, or taken back.
+    /// Another generation of a model that decides: what the trainer has tuned, or taken back.
     Model(Box<Candidate>),
 }
 

@@ -1,6 +1,7 @@
 //! A reload: the whole new file is read and checked, its models built and fitted, off the control thread; what comes
 //! out is published by one store, or nothing has changed.
 
+use super::each::Each;
 use super::models::NextPolicy;
 use super::trainer::{Parts, Post, Runtime};
 use crate::calendar;
@@ -67,12 +68,12 @@ impl Reloader {
         }
     }
 
-    fn check(&self) -> Result<(NextPolicy, Option<Parts>), Vec<String>> {
+    fn check(&self) -> Result<(NextPolicy, Each<Option<Parts>>), Vec<String>> {
         let (plan, source) = config::reload(&self.file, &self.overrides, &self.started)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let build = || {
             let mut next = NextPolicy::build(&plan, &source)?;
-            let parts = Parts::build(&plan, &source, next.built.take(), &self.runtime)?;
+            let parts = Parts::build(&plan, &source, std::mem::take(&mut next.built), &self.runtime)?;
             Ok((next, parts))
         };
         build().map_err(|fault: ConfigError| vec![fault.to_string()])

@@ -2,6 +2,7 @@
 //! bytes, on any machine and at any load.
 
 use super::WorkerEnds;
+use super::lanes::Lanes;
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, Record};
 use crate::config::CapturePair;
 use weir_engine::config::EngineConfig;
@@ -10,8 +11,6 @@ use weir_engine::io::{Burst, Frame, PacketIo, Side};
 use weir_engine::time::Ns;
 use weir_engine::verdict::Tally;
 use weir_engine::worker::Worker;
-use weir_features::{PathSample, Sample};
-use weir_handoff::LaneReceiver;
 
 /// The least by which virtual time moves when something is due that this turn had no room for.
 const TICK: Ns = Ns::from_micros(1);
@@ -142,23 +141,23 @@ pub(super) struct Replayed {
 pub(super) fn replay(
     files: &[CapturePair; 2],
     config: &EngineConfig,
-    WorkerEnds { mut policy, samples, path_samples }: WorkerEnds,
-    (mut drained, mut paths_drained): (LaneReceiver<Sample>, Option<LaneReceiver<PathSample>>),
+    WorkerEnds { mut policy, intervals, choices, flows }: WorkerEnds,
+    mut lanes: Lanes,
 ) -> Result<Replayed, CaptureError> {
     let [inside, outside] = files;
     let wires = [Wire::open(inside)?, Wire::open(outside)?];
     let mut io = CaptureIo { wires, now: Ns::ZERO, failed: None };
     let start = io.next_arrival().unwrap_or(Ns::ZERO);
     io.now = start;
-    let mut worker: Worker<HeapFrame> = Worker::new(config, start, samples);
-    if let Some(lane) = path_samples {
+    let mut worker: Worker<HeapFrame> = Worker::new(config, start, intervals);
+    if let Some(lane) = choices {
         worker = worker.recording(lane);
     }
+    if let Some(lane) = flows {
+        worker = worker.telling(lane);
+    }
     let mut sample_count = 0;
-    let mut drain = || {
-        let paths = paths_drained.as_mut().map_or(0, |lane| lane.drain(usize::MAX, |_| {}));
-        (drained.drain(usize::MAX, |_| {}) + paths) as u64
-    };
+    let mut drain = || lanes.discard(usize::MAX) as u64;
     loop {
         let report = worker.turn(io.now, &mut io, &mut policy);
         if let Some(error) = io.failed.take() {

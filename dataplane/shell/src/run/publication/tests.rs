@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Plan, Source};
+use crate::run::each::Each;
 use std::path::Path;
 use weir_handoff::{Reader, epoch};
 
@@ -40,7 +41,7 @@ fn candidate(number: u32) -> Candidate {
 }
 
 fn start_with(next: NextPolicy) -> (Publication, Sender<Submission>, Reader<Policy>) {
-    let live = Live::first(next, None);
+    let live = Live::first(next, Each::of(|_| None));
     let (publisher, mut readers) = epoch(live.policy.clone(), 1);
     let (publication, submissions) = Publication::new(publisher, live);
     (publication, submissions, readers.pop().unwrap())

@@ -1,10 +1,12 @@
-//! The beginning: what an earlier process has kept, and the generation to start with.
+//! The beginning: what an earlier process has kept, and the generations to start with.
 
 use super::desk::Begun;
+use super::lineage::Lineage;
 use super::parts::Parts;
 use super::stores::Stores;
 use super::tuning::Tuning;
 use crate::config::Plan;
+use crate::run::each::Each;
 use crate::run::models::{Candidate, Live, NextPolicy};
 use anyhow::{Context as _, anyhow};
 use tracing::{info, warn};
@@ -12,36 +14,56 @@ use weir_trainer::online::Start;
 use weir_trainer::online::gate::{Terms, sound, valid};
 use weir_trainer::store::{Expected, Reason, Stored};
 
-/// The policy to start with, and the trainer's beginning where the configuration asks for one: the newest generation on
-/// disk that descends from the configured model as it is now, else that model.
+/// The policy to start with, and the trainer's beginning where the configuration asks for one: of each model that learns the
+/// newest generation on disk that descends from the configured model as it is now, else that model.
 ///
 /// # Errors
-/// The folder of generations cannot be used, or the model cannot be tuned at all.
+/// The folder of generations cannot be used, or a model cannot be tuned at all.
 pub(in crate::run) fn begin(
     plan: &Plan,
     next: NextPolicy,
-    parts: Option<Parts>,
+    mut parts: Each<Option<Parts>>,
 ) -> anyhow::Result<(Live, Option<Begun>)> {
-    let Some(trainer) = &plan.trainer else { return Ok((Live::first(next, None), None)) };
-    let mut stores = Stores::new(trainer);
-    let configured = next.identity();
-    let Some(parts) = parts else {
-        let live = Live::first(next, None);
-        let highest = live.numbered();
-        return Ok((live, Some(Begun { tuning: None, stores, highest, configured, active: highest })));
+    let Some(trainer) = &plan.trainer else {
+        return Ok((Live::first(next, Each::of(|_| None)), None));
     };
+    let mut stores = Stores::new(trainer);
+    let configured = Each::of(|function| next.identity(function));
+    let mut first = Each::try_of(|function| match parts[function].take() {
+        Some(parts) => self::first(parts, &mut stores).map(Some),
+        None => Ok::<_, anyhow::Error>(None),
+    })?;
+    let started = Each::of(|function| first[function].as_mut().and_then(|first| first.candidate.take()));
+    let live = Live::first(next, started);
+    let lineages = Each::of(|function| {
+        let active = live.numbered(function);
+        let configured = configured[function].clone();
+        match first[function].take() {
+            Some(First { tuning, highest, .. }) => {
+                Lineage { tuning: Some(tuning), highest, configured, active }
+            }
+            None => Lineage { tuning: None, highest: active, configured, active },
+        }
+    });
+    Ok((live, Some(Begun { lineages, stores })))
+}
+
+/// What a model that learns starts with.
+struct First {
+    tuning: Tuning,
+    /// The generation to start with.
+    candidate: Option<Candidate>,
+    /// The highest number that was given.
+    highest: u32,
+}
+
+fn first(parts: Parts, stores: &mut Stores) -> anyhow::Result<First> {
     let name = parts.terms.name.clone();
     let loaded = stores.load(&name, &expected(&parts.terms)).context("trainer.store")?;
     for skipped in &loaded.skipped {
         warn!("{}: left aside: {}", skipped.folder.display(), skipped.fault);
     }
-    let fits = |stored: &&Stored| {
-        let fit = sound(&stored.network, &parts.terms).and_then(|()| valid(&stored.bytes, &parts.terms));
-        if let Err(refusal) = &fit {
-            warn!("generation {} on disk is left aside: {refusal}", stored.manifest.generation);
-        }
-        fit.is_ok()
-    };
+    let fits = |stored: &&Stored| fits(stored, &parts.terms);
     let kept: Vec<Stored> = loaded.generations.iter().filter(fits).cloned().collect();
     let newest = kept.iter().find(|stored| !stored.refused && stored.manifest.configured == parts.checksum);
     let start = match newest {
@@ -71,9 +93,16 @@ pub(in crate::run) fn begin(
     let candidate = Candidate::fit(&tuning.model, publication.snapshot)
         .map_err(|reason| anyhow!("model {name}: generation {number}: {reason}"))?;
     tuning.trainer.published(number, 0);
-    let live = Live::first(next, Some(candidate.numbered(number)));
-    let highest = loaded.highest.max(number);
-    Ok((live, Some(Begun { tuning: Some(tuning), stores, highest, configured, active: number })))
+    Ok(First { tuning, candidate: Some(candidate.numbered(number)), highest: loaded.highest.max(number) })
+}
+
+/// Whether a generation on disk is one of this model; the log is told of one that is not.
+pub(super) fn fits(stored: &Stored, terms: &Terms) -> bool {
+    let fit = sound(&stored.network, terms).and_then(|()| valid(&stored.bytes, terms));
+    if let Err(refusal) = &fit {
+        warn!("generation {} on disk is left aside: {refusal}", stored.manifest.generation);
+    }
+    fit.is_ok()
 }
 
 /// What generations on disk must be made for.
@@ -86,7 +115,7 @@ pub(super) fn expected(terms: &Terms) -> Expected {
     }
 }
 
-fn start(stored: &Stored) -> Start {
+pub(super) fn start(stored: &Stored) -> Start {
     Start {
         number: stored.manifest.generation,
         reason: stored.manifest.reason,

@@ -1,8 +1,8 @@
 //! What the trainer's thread does, turn by turn. Time is an argument; the only waits are a step's own.
 
 use super::letters::{Letter, Order};
+use super::lineage::{Incoming, Lineage};
 use super::parts::Parts;
-use super::reload::{Incoming, Tuned};
 use super::stores::Stores;
 use super::thread::Turn;
 use super::tuning::Tuning;
@@ -11,16 +11,18 @@ use crate::config::TrainerPlan;
 use crate::control::learning::Changed;
 use crate::control::protocol::{ReloadResult, Reloaded};
 use crate::learning::TrainerStatus;
-use crate::run::models::{Candidate, Identity, NextPolicy};
+use crate::run::each::Each;
+use crate::run::lanes::Lanes;
+use crate::run::models::{Candidate, NextPolicy};
 use crate::run::publication::{Next, Submission};
 use crate::status::Shared;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Instant;
 use tracing::warn;
-use weir_features::Sample;
 use weir_handoff::LaneReceiver;
-use weir_trainer::online::Publication;
+use weir_snapshot::Function;
+use weir_trainer::online::{Publication, Trainer};
 
 /// Samples taken per turn and lane: ten million a second at fifty turns, more than a lane can carry.
 const SAMPLES_PER_TURN: usize = 200_000;
@@ -30,21 +32,16 @@ const LONGEST_NS: u64 = 60_000_000_000;
 /// The trainer's thread's work.
 pub(in crate::run) struct Desk {
     shared: Shared,
-    /// By worker index.
-    samples: Vec<LaneReceiver<Sample>>,
+    lanes: Lanes,
     letters: Receiver<Letter>,
     submissions: Sender<Submission>,
-    pub(super) tuning: Option<Tuning>,
+    pub(super) lineages: Each<Lineage>,
     pub(super) stores: Stores,
-    /// The highest number that a generation was given.
-    pub(super) highest: u32,
-    /// What the configuration names.
-    pub(super) configured: Option<Identity>,
-    /// The generation that decides; 0 where the rule does.
-    pub(super) active: u32,
     pending: Option<Pending>,
-    /// Steps so far.
+    /// Steps so far, of all models.
     stepped: u64,
+    /// Whose the last one was.
+    stepped_last: Function,
     /// When each of the last steps began, and what it took, in nanoseconds.
     steps: VecDeque<(u64, u64)>,
     /// Over all steps.
@@ -58,29 +55,26 @@ struct Pending {
 }
 
 enum What {
-    /// A generation of the model that is tuned; who is to be told.
-    Model(u32, Option<Sender<Changed>>),
+    /// A generation of a model that is tuned; who is to be told.
+    Model(Function, u32, Option<Sender<Changed>>),
     /// A reload.
-    Policy(Box<Incoming>, Sender<Reloaded>),
+    Policy(Box<Each<Incoming>>, Sender<Reloaded>),
 }
 
 /// What a desk starts with.
 pub(in crate::run) struct Begun {
-    pub(super) tuning: Option<Tuning>,
+    pub(super) lineages: Each<Lineage>,
     pub(super) stores: Stores,
-    pub(super) highest: u32,
-    pub(super) configured: Option<Identity>,
-    pub(super) active: u32,
 }
 
 impl Desk {
-    /// With what was begun before there were threads; the lanes by worker index, the letter box, and the way to control.
+    /// With what was begun before there were threads; the lanes, the letter box, and the way to control.
     pub(in crate::run) fn new(
         begun: Begun,
         plan: &TrainerPlan,
         onnxruntime: Option<&'static str>,
         shared: Shared,
-        (samples, letters, submissions): (Vec<LaneReceiver<Sample>>, Receiver<Letter>, Sender<Submission>),
+        (lanes, letters, submissions): (Lanes, Receiver<Letter>, Sender<Submission>),
     ) -> Desk {
         shared.update(|status| {
             status.trainer = Some(TrainerStatus {
@@ -93,19 +87,17 @@ impl Desk {
                 ..TrainerStatus::default()
             });
         });
-        let Begun { tuning, stores, highest, configured, active } = begun;
+        let Begun { lineages, stores } = begun;
         let desk = Desk {
             shared,
-            samples,
+            lanes,
             letters,
             submissions,
-            tuning,
+            lineages,
             stores,
-            highest,
-            configured,
-            active,
             pending: None,
             stepped: 0,
+            stepped_last: Function::Schedule,
             steps: VecDeque::new(),
             step_ns: 0,
         };
@@ -138,8 +130,10 @@ impl Desk {
                 Err(TryRecvError::Disconnected) => return Turn::Over,
             }
         }
-        if self.pending.is_none() && self.tuning.as_ref().is_some_and(|tuning| tuning.trainer.due(now_ns)) {
-            self.step(now_ns);
+        if self.pending.is_none()
+            && let Some(function) = self.due(now_ns)
+        {
+            self.step(function, now_ns);
             news = true;
         }
         self.shared.update(|status| {
@@ -155,17 +149,26 @@ impl Desk {
     }
 
     fn drain(&mut self) -> usize {
-        let mut tuning = self.tuning.as_mut();
-        let mut observe = |sample: &Sample| {
-            if let Some(tuning) = &mut tuning {
-                tuning.trainer.observe(sample);
-            }
-        };
-        self.samples.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TURN, &mut observe)).sum()
+        let Desk { lanes: Lanes { intervals, choices, flows }, lineages, .. } = self;
+        take(intervals, &mut lineages[Function::Pacing], Trainer::observe)
+            + take(choices, &mut lineages[Function::Balance], Trainer::observe_choice)
+            + take(flows, &mut lineages[Function::Schedule], Trainer::observe_flow)
     }
 
-    fn step(&mut self, now_ns: u64) {
-        let Some(tuning) = &mut self.tuning else { return };
+    /// The function whose model is to take a step. One in each turn, and each in its turn: a model whose steps take long
+    /// keeps none of the others from theirs.
+    fn due(&self, now_ns: u64) -> Option<Function> {
+        let after = Function::ALL.iter().skip_while(|function| **function != self.stepped_last).skip(1);
+        let mut order = after.chain(&Function::ALL).copied();
+        order.find(|function| {
+            let tuning = self.lineages[*function].tuning.as_ref();
+            tuning.is_some_and(|tuning| tuning.trainer.due(now_ns))
+        })
+    }
+
+    fn step(&mut self, function: Function, now_ns: u64) {
+        self.stepped_last = function;
+        let Some(tuning) = &mut self.lineages[function].tuning else { return };
         let began = Instant::now();
         let report = tuning.trainer.step(now_ns);
         let took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -177,15 +180,16 @@ impl Desk {
             self.steps.pop_front();
         }
         if let Some(publication) = report.publication {
-            self.publish(publication, None);
+            self.publish(function, publication, None);
         }
     }
 
     /// Keeps a publication on disk and gives it to control. A disk that fails is no reason not to publish.
-    fn publish(&mut self, publication: Publication, reply: Option<Sender<Changed>>) {
-        let Some(tuning) = &mut self.tuning else { return };
+    fn publish(&mut self, function: Function, publication: Publication, reply: Option<Sender<Changed>>) {
+        let lineage = &mut self.lineages[function];
+        let Some(tuning) = &mut lineage.tuning else { return };
         let number = publication.generation;
-        self.highest = self.highest.max(number);
+        lineage.highest = lineage.highest.max(number);
         self.stores.keep(tuning, &publication);
         let candidate = match Candidate::fit(&tuning.model, publication.snapshot) {
             Ok(candidate) => candidate.numbered(number),
@@ -199,19 +203,20 @@ impl Desk {
         let (submission, outcome) = Submission::new(Next::Model(Box::new(candidate)));
         // Control has gone where this fails; the outcome says so at the next turn.
         let _ = self.submissions.send(submission);
-        self.pending = Some(Pending { outcome, what: What::Model(number, reply) });
+        self.pending = Some(Pending { outcome, what: What::Model(function, number, reply) });
     }
 
     /// What was on its way has arrived, or has not.
     fn settle(&mut self, what: What, outcome: Reloaded, now_ns: u64) {
         let done = outcome.result != ReloadResult::Refused;
         match what {
-            What::Model(number, reply) => {
-                let Some(tuning) = &mut self.tuning else { return };
+            What::Model(function, number, reply) => {
+                let lineage = &mut self.lineages[function];
+                let Some(tuning) = &mut lineage.tuning else { return };
                 match done {
                     true => {
                         tuning.published(number, now_ns, true);
-                        self.active = number;
+                        lineage.active = number;
                     }
                     false => {
                         warn!("generation {number} is not published: {}", outcome.reasons.join("; "));
@@ -221,9 +226,9 @@ impl Desk {
                 let active = tuning.trainer.stats().generation;
                 answer(reply, outcome.result, Some(active), outcome.reasons);
             }
-            What::Policy(incoming, reply) => {
-                if done {
-                    self.take_over(*incoming, now_ns);
+            What::Policy(mut incoming, reply) => {
+                for function in Function::ALL.into_iter().filter(|_| done) {
+                    self.lineages[function].take_over(&mut incoming[function], now_ns);
                 }
                 // Whoever asked may have given up waiting.
                 let _ = reply.send(outcome);
@@ -231,40 +236,45 @@ impl Desk {
         }
     }
 
-    fn take_over(&mut self, incoming: Incoming, now_ns: u64) {
-        self.configured = incoming.configured;
-        if let Some(number) = incoming.number {
-            (self.active, self.highest) = (number, self.highest.max(number));
-        }
-        match incoming.tuned {
-            Tuned::AsBefore => {}
-            Tuned::Nobody => self.tuning = None,
-            Tuned::Anew(mut tuning) => {
-                tuning.published(self.active, now_ns, incoming.number.is_some());
-                self.tuning = Some(*tuning);
-            }
+    fn open(&mut self, letter: Letter) {
+        match letter {
+            Letter::Reload(next, parts, reply) => self.reload(*next, *parts, reply),
+            Letter::Order(order, model, reply) => self.obey(order, model.as_deref(), reply),
         }
     }
 
-    fn open(&mut self, letter: Letter) {
-        match letter {
-            Letter::Reload(next, parts, reply) => self.reload(*next, parts.map(|parts| *parts), reply),
-            Letter::Order(order, model, reply) => self.obey(order, model.as_deref(), reply),
+    /// The models that are tuned.
+    fn tuned(&self) -> impl Iterator<Item = (Function, &Tuning)> {
+        Function::ALL
+            .into_iter()
+            .filter_map(|function| Some((function, self.lineages[function].tuning.as_ref()?)))
+    }
+
+    /// The function whose model an order is about, or why it is about none.
+    fn meant(&self, model: Option<&str>) -> Result<Function, String> {
+        let name = |tuning: &Tuning| tuning.model.spec.name.clone();
+        let all: Vec<(Function, String)> =
+            self.tuned().map(|(function, tuning)| (function, name(tuning))).collect();
+        let names = || all.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" or ");
+        match (model, all.as_slice()) {
+            (_, []) => Err("no model learns: none has [model.adapt]".to_owned()),
+            (None, [(function, _)]) => Ok(*function),
+            (None, _) => Err(format!("several models learn: expected the name of one, {}", names())),
+            (Some(wanted), all) => match all.iter().find(|(_, name)| name == wanted) {
+                Some((function, _)) => Ok(*function),
+                None => Err(format!("expected the name of a model that learns, {}, found {wanted}", names())),
+            },
         }
     }
 
     fn obey(&mut self, order: Order, model: Option<&str>, reply: Sender<Changed>) {
         let reply = Some(reply);
-        let Some(tuning) = &mut self.tuning else {
-            let reason = "no model learns: none has [model.adapt]".to_owned();
-            return answer(reply, ReloadResult::Refused, None, vec![reason]);
+        let function = match self.meant(model) {
+            Ok(function) => function,
+            Err(reason) => return answer(reply, ReloadResult::Refused, None, vec![reason]),
         };
-        let name = &tuning.model.spec.name;
+        let Some(tuning) = &mut self.lineages[function].tuning else { return };
         let active = Some(tuning.trainer.stats().generation);
-        if let Some(wanted) = model.filter(|wanted| wanted != name) {
-            let reason = format!("expected the name of a model that learns, {name}, found {wanted}");
-            return answer(reply, ReloadResult::Refused, active, vec![reason]);
-        }
         let frozen = tuning.trainer.stats().frozen;
         let changed = |changes| if changes { ReloadResult::Applied } else { ReloadResult::Unchanged };
         match order {
@@ -277,14 +287,14 @@ impl Desk {
                 answer(reply, changed(frozen), active, Vec::new());
             }
             Order::Rollback => match tuning.trainer.rollback() {
-                Ok(publication) => self.publish(publication, reply),
+                Ok(publication) => self.publish(function, publication, reply),
                 Err(error) => answer(reply, ReloadResult::Refused, active, vec![error.to_string()]),
             },
         }
     }
 
-    /// Sends a reload on, with a number where it brings a model of its own, and a trainer where another is to tune.
-    fn reload(&mut self, next: NextPolicy, parts: Option<Parts>, reply: Sender<Reloaded>) {
+    /// Sends a reload on, with numbers where it brings models of its own, and trainers where others are to tune.
+    fn reload(&mut self, next: NextPolicy, parts: Each<Option<Parts>>, reply: Sender<Reloaded>) {
         match self.prepare(next, parts) {
             Ok((next, incoming)) => {
                 let (submission, outcome) = Submission::new(Next::Policy(Box::new(next)));
@@ -300,7 +310,7 @@ impl Desk {
 
     fn show(&self) {
         let longest_ns = self.steps.iter().map(|(_, took_ns)| *took_ns).max().unwrap_or(0);
-        let learning: Vec<_> = self.tuning.iter().map(Tuning::show).collect();
+        let learning = self.tuned().map(|(_, tuning)| tuning.show()).collect();
         self.shared.update(|status| {
             status.learning = learning;
             if let Some(trainer) = &mut status.trainer {
@@ -311,6 +321,17 @@ impl Desk {
             }
         });
     }
+}
+
+/// Takes what lies in the lanes of one kind, for whoever tunes from it.
+fn take<T>(lanes: &mut [LaneReceiver<T>], lineage: &mut Lineage, observe: fn(&mut Trainer, &T)) -> usize {
+    let mut tuning = lineage.tuning.as_mut();
+    let mut one = |sample: &T| {
+        if let Some(tuning) = &mut tuning {
+            observe(&mut tuning.trainer, sample);
+        }
+    };
+    lanes.iter_mut().map(|lane| lane.drain(SAMPLES_PER_TURN, &mut one)).sum()
 }
 
 fn answer(

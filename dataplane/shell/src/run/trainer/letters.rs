@@ -2,6 +2,7 @@
 
 use crate::control::learning::Changed;
 use crate::control::protocol::{ReloadResult, Reloaded};
+use crate::run::each::Each;
 use crate::run::models::NextPolicy;
 use crate::run::publication::{Next, PUBLISH_MAX, Submission};
 use crate::run::trainer::Parts;
@@ -16,7 +17,7 @@ const PUBLISHED_MAX: Duration = Duration::from_secs(PUBLISH_MAX.as_secs() + 3);
 /// A wish, and where its outcome is awaited.
 pub(in crate::run) enum Letter {
     /// What a reload has read and checked.
-    Reload(Box<NextPolicy>, Option<Box<Parts>>, Sender<Reloaded>),
+    Reload(Box<NextPolicy>, Box<Each<Option<Parts>>>, Sender<Reloaded>),
     /// What an operator wants of a model.
     Order(Order, Option<String>, Sender<Changed>),
 }
@@ -47,10 +48,10 @@ impl Post {
 
     /// Has a reload taken up, and waits for its outcome. The trainer numbers generations and must know what it tunes, so a
     /// reload goes through it; one that has ended is passed by.
-    pub(in crate::run) fn reload(&self, mut next: NextPolicy, parts: Option<Parts>) -> Reloaded {
+    pub(in crate::run) fn reload(&self, mut next: NextPolicy, parts: Each<Option<Parts>>) -> Reloaded {
         if let Some(trainer) = &self.trainer {
             let (reply, outcome) = channel();
-            match trainer.send(Letter::Reload(Box::new(next), parts.map(Box::new), reply)) {
+            match trainer.send(Letter::Reload(Box::new(next), Box::new(parts), reply)) {
                 Ok(()) => return wait(&outcome, ANSWER_MAX),
                 Err(SendError(Letter::Reload(back, ..))) => next = *back,
                 Err(SendError(Letter::Order(..))) => return refused("weir is stopping"),

@@ -6,6 +6,8 @@
 //!   reload, weir ctl ---' '--> disk, status
 //! ```
 //!
+//! Several models may learn, one for each function: each has its own trainer, numbers and folder, and they step one at a time.
+//!
 //! [`Desk`] is all of it without the thread: time is an argument. [`TrainerThread`] turns it, on a core of its own or
 //! control's. It shares lanes, messages and a status with others, and no lock that a packet waits for: one that is slow,
 //! hangs or panics costs samples, which are counted.
@@ -13,8 +15,8 @@
 mod begin;
 mod desk;
 mod letters;
+mod lineage;
 mod parts;
-mod reload;
 mod runtime;
 mod stores;
 mod thread;

@@ -1,20 +1,24 @@
 //! What it takes to tune a model, made where making may take its time: at the start, or on a reload's thread.
 
 use super::runtime::Runtime;
-use crate::config::{AdaptPlan, ConfigError, ModelPlan, Plan, Source, TunerPlan};
+use crate::config::{AdaptPlan, ConfigError, ModelPlan, ModelSchema, Plan, Source, TrainerPlan, TunerPlan};
+use crate::run::each::Each;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_features::ONE;
+use weir_snapshot::Function;
 use weir_trainer::Built;
 use weir_trainer::adapter::{AdapterProcess, Options, Subject, Watch};
-use weir_trainer::network::{Network, Output};
+use weir_trainer::network::Network;
 use weir_trainer::online::gate::{Safety, Terms};
-use weir_trainer::online::replay::LinkReplay;
+use weir_trainer::online::replay::{LinkReplay, Replay};
 use weir_trainer::online::{
-    AdaptError, AdaptReport, Adapter, Batch, PolicyTuner, PolicyTuning, TrainerConfig,
+    AdaptError, AdaptReport, Adapter, Batch, PolicyTuner, PolicyTuning, PredictionTuner, PredictionTuning,
+    TrainerConfig,
 };
 use weir_trainer::ort_engine::Engine;
+use weir_trainer::quantise::InputMap;
 
 /// A tuner, and what it is to be told.
 pub(in crate::run) struct Parts {
@@ -27,7 +31,8 @@ pub(in crate::run) struct Parts {
     /// Deviation of the exploration noise that the tuner was made for.
     pub(super) sigma_q16: u32,
     pub(super) adapter: Box<dyn Adapter>,
-    pub(super) replay: LinkReplay,
+    /// The world in which candidates are driven; none for a model that predicts.
+    pub(super) replay: Option<Box<dyn Replay>>,
     /// Who tunes, in words.
     pub(super) tuner: String,
     /// Why nobody does.
@@ -42,22 +47,40 @@ pub(in crate::run) struct Parts {
 }
 
 impl Parts {
-    /// For the model that paces, if it is to learn. `built` is that model.
+    /// For each model that decides, if it is to learn. `built` are those models.
     ///
     /// # Errors
-    /// What the tuner cannot work with, at the place of its key.
+    /// What a tuner cannot work with, at the place of its key.
     pub(in crate::run) fn build(
         plan: &Plan,
         source: &Source,
-        built: Option<Box<Built>>,
+        mut built: Each<Option<Box<Built>>>,
         runtime: &Runtime,
-    ) -> Result<Option<Parts>, ConfigError> {
-        let chosen = plan.pacing_model.and_then(|index| Some((index, plan.models.get(index)?)));
-        let (Some(trainer), Some((index, model)), Some(built)) = (&plan.trainer, chosen, built) else {
-            return Ok(None);
-        };
-        let Some(adapt) = &model.adapt else { return Ok(None) };
-        let at = |key: &str| Plan::model_key(index, key);
+    ) -> Result<Each<Option<Parts>>, ConfigError> {
+        Each::try_of(|function| {
+            let chosen = plan.decides(function).and_then(|index| Some((index, plan.models.get(index)?)));
+            let (Some(trainer), Some((index, model)), Some(built)) =
+                (&plan.trainer, chosen, built[function].take())
+            else {
+                return Ok(None);
+            };
+            let Some(adapt) = &model.adapt else { return Ok(None) };
+            Parts::of(plan, trainer, model, adapt, *built, runtime).map(Some).map_err(|reason| {
+                let key =
+                    if matches!(adapt.tuner, TunerPlan::Graph(_)) { "adapt.training_graph" } else { "adapt" };
+                source.error(&Plan::model_key(index, key), reason)
+            })
+        })
+    }
+
+    fn of(
+        plan: &Plan,
+        trainer: &TrainerPlan,
+        model: &ModelPlan,
+        adapt: &AdaptPlan,
+        built: Built,
+        runtime: &Runtime,
+    ) -> Result<Parts, String> {
         let rates = plan.engine.pacing.as_ref().map_or((0, u64::MAX), |p| (p.rate_min.0, p.rate_max.0));
         let mut config = adapt.config.clone();
         config.interval_ns = trainer.interval.0;
@@ -66,30 +89,33 @@ impl Parts {
         if let Some(safety) = &mut config.gate.safety {
             *safety = Safety { clamped_max: safety.clamped_max, ..Safety::new(rates.0, rates.1) };
         }
-        let terms = Terms {
-            name: model.spec.name.clone(),
-            function: model.spec.function,
-            schema_hash: model.schema.hash(),
-            inputs: built.inputs,
-            outputs: built.network.outputs(),
-            output: Output::Linear,
-        };
+        let terms = Terms::of(&built);
         let sigma_q16 = plan.engine.pacing.as_ref().map_or(ONE as u32, |pacing| pacing.explore_sigma_q16);
-        let tuning = PolicyTuning {
-            learning_rate: adapt.learning_rate,
-            sigma: f64::from(sigma_q16) / f64::from(ONE),
-            seed: plan.engine.seed,
-            ..PolicyTuning::default()
+        let (learning_rate, seed) = (adapt.learning_rate, config.seed);
+        let head = match model.spec.function {
+            Function::Pacing => {
+                let sigma = f64::from(sigma_q16) / f64::from(ONE);
+                HeadPlan::Policy(PolicyTuning { learning_rate, sigma, seed, ..PolicyTuning::default() })
+            }
+            Function::Balance => {
+                HeadPlan::Prediction(PredictionTuning { learning_rate, seed, ..PredictionTuning::choices() })
+            }
+            Function::Schedule => {
+                HeadPlan::Prediction(PredictionTuning { learning_rate, seed, ..PredictionTuning::sizes() })
+            }
         };
-        let chosen = Chosen::of(adapt, &terms, &built.network, tuning, runtime).map_err(|reason| {
-            let key =
-                if matches!(adapt.tuner, TunerPlan::Graph(_)) { "adapt.training_graph" } else { "adapt" };
-            source.error(&at(key), reason)
-        })?;
-        Ok(Some(Parts {
+        let replay = match &model.schema {
+            ModelSchema::Pacing(schema) => {
+                let replay = LinkReplay::new(schema.spec().clone(), config.preference, rates);
+                Some(Box::new(replay) as Box<dyn Replay>)
+            }
+            ModelSchema::Balance(_) | ModelSchema::Schedule(_) => None,
+        };
+        let chosen = Chosen::of(adapt, &terms, &built.network, head, runtime)?;
+        Ok(Parts {
             model: model.clone(),
             adapt: adapt.clone(),
-            replay: LinkReplay::new(model.schema.pacing_spec(), config.preference, rates),
+            replay,
             config,
             terms,
             sigma_q16,
@@ -100,7 +126,39 @@ impl Parts {
             checksum: built.snapshot.checksum(),
             network: built.network,
             bytes: built.bytes,
-        }))
+        })
+    }
+}
+
+/// What Weir's own tuner is told, by what its loss is about.
+enum HeadPlan {
+    /// Rates: what they brought.
+    Policy(PolicyTuning),
+    /// Sizes and scores: what was true.
+    Prediction(PredictionTuning),
+}
+
+impl HeadPlan {
+    /// A tuner, with a training graph of Weir's own or the user's.
+    fn tuner(
+        self,
+        engine: &Engine,
+        graph: Option<&Path>,
+        network: &Network,
+        inputs: &[InputMap],
+    ) -> Result<Box<dyn Adapter>, AdaptError> {
+        Ok(match (self, graph) {
+            (HeadPlan::Policy(tuning), None) => Box::new(PolicyTuner::new(engine, network, inputs, tuning)?),
+            (HeadPlan::Policy(tuning), Some(file)) => {
+                Box::new(PolicyTuner::from_file(engine, file, network, inputs, tuning)?)
+            }
+            (HeadPlan::Prediction(tuning), None) => {
+                Box::new(PredictionTuner::new(engine, network, inputs, tuning)?)
+            }
+            (HeadPlan::Prediction(tuning), Some(file)) => {
+                Box::new(PredictionTuner::from_file(engine, file, network, inputs, tuning)?)
+            }
+        })
     }
 }
 
@@ -129,10 +187,10 @@ impl Chosen {
         adapt: &AdaptPlan,
         terms: &Terms,
         network: &Network,
-        tuning: PolicyTuning,
+        head: HeadPlan,
         runtime: &Runtime,
     ) -> Result<Chosen, String> {
-        match &adapt.tuner {
+        let (tuner, graph) = match &adapt.tuner {
             TunerPlan::Process { socket, deadline } => {
                 let options = Options { deadline: *deadline, ..Options::at(socket.clone()) };
                 let subject = Subject {
@@ -141,34 +199,24 @@ impl Chosen {
                     schema_hash: terms.schema_hash,
                 };
                 let process = AdapterProcess::new(options, subject, network.clone());
-                Ok(Chosen {
+                return Ok(Chosen {
                     tuner: format!("the process at {}", socket.display()),
                     process: Some((socket.clone(), process.watch())),
                     adapter: Box::new(process),
                     unable: None,
-                })
+                });
             }
-            TunerPlan::Built => Chosen::learner(runtime, "Weir's own head".to_owned(), |engine| {
-                PolicyTuner::new(engine, network, &terms.inputs, tuning)
-            }),
+            TunerPlan::Built => ("Weir's own head".to_owned(), None),
             TunerPlan::Graph(file) => {
-                let tuner = format!("the training graph {}", file.display());
-                Chosen::learner(runtime, tuner, |engine| {
-                    PolicyTuner::from_file(engine, file, network, &terms.inputs, tuning)
-                })
+                (format!("the training graph {}", file.display()), Some(file.as_path()))
             }
-        }
-    }
-
-    /// A tuner that `make` makes on ONNX Runtime, where there is one.
-    fn learner(
-        runtime: &Runtime,
-        tuner: String,
-        make: impl FnOnce(&Engine) -> Result<PolicyTuner, AdaptError>,
-    ) -> Result<Chosen, String> {
+        };
         let (adapter, unable): (Box<dyn Adapter>, _) = match runtime.engine() {
             Err(reason) => (Box::new(Unable(reason.to_owned())), Some(reason.to_owned())),
-            Ok(engine) => (Box::new(make(engine).map_err(|error| error.to_string())?), None),
+            Ok(engine) => {
+                let adapter = head.tuner(engine, graph, network, &terms.inputs);
+                (adapter.map_err(|error| error.to_string())?, None)
+            }
         };
         Ok(Chosen { adapter, tuner, unable, process: None })
     }

@@ -1,11 +1,15 @@
 //! The whole way from a worker's samples to a policy that a worker reads, with a tuner that does as it is told.
 
+mod several;
+
 use super::letters::Letter;
 use super::thread::Turn;
 use super::*;
 use crate::config::{Plan, Source};
 use crate::control::learning::{Changed, Learning};
 use crate::control::protocol::{ReloadResult, Reloaded};
+use crate::run::each::Each;
+use crate::run::lanes::Lanes;
 use crate::run::models::NextPolicy;
 use crate::run::publication::{Publication, Submission};
 use crate::status::{Shared, Status};
@@ -15,9 +19,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use weir_engine::policy::Policy;
-use weir_features::{ACTION_MAX_Q16, FEATURES, INPUTS, Noise, ONE, Sample, Source as Decided};
+use weir_features::{
+    ACTION_MAX_Q16, FEATURES, FlowSample, INPUTS, Noise, ONE, PathSample, Sample, Source as Decided,
+};
 use weir_handoff::{LaneSender, Reader, epoch, lane};
-use weir_snapshot::Scratch;
+use weir_snapshot::{Function, Scratch};
 use weir_trainer::Built;
 use weir_trainer::graph::{AdamOptions, Head, LogStd, PpoHead, TrainingGraph};
 use weir_trainer::network::Network;
@@ -64,6 +70,9 @@ impl Adapter for Scripted {
     }
 }
 
+/// What each function's tuner is told to do.
+type Scripts = Each<Arc<Mutex<Script>>>;
+
 /// A Weir without packets: control's publication, a desk, and one worker's ends.
 struct World {
     plan: Plan,
@@ -73,7 +82,10 @@ struct World {
     letters: Sender<Letter>,
     submissions: Sender<Submission>,
     samples: LaneSender<Sample>,
+    choices: LaneSender<PathSample>,
+    flows: LaneSender<FlowSample>,
     policy: Reader<Policy>,
+    scripts: Scripts,
     script: Arc<Mutex<Script>>,
     rng: Rng,
     now_ns: u64,
@@ -102,50 +114,56 @@ fn read(text: String) -> (Plan, Source) {
     (Plan::check(&source).unwrap(), source)
 }
 
-/// A policy and its parts, with the scripted tuner in the place of the configured one.
-fn parts(plan: &Plan, source: &Source, script: &Arc<Mutex<Script>>) -> (NextPolicy, Option<Parts>) {
-    let mut next = NextPolicy::build(plan, source).unwrap();
-    let built = next.built.take();
+/// Parts with scripted tuners in the place of the configured ones.
+fn scripted(
+    scripts: &Scripts,
+    plan: &Plan,
+    source: &Source,
+    built: Each<Option<Box<Built>>>,
+) -> Each<Option<Parts>> {
     let mut parts = Parts::build(plan, source, built, &Runtime::unwanted()).unwrap();
-    if let Some(parts) = &mut parts {
-        parts.adapter = Box::new(Scripted { network: parts.network.clone(), script: Arc::clone(script) });
+    for function in Function::ALL {
+        if let Some(parts) = &mut parts[function] {
+            let script = Arc::clone(&scripts[function]);
+            parts.adapter = Box::new(Scripted { network: parts.network.clone(), script });
+        }
     }
-    (next, parts)
+    parts
+}
+
+/// A policy and its parts, scripted.
+fn parts(plan: &Plan, source: &Source, scripts: &Scripts) -> (NextPolicy, Each<Option<Parts>>) {
+    let mut next = NextPolicy::build(plan, source).unwrap();
+    let built = std::mem::take(&mut next.built);
+    (next, scripted(scripts, plan, source, built))
 }
 
 impl World {
     fn new(store: &Path) -> World {
-        World::tuned(
-            store,
-            |text| text,
-            |script, source, plan, built| {
-                let mut parts = Parts::build(plan, source, built, &Runtime::unwanted()).unwrap()?;
-                let network = parts.network.clone();
-                parts.adapter = Box::new(Scripted { network, script: Arc::clone(script) });
-                Some(parts)
-            },
-        )
+        World::tuned(text(store), scripted)
     }
 
-    /// With a tuner of the caller's making.
+    /// With tuners of the caller's making.
     fn tuned(
-        store: &Path,
-        change: impl Fn(String) -> String,
-        make: impl Fn(&Arc<Mutex<Script>>, &Source, &Plan, Option<Box<Built>>) -> Option<Parts>,
+        text: String,
+        make: impl Fn(&Scripts, &Plan, &Source, Each<Option<Box<Built>>>) -> Each<Option<Parts>>,
     ) -> World {
-        let script = Arc::new(Mutex::new(Script { move_by: 1.0, ..Script::default() }));
-        let (plan, source) = read(change(text(store)));
+        let moving = || Arc::new(Mutex::new(Script { move_by: 1.0, ..Script::default() }));
+        let scripts = Each::of(|_| moving());
+        let (plan, source) = read(text);
         let mut next = NextPolicy::build(&plan, &source).unwrap();
-        let built = next.built.take();
-        let parts = make(&script, &source, &plan, built);
+        let built = std::mem::take(&mut next.built);
+        let parts = make(&scripts, &plan, &source, built);
         let (live, begun) = begin(&plan, next, parts).unwrap();
         let shared = Shared::new(Status { models: live.shown(), ..Status::default() }, Vec::new(), 1);
         let (publisher, mut readers) = epoch(live.policy.clone(), 1);
         let (publication, submissions) = Publication::new(publisher, live);
-        let (samples, samples_out) = lane(16, 256);
+        let ((samples, intervals), (choices, choices_out), (flows, flows_out)) =
+            (lane(16, 256), lane(16, 256), lane(16, 256));
+        let lanes = Lanes { intervals: vec![intervals], choices: vec![choices_out], flows: vec![flows_out] };
         let (letters, letter_box) = channel();
-        let lanes = (vec![samples_out], letter_box, submissions.clone());
-        let desk = Desk::new(begun.unwrap(), plan.trainer.as_ref().unwrap(), None, shared.clone(), lanes);
+        let ends = (lanes, letter_box, submissions.clone());
+        let desk = Desk::new(begun.unwrap(), plan.trainer.as_ref().unwrap(), None, shared.clone(), ends);
         World {
             plan,
             shared,
@@ -154,8 +172,11 @@ impl World {
             letters,
             submissions,
             samples,
+            choices,
+            flows,
             policy: readers.pop().unwrap(),
-            script,
+            script: Arc::clone(&scripts[Function::Pacing]),
+            scripts,
             rng: Rng::new(1),
             now_ns: 0,
         }
@@ -250,7 +271,8 @@ impl World {
 
     /// What is under way arrives.
     fn look(&mut self) {
-        for _ in 0..3 {
+        // Three models may be due, and a publication take two turns.
+        for _ in 0..9 {
             assert_eq!(self.desk.turn(self.now_ns), Turn::Again);
             let shared = &self.shared;
             self.policy.quiesce();
@@ -281,10 +303,14 @@ impl World {
     }
 
     fn reload(&mut self, store: &Path, change: impl Fn(String) -> String) -> Reloaded {
-        let (plan, source) = read(change(text(store)));
-        let (next, parts) = parts(&plan, &source, &self.script);
+        self.reload_to(change(text(store)))
+    }
+
+    fn reload_to(&mut self, text: String) -> Reloaded {
+        let (plan, source) = read(text);
+        let (next, parts) = parts(&plan, &source, &self.scripts);
         let (reply, outcome): (_, Receiver<Reloaded>) = channel();
-        self.letters.send(Letter::Reload(Box::new(next), parts.map(Box::new), reply)).unwrap();
+        self.letters.send(Letter::Reload(Box::new(next), Box::new(parts), reply)).unwrap();
         self.look();
         self.plan = plan;
         outcome.try_recv().unwrap()
@@ -413,8 +439,12 @@ fn a_reload_changes_how_it_learns_what_it_learns_and_whether() {
     let refused = world.order(Order::Rollback, None);
     assert!(refused.reasons[0].contains("no model learns"), "{refused:?}");
 
-    // And again.
+    // And again, from what decides, which was learned before.
     assert_eq!(world.reload(folder.path(), coarse).result, ReloadResult::Unchanged);
+    world.look();
+    let decides = world.learning().generations[0].clone();
+    assert_eq!((decides.generation, decides.origin.as_str()), (6, "adapted"));
+    assert_eq!(decides.checksum, world.shared.status().models[0].checksum);
     assert_eq!(world.next_generation(), Some(7));
     drop(world);
 
@@ -442,7 +472,7 @@ fn a_folder_of_another_process_refuses_the_start_and_a_failing_disk_does_not_sto
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path());
     let (plan, source) = read(text(folder.path()));
-    let (next, parts) = parts(&plan, &source, &world.script);
+    let (next, parts) = parts(&plan, &source, &world.scripts);
     let error = begin(&plan, next, parts).err().unwrap();
     let text = format!("{error:#}");
     assert!(text.starts_with("trainer.store: ") && text.contains("in use by another process"), "{text}");
@@ -505,7 +535,7 @@ fn a_trainer_that_panics_takes_nothing_with_it() {
     let coarse = text(folder.path()).replace("precision = \"12bit\"", "precision = \"8bit\"");
     let (plan, source) = read(coarse);
     let next = NextPolicy::build(&plan, &source).unwrap();
-    assert_eq!(post.reload(next, None).result, ReloadResult::Applied);
+    assert_eq!(post.reload(next, Each::of(|_| None)).result, ReloadResult::Applied);
     control.join().unwrap();
     assert_eq!(policy.borrow().models.active().unwrap().number(), 2);
     drop(thread);
@@ -530,7 +560,7 @@ fn weirs_own_tuner_and_a_users_training_graph_tune_and_a_file_that_is_none_is_re
     let Some(runtime) = runtime() else { return };
     let folder = tempfile::tempdir().unwrap();
     let own = |text: String| text.replace("adapter = \"tuner.sock\"\n", "");
-    let mut world = World::tuned(folder.path(), own, |_, source, plan, built| {
+    let mut world = World::tuned(own(text(folder.path())), |_, plan, source, built| {
         Parts::build(plan, source, built, &runtime).unwrap()
     });
     for _ in 0..12 {
@@ -545,7 +575,8 @@ fn weirs_own_tuner_and_a_users_training_graph_tune_and_a_file_that_is_none_is_re
     // limit to the gradient.
     let head = Head::Ppo(PpoHead { clip: 0.3, entropy: 0.0, log_std: LogStd::Fixed(0.5f64.ln()) });
     let (plan, source) = read(own(text(folder.path())));
-    let network = NextPolicy::build(&plan, &source).unwrap().built.take().unwrap().network;
+    let mut built = NextPolicy::build(&plan, &source).unwrap().built;
+    let network = built[Function::Pacing].take().unwrap().network;
     let written = TrainingGraph::build(&network, &head, &AdamOptions::default()).unwrap();
     let file = folder.path().join("mine.onnx");
     std::fs::write(&file, written.bytes()).unwrap();
@@ -553,7 +584,7 @@ fn weirs_own_tuner_and_a_users_training_graph_tune_and_a_file_that_is_none_is_re
         own(text).replace("rows_min = 64", &format!("rows_min = 64\ntraining_graph = \"{}\"", file.display()))
     };
     let second = tempfile::tempdir().unwrap();
-    let mut world = World::tuned(second.path(), named, |_, source, plan, built| {
+    let mut world = World::tuned(named(text(second.path())), |_, plan, source, built| {
         Parts::build(plan, source, built, &runtime).unwrap()
     });
     for _ in 0..12 {
@@ -566,7 +597,7 @@ fn weirs_own_tuner_and_a_users_training_graph_tune_and_a_file_that_is_none_is_re
 
     let graph = own(text(folder.path())).replace("rows_min = 64", "training_graph = \"models/aurora.onnx\"");
     let (plan, source) = read(graph);
-    let built = NextPolicy::build(&plan, &source).unwrap().built.take();
+    let built = NextPolicy::build(&plan, &source).unwrap().built;
     let refused = Parts::build(&plan, &source, built, &runtime).err().unwrap().to_string();
     assert!(refused.contains("model[0].adapt.training_graph: "), "{refused}");
 }

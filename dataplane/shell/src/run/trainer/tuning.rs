@@ -59,7 +59,7 @@ impl Tuning {
     /// [`Trainer::install`].
     pub(super) fn new(parts: Parts, earlier: Vec<Start>, highest: u32) -> Result<Tuning, StartError> {
         let Parts { config, terms, adapter, replay, .. } = parts;
-        let trainer = Trainer::new(config.clone(), terms, adapter, Some(Box::new(replay)), earlier, highest)?;
+        let trainer = Trainer::new(config.clone(), terms, adapter, replay, earlier, highest)?;
         Ok(Tuning {
             trainer,
             model: parts.model,
@@ -204,6 +204,7 @@ impl Tuning {
                 ("taken", samples.taken),
                 ("held_out", samples.held_out),
                 ("control", samples.control),
+                ("no_outcome", samples.no_outcome),
                 ("foreign_schema", samples.foreign_schema),
                 ("stale_generation", samples.stale_generation),
                 ("window_full", samples.window_full),
