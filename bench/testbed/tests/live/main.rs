@@ -2,12 +2,14 @@
 //! (`--test-threads 1`): they share two cores and Weir's hugepages.
 #![allow(clippy::unwrap_used)] // Clippy exempts test functions only; here the helpers are test code too.
 
+mod choices;
 mod congestion;
 mod deployment;
 mod learning;
 mod means;
 mod paths;
 mod ports;
+mod sizes;
 mod swaps;
 
 use std::io::Write;

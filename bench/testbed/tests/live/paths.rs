@@ -18,14 +18,20 @@ use weir_testbed::weir::{Counters, Weir};
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
-struct Pair {
-    bed: PathsBed,
-    weirs: Vec<Weir>,
+pub(crate) struct Pair {
+    pub(crate) bed: PathsBed,
+    pub(crate) weirs: Vec<Weir>,
     _logs: [tempfile::TempDir; 2],
 }
 
 impl Pair {
     fn start(means: &Means, overrides: &[&str]) -> Pair {
+        let config = means.config.with_file_name("balance.toml");
+        Pair::start_with(means, &config, |_| overrides.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    /// By another file, each end with overrides of its own.
+    pub(crate) fn start_with(means: &Means, config: &Path, overrides: impl Fn(usize) -> Vec<String>) -> Pair {
         let settings = Settings {
             rate_bps: Some(20_000_000),
             delay_ns: 2_000_000,
@@ -33,7 +39,6 @@ impl Pair {
             ..Settings::default()
         };
         let bed = PathsBed::new(settings, 1).unwrap();
-        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf/balance.toml");
         let logs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let mirror = PathsBed::mirror();
         let mut weirs = Vec::new();
@@ -44,12 +49,13 @@ impl Pair {
                 ["cores.shared=true", "eal.hugepages=false", "eal.memory_mb=128", "balance.slow_start=1s"];
             let mut words: Vec<&str> = small.to_vec();
             words.extend(cores.iter().map(String::as_str));
-            words.extend(overrides);
+            let overrides = overrides(end);
+            words.extend(overrides.iter().map(String::as_str));
             if end == 1 {
                 words.extend(mirror.iter().map(String::as_str));
             }
             weirs.push(
-                Weir::start(&means.weir, &config, &words, netns, logs.path(), &means.interrupt).unwrap(),
+                Weir::start(&means.weir, config, &words, netns, logs.path(), &means.interrupt).unwrap(),
             );
         }
         let mut pair = Pair { bed, weirs, _logs: logs };
@@ -64,7 +70,7 @@ impl Pair {
     }
 
     /// Both Weirs' metrics, whose books balance.
-    fn scrapes(&mut self) -> [Scrape; 2] {
+    pub(crate) fn scrapes(&mut self) -> [Scrape; 2] {
         let scrape = |end: usize| {
             let scrape = self.weirs[end].scrape(&self.bed.weirs[end]).unwrap();
             Counters::checked(&scrape).unwrap();
@@ -121,7 +127,7 @@ impl Pair {
         iperf
     }
 
-    fn stop(self, means: &Means) {
+    pub(crate) fn stop(self, means: &Means) {
         for weir in self.weirs {
             assert!(weir.stop(&means.interrupt).unwrap().success());
         }

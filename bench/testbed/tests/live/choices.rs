@@ -1,0 +1,109 @@
+//! The model that chooses paths learns from real flowlets by three paths, one of them slow.
+
+use std::io::Write;
+use std::time::Instant;
+
+use weir_testbed::bed::CPU;
+use weir_testbed::netns::Netns;
+use weir_testbed::paths::{FAR_V4, FAR_V6};
+use weir_testbed::process::Process;
+
+use crate::means::{Means, SECOND};
+use crate::paths::Pair;
+use crate::sizes::{PATIENCE, PYTHON, adapted, onnxruntime, said};
+
+const SERVER: &str = r#"
+import socket, threading
+def take(peer):
+    with peer:
+        while peer.recv(65536):
+            pass
+listener = socket.create_server(("::", 5300), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+while True:
+    threading.Thread(target=take, args=(listener.accept()[0],)).start()
+"#;
+
+/// Connections of some messages, three segments each and apart: flowlets. Many, since a flow that follows the rule keeps its path.
+const CLIENT: &str = r#"
+import random, socket, sys, threading, time
+def send(address):
+    while True:
+        with socket.create_connection((address, 5300), timeout=10) as flow:
+            for _ in range(10):
+                flow.sendall(bytes(4_000))
+                time.sleep(random.uniform(0.02, 0.06))
+threads = [threading.Thread(target=send, args=(sys.argv[1 + n % 2],)) for n in range(24)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"#;
+
+/// `conf/balance.toml` with its model, which learns.
+fn learning(means: &Means) -> std::path::PathBuf {
+    let shipped = means.config.with_file_name("balance.toml");
+    let text = std::fs::read_to_string(&shipped).unwrap();
+    let (file, model) = text.split_once("\n# [[model]]").unwrap();
+    let model = model.replace("\n# Made for", "\n## Made for").replace("\n# ", "\n");
+    let text = format!("{}\n[[model]]{model}", file.replace("\n# model = ", "\nmodel = "));
+    let network = shipped.with_file_name("models/balance.onnx");
+    let text = text.replace("\"models/balance.onnx\"", &format!("{:?}", network.display().to_string()));
+    let file = means.logs.path().join("learning.toml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn paths_are_learned_from_real_flowlets() {
+    const TEST: &str = "paths learned from real flowlets";
+    let Some(means) = Means::find(TEST) else { return };
+    let Some(onnxruntime) = onnxruntime(TEST) else { return };
+    let mut pair = Pair::start_with(&means, &learning(&means), |end| {
+        let mut words = vec![
+            format!("trainer.store={}", means.logs.path().join(format!("learned-{end}")).display()),
+            format!("trainer.onnxruntime={onnxruntime}"),
+        ];
+        let eager = ["trainer.interval=200ms", "model[0].adapt.rows_min=64", "balance.sample_share=1.0"];
+        let shares = ["balance.explore_share=0.2", "balance.control_share=0.2"];
+        words.extend(eager.iter().chain(&shares).map(|word| (*word).to_owned()));
+        words
+    });
+    pair.bed.links[1].change("both delay=20ms").unwrap();
+    let python = |name: &str, netns: &Netns, words: &[&str]| -> Process {
+        let words: Vec<&str> = [PYTHON, "-B", "-c"].iter().chain(words).copied().collect();
+        netns.spawn(name, means.logs.path(), Some(CPU), &words).unwrap()
+    };
+    let _server = python("receivers", &pair.bed.server, &[SERVER]);
+    std::thread::sleep(SECOND);
+    let _client = python("senders", &pair.bed.client, &[CLIENT, FAR_V4, FAR_V6]);
+
+    let began = Instant::now();
+    let learned = loop {
+        let [near, _] = pair.scrapes();
+        let by = |name: &str, label: &str| near.by(name, label).unwrap();
+        let rewards = by("weir_live_reward", "flows");
+        let taken = by("weir_learning_samples_total", "fate")["taken"];
+        // What the rule sends by the slow path takes several times as long. A third of what is explored does, too.
+        if adapted(&near) > 0.0 && taken > 1_000.0 && rewards["model"] > rewards["control"] + 0.2 {
+            break near;
+        }
+        let (samples, candidates) =
+            (by("weir_learning_samples_total", "fate"), by("weir_candidates_total", "verdict"));
+        assert!(
+            began.elapsed() < PATIENCE,
+            "samples {samples:?}, candidates {candidates:?}, rewards {rewards:?}"
+        );
+        std::thread::sleep(SECOND / 4);
+    };
+    let samples = learned.by("weir_learning_samples_total", "fate").unwrap();
+    let told = samples["taken"] + samples["held_out"];
+    assert!(told > 4.0 * samples["no_outcome"] && samples["control"] > 0.0, "{samples:?}");
+    let models = said(pair.weirs[0].ctl(&["models"]).unwrap());
+    assert!(models.contains("balance, balance") && models.contains("loss_candidate"), "{models}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{told} flowlets in {:.0?}, {} generations, rewards {:?}",
+        began.elapsed(),
+        adapted(&learned),
+        learned.by("weir_live_reward", "flows").unwrap()
+    );
+    pair.stop(&means);
+}
