@@ -6,12 +6,10 @@ use crate::world::World;
 use std::sync::Arc;
 use weir_engine::models::Generation;
 use weir_engine::time::Ns;
-use weir_features::ONE;
 use weir_snapshot::{Executable, Executor};
 use weir_trainer::Built;
-use weir_trainer::graph::{Head, Regression};
 use weir_trainer::online::gate::{GateConfig, Terms};
-use weir_trainer::online::{Labelled, PredictionTuner, PredictionTuning, Start, Trainer, TrainerConfig};
+use weir_trainer::online::{PredictionTuner, PredictionTuning, Start, Trainer, TrainerConfig};
 use weir_trainer::store::Reason;
 
 /// Time between two steps: a live trainer's 500 ms at some twenty times the flows of one busy host.
@@ -31,7 +29,7 @@ impl Adaptation {
     pub(super) fn of(model: &SizeModel, seed: u64) -> Result<Option<Adaptation>, String> {
         let Some(engine) = &model.tuned_by else { return Ok(None) };
         let Built { network, inputs, bytes, report, .. } = &*model.built;
-        let tuning = PredictionTuning { seed, ..PredictionTuning::new(Head::Regression(Regression::Mse)) };
+        let tuning = PredictionTuning { seed, ..PredictionTuning::sizes() };
         let tuner =
             PredictionTuner::new(engine, network, inputs, tuning).map_err(|error| error.to_string())?;
         let gate = GateConfig { precisions: vec![report.precision], ..GateConfig::new(None) };
@@ -59,17 +57,7 @@ impl Adaptation {
             world.run(self.now, true);
             for host in (0..hosts).map(HostId) {
                 let Some(weir) = world.weir_mut(host) else { continue };
-                weir.drain_flows(|sample| {
-                    self.trainer.observe_labelled(&Labelled {
-                        schema_hash: sample.schema_hash,
-                        generation: sample.generation,
-                        features: &sample.features,
-                        action: f64::from(sample.output_q16) / f64::from(ONE),
-                        truth: f64::from(sample.target_q16()) / f64::from(ONE),
-                        weight: 1.0,
-                        log_prob: 0.0,
-                    });
-                });
+                weir.drain_flows(|sample| self.trainer.observe_flow(sample));
             }
             let Some(publication) = self.trainer.step(self.now.0).publication else { continue };
             let generation =
