@@ -47,7 +47,8 @@ const _: () = assert!(size_of::<Interval>() <= 112, "a paced flow's slab entry c
 /// What a flow's finished intervals say about its path's RTT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RttBase {
-    /// The smallest mean RTT of any interval so far, in nanoseconds; 0 before the first.
+    /// The smallest mean RTT of any interval since the path became longer ([`LongerPath`](crate::LongerPath)), if it ever did, in
+    /// nanoseconds; 0 before the first.
     pub min_interval_mean_ns: u64,
     /// The mean RTT of the last interval that had samples, in nanoseconds; 0 before the first.
     pub last_interval_mean_ns: u64,

@@ -12,6 +12,7 @@
 //! 3. once [`Interval::due`], [`Interval::finish`] gives the features, [`History::push`] keeps them, and
 //!    [`History::write_inputs`] lays out the network's inputs;
 //! 4. [`apply_action`] turns the network's answer into the next rate, [`Brake`] holds it down where it floods;
+//!    [`LongerPath`] says when what passes for a queue is another path;
 //!    [`Interval::restart`] begins again.
 //!
 //! A network that predicts flow sizes is shown what [`SizeSpec::row`] makes of a flow's first data segment and its peer's
@@ -29,6 +30,7 @@ mod brake;
 mod fixed;
 mod history;
 mod interval;
+mod longer;
 mod path;
 mod sample;
 mod schema;
@@ -40,6 +42,7 @@ pub use brake::Brake;
 pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
+pub use longer::LongerPath;
 pub use path::{
     FlowSignals, PATH_INPUTS, PathSample, PathSchema, PathSignals, PathSource, PathSpec, log2_q16,
 };

@@ -37,7 +37,7 @@ pub struct Sample {
     pub lost_bytes: u64,
     /// Mean RTT in it, in nanoseconds, without Weir's own holding time.
     pub rtt_ns: u64,
-    /// The smallest mean RTT of any interval of the flow so far, in nanoseconds: what stands for an empty queue.
+    /// The smallest mean RTT of any interval of the flow on this path, in nanoseconds: what stands for an empty queue.
     pub base_rtt_ns: u64,
 }
 

@@ -6,6 +6,7 @@
 #include <net/tcp.h>
 #include "weir_brake.h"
 #include "weir_core.h"
+#include "weir_longer.h"
 
 /* A flow's rate before its first decision: that of conf/adaptive.toml. */
 #define RATE_START 10000000ULL
@@ -29,6 +30,7 @@ struct flow {
 	struct weir_history history;
 	struct weir_binding binding;
 	struct weir_brake brake;
+	struct weir_longer longer;
 	/* When the binding was made. */
 	u64 bound_ns;
 	u64 id;

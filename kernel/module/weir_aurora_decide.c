@@ -146,6 +146,7 @@ static bool decide_by_model(struct sock *sk, struct flow *flow, const struct wei
 		/* Rows of other definitions mean something else. */
 		weir_history_init(&flow->history);
 		memset(&flow->base, 0, sizeof(flow->base));
+		memset(&flow->longer, 0, sizeof(flow->longer));
 	} else {
 		weir_history_push(&flow->history, report->features);
 	}
@@ -160,6 +161,8 @@ static bool decide_by_model(struct sock *sk, struct flow *flow, const struct wei
 		return false;
 
 	brake(tcp_sk(sk), flow, report);
+	if (weir_longer_observe(&flow->longer, &flow->base, report->mean_rtt_ns, report->duration_ns, flow->rate_bps, RATE_MIN))
+		weir_count(longer_paths);
 	flow->noise = 0;
 	flow->sigma = 0;
 	if (flow->share == SHARE_EXPLORE) {
@@ -239,6 +242,7 @@ void aurora_end_interval(struct sock *sk, struct flow *flow)
 		if (!flow->by_model) {
 			/* A rule goes by what was delivered, and starts from nothing else. */
 			memset(&flow->brake, 0, sizeof(flow->brake));
+			memset(&flow->longer, 0, sizeof(flow->longer));
 			decide_by_rule(sk, flow, bits_per_s(tp, flow->mi.acked_bytes, report.duration_ns), app_limited);
 		}
 		flow->decided = true;

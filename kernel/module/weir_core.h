@@ -56,7 +56,8 @@ struct weir_shares weir_shares_now(void);
 	X(refused_stale) X(inferences) X(queries_without_generation)				\
 	X(flows) X(flows_without_memory) X(intervals) X(intervals_without_rtt) X(intervals_app_limited)	\
 	X(decisions_model) X(decisions_explored) X(decisions_rule) X(decisions_control) X(rebinds)	\
-	X(guard_action) X(guard_loss) X(guard_floor) X(guard_ceiling) X(samples) X(samples_dropped) X(yield_flows)	\
+	X(guard_action) X(guard_loss) X(guard_floor) X(guard_ceiling) X(longer_paths)				\
+	X(samples) X(samples_dropped) X(yield_flows)						\
 	X(select_flows) X(select_table_full) X(select_peers_full) X(select_kept) X(select_failed)	\
 	X(select_unroutable) X(select_paths_model) X(select_paths_rule) X(select_paths_control)		\
 	X(select_sizes_model) X(select_sizes_rule) X(select_sizes_control) X(guard_size)

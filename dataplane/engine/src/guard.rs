@@ -32,6 +32,11 @@ impl Guard {
         Guard { min, max: max.max(min) }
     }
 
+    /// The lowest rate.
+    pub fn lowest(&self) -> BitsPerSec {
+        self.min
+    }
+
     /// `action_q16` within bounds.
     pub fn action(&self, action_q16: i32) -> (i32, Option<Limit>) {
         let bounded = action_q16.clamp(-ACTION_MAX_Q16, ACTION_MAX_Q16);

@@ -1,4 +1,4 @@
-//! The shared trace of what goes with decisions: the brake, flow sizes, paths. `golden/decisions-trace.txt` holds arguments and
+//! The shared trace of what goes with decisions: the brake, longer paths, flow sizes, paths. `golden/decisions-trace.txt` holds arguments and
 //! the integers that must come out; its form is in `docs/features.md`, section 14. Rows have no clips here: a snapshot clips.
 //!
 //! `WEIR_BLESS=1 cargo test -p weir-features` writes it anew, as the other trace.
@@ -7,18 +7,19 @@ use crate::generate::Rng;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use weir_features::{
-    Brake, FEATURES, FirstData, FlowSignals, IntervalReport, PATH_INPUTS, PathSignals, PathSpec, PeerHistory,
-    SIZE_INPUTS, SizeSpec, bytes_of_log2_q16, log2_1p_q16,
+    Brake, FEATURES, FirstData, FlowSignals, IntervalReport, LongerPath, PATH_INPUTS, PathSignals, PathSpec,
+    PeerHistory, RttBase, SIZE_INPUTS, SizeSpec, bytes_of_log2_q16, log2_1p_q16,
 };
 
 const HEAD: &str = "\
-# The brake, flow sizes and paths: arguments, and the integers that must come out.
+# The brake, longer paths, flow sizes and paths: arguments, and the integers that must come out.
 # Form and meaning: docs/features.md, section 14. Written by: WEIR_BLESS=1 cargo test -p weir-features
 ";
 
 /// What the lines before have left.
 struct State {
     brake: Brake,
+    longer: LongerPath,
     peer: PeerHistory,
 }
 
@@ -49,6 +50,17 @@ fn results(state: &mut State, line: &str) -> Option<String> {
             };
             state.brake.observe(&report, n64(2), n32(5));
             state.brake.ceiling_bps().unwrap_or(0).to_string()
+        }
+        "longer-begin" => {
+            state.longer = LongerPath::default();
+            String::new()
+        }
+        // rtt duration rate lowest base = base
+        "longer" => {
+            let report = rtt_only(n64(0), n64(1));
+            let mut base = RttBase { min_interval_mean_ns: n64(4), last_interval_mean_ns: n64(0) };
+            state.longer.observe(&report, &mut base, n64(2), n64(3));
+            base.min_interval_mean_ns.to_string()
         }
         "peer-begin" => {
             state.peer = PeerHistory::default();
@@ -103,7 +115,8 @@ fn results(state: &mut State, line: &str) -> Option<String> {
 
 /// The lines with their results.
 fn annotate(lines: &[String]) -> String {
-    let mut state = State { brake: Brake::default(), peer: PeerHistory::default() };
+    let mut state =
+        State { brake: Brake::default(), longer: LongerPath::default(), peer: PeerHistory::default() };
     let mut out = String::from(HEAD);
     for line in lines {
         let given = line.split(" =").next().unwrap();
@@ -143,6 +156,42 @@ fn braked_flow(out: &mut Vec<String>, rng: &mut Rng, capacity_bps: u64, lost_q16
         };
         brake.observe(&report, delivered, held as u32);
         rate = brake.limit(rate + rate / 10).min(8 * capacity_bps);
+    }
+}
+
+fn rtt_only(mean_rtt_ns: u64, duration_ns: u64) -> IntervalReport {
+    IntervalReport {
+        features: [0; FEATURES],
+        duration_ns,
+        mean_rtt_ns: Some(mean_rtt_ns),
+        sent_bytes: 0,
+        acked_bytes: 0,
+        lost_bytes: 0,
+        rtt_samples: 1,
+    }
+}
+
+/// A flow whose path becomes longer or shorter now and then; it gives way to what passes for a queue, and takes what seems free.
+fn wandering_flow(out: &mut Vec<String>, rng: &mut Rng) {
+    const LOWEST: u64 = 500_000;
+    out.push("longer-begin".to_owned());
+    let (mut longer, mut base, mut rate, mut path) =
+        (LongerPath::default(), RttBase::default(), 10_000_000_u64, 20_000_000);
+    for _ in 0..400 {
+        if rng.below(60) == 0 {
+            path = 5_000_000 + rng.below(100_000_000);
+        }
+        let (mean, duration) = (path + rng.below(path / 8), 200_000_000 + rng.below(900_000_000));
+        base.last_interval_mean_ns = mean;
+        if base.min_interval_mean_ns == 0 || mean < base.min_interval_mean_ns {
+            base.min_interval_mean_ns = mean;
+        }
+        out.push(format!("longer {mean} {duration} {rate} {LOWEST} {}", base.min_interval_mean_ns));
+        longer.observe(&rtt_only(mean, duration), &mut base, rate, LOWEST);
+        rate = match mean > base.min_interval_mean_ns / 4 * 5 {
+            true => (rate - rate / (2 + rng.below(16))).max(LOWEST),
+            false => (rate + rate / 8).min(40_000_000),
+        };
     }
 }
 
@@ -204,6 +253,14 @@ fn lines() -> Vec<String> {
             rng.below(2)
         ));
     }
+    (0..3).for_each(|_| wandering_flow(&mut out, rng));
+    out.push("longer-begin".to_owned());
+    for _ in 0..300 {
+        // A mean RTT is at least 1 ns and ends at 2^36, as the base does.
+        let mut rtt = || (rng.wild() >> 28).max(1);
+        let (mean, base) = (rtt(), rtt());
+        out.push(format!("longer {mean} {} {} {} {base}", rng.wild(), rng.wild(), rng.wild()));
+    }
     out
 }
 
@@ -238,6 +295,13 @@ fn the_trace_of_decisions_reaches_the_corners() {
     assert!(changes(|before, after| before > 0 && after > before) >= 20, "probed");
     assert!(changes(|before, after| before > 0 && after == 0) >= 2, "lifted");
     assert!(ceilings.iter().filter(|ceiling| **ceiling == 0).count() > 50, "free");
+    let bases: Vec<(&str, &str)> = lines
+        .lines()
+        .filter(|line| line.starts_with("longer "))
+        .map(|line| (line.split_whitespace().nth(5).unwrap(), line.split(" = ").nth(1).unwrap()))
+        .collect();
+    let moved = bases.iter().filter(|(before, after)| before != after).count();
+    assert!(moved >= 8 && moved < bases.len() / 4, "{moved} of {}", bases.len());
     for word in ["size ", "flow-end -", "log ", "bytes -", "path "] {
         assert!(lines.lines().filter(|line| line.starts_with(word)).count() >= 20, "{word}");
     }

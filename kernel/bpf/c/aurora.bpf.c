@@ -14,6 +14,7 @@
 #include "weir_kernel.h"
 #include "weir_net.h"
 #include "weir_brake.h"
+#include "weir_longer.h"
 
 #define SLOT_LIVE 0
 #define SLOT_CANDIDATE 1
@@ -61,6 +62,7 @@ struct weir_flow {
 	struct weir_history history;
 	struct weir_report report;
 	struct weir_brake brake;
+	struct weir_longer longer;
 	u64 rate_bps;
 	u32 segments_sent;
 	u32 delivered;
@@ -258,6 +260,9 @@ static __noinline int weir_decide(struct sock *sk, struct weir_flow *flow)
 		action = 0;
 	}
 	weir_brake_flow(flow, tp->mss_cache);
+	if (flow->report.mean_rtt_ns)
+		weir_longer_observe(&flow->longer, &flow->base, flow->report.mean_rtt_ns, flow->report.duration_ns,
+				    flow->rate_bps, set->rate_min_bps);
 	free = weir_apply_action(flow->rate_bps, action);
 	wanted = weir_brake_limit(&flow->brake, free);
 	if (wanted != free)
@@ -390,6 +395,8 @@ enum weir_event_kind {
 	EVENT_ACTION,
 	EVENT_BRAKE_BEGIN,
 	EVENT_BRAKE,
+	EVENT_LONGER_BEGIN,
+	EVENT_LONGER,
 };
 
 static __noinline int weir_event_spec(struct weir_spec *spec, const struct weir_event *event)
@@ -452,6 +459,20 @@ static __noinline int weir_event_brake(struct weir_flow *flow, struct weir_event
 	return 0;
 }
 
+static __noinline int weir_event_longer(struct weir_flow *flow, struct weir_event *event)
+{
+	struct weir_base base;
+
+	if (!flow || !event)
+		return 1;
+	base.min_mean_ns = event->arguments[4];
+	base.last_mean_ns = event->arguments[0];
+	weir_longer_observe(&flow->longer, &base, event->arguments[0], event->arguments[1], event->arguments[2],
+			    event->arguments[3]);
+	event->results[0] = base.min_mean_ns;
+	return 0;
+}
+
 static long weir_event_step(u32 at, void *unused)
 {
 	struct weir_event *event = bpf_map_lookup_elem(&events, &at);
@@ -506,6 +527,11 @@ static long weir_event_step(u32 at, void *unused)
 		return 0;
 	case EVENT_BRAKE:
 		return weir_event_brake(flow, event);
+	case EVENT_LONGER_BEGIN:
+		__builtin_memset(&flow->longer, 0, sizeof(flow->longer));
+		return 0;
+	case EVENT_LONGER:
+		return weir_event_longer(flow, event);
 	}
 	return 1;
 }

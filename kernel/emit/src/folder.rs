@@ -5,7 +5,7 @@ use weir_features::PacingSpec;
 use weir_snapshot::{Snapshot, Unavailable};
 
 /// The core, its users and what they include: `kernel/module`.
-pub const MODULES: [(&str, &str); 30] = [
+pub const MODULES: [(&str, &str); 31] = [
     ("Kbuild", include_str!("../../module/Kbuild")),
     ("Makefile", include_str!("../../module/Makefile")),
     ("weir_arith.h", include_str!("../../module/weir_arith.h")),
@@ -18,6 +18,7 @@ pub const MODULES: [(&str, &str); 30] = [
     ("weir_explore.h", include_str!("../../module/weir_explore.h")),
     ("weir_features.h", include_str!("../../module/weir_features.h")),
     ("weir_internal.h", include_str!("../../module/weir_internal.h")),
+    ("weir_longer.h", include_str!("../../module/weir_longer.h")),
     ("weir_main.c", include_str!("../../module/weir_main.c")),
     ("weir_netlink.c", include_str!("../../module/weir_netlink.c")),
     ("weir_paths.h", include_str!("../../module/weir_paths.h")),

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
  * Replays a trace of events (docs/features.md, sections 10 and 14), line by line: each is written anew with the results that
- * weir_features.h, weir_brake.h, weir_sizes.h and weir_paths.h give. The same text in user space (kernel/emit's tests) and in
+ * weir_features.h, weir_brake.h, weir_longer.h, weir_sizes.h and weir_paths.h give. The same text in user space (kernel/emit's tests) and in
  * the kernel (weir_test.c).
  */
 #ifndef WEIR_TRACE_H
 #define WEIR_TRACE_H
 
 #include "weir_brake.h"
+#include "weir_longer.h"
 #include "weir_paths.h"
 
 #if defined(__KERNEL__)
@@ -24,6 +25,7 @@ struct weir_trace {
 	struct weir_base base;
 	struct weir_history history;
 	struct weir_brake brake;
+	struct weir_longer longer;
 	struct weir_peer peer;
 };
 
@@ -78,6 +80,13 @@ static inline bool weir_trace_decision(struct weir_trace *trace, const char *wor
 
 		weir_brake_observe(&trace->brake, &seen);
 		snprintf(out, size, " = %llu", (u64)trace->brake.ceiling * 1000);
+	} else if (WEIR_EVENT("longer-begin")) {
+		memset(&trace->longer, 0, sizeof(trace->longer));
+	} else if (WEIR_EVENT("longer")) {
+		struct weir_base base = { n[4], n[0] };
+
+		weir_longer_observe(&trace->longer, &base, n[0], n[1], n[2], n[3]);
+		snprintf(out, size, " = %llu", base.min_mean_ns);
 	} else if (WEIR_EVENT("peer-begin")) {
 		memset(&trace->peer, 0, sizeof(trace->peer));
 	} else if (WEIR_EVENT("flow-begin")) {

@@ -15,7 +15,7 @@ use crate::rule::Evidence;
 use crate::sampler::Draw;
 use crate::time::{BitsPerSec, Ns};
 use arrayvec::ArrayVec;
-use weir_features::{Brake, History, INPUTS, Noise, apply_action};
+use weir_features::{Brake, History, INPUTS, LongerPath, Noise, apply_action};
 use weir_snapshot::Scratch;
 
 /// Intervals ended per turn, hence rows per inference batch: a burst's worth. Those beyond wait for the next turn, a
@@ -152,6 +152,9 @@ impl<F: Frame> Pacing<F> {
             let group = usize::from(flow.generation != active.number());
             let delivered = flow.in_frames(report.acked_bytes);
             aside.brake(&report, delivered, flow.pacer.held_bytes());
+            let (rate, lowest) = (flow.pacer.rate().0, settings.guard.lowest().0);
+            let longer = aside.longer.observe(&report, &mut flow.base, rate, lowest);
+            stats.longer_paths += u64::from(longer);
             // There is room: no more flows end per turn than one group holds.
             let app_limited_at = ended.app_limited.then(|| sent_rate(flow, &ended));
             self.batch.groups[group].push(Waiting { index, app_limited_at });
@@ -160,7 +163,8 @@ impl<F: Frame> Pacing<F> {
                 settings.govern_by_rule(flow, now);
             }
             // A rule goes by what was delivered, and starts from nothing else.
-            aside.brake = Brake::default();
+            (aside.brake, aside.longer) = (Brake::default(), LongerPath::default());
+            stats.longer_paths += u64::from(follow_rule_to_longer_path(flow));
             decide_by_rule(settings, flow, &ended, stats);
             settings.begin_interval(&mut self.intervals, index, flow, now);
         }
@@ -279,6 +283,18 @@ pub(super) fn bind(flow: &mut PacedFlow, active: &Generation, now: Ns, stats: &m
 /// no longer than its pin.
 fn millis(now: Ns) -> u16 {
     (now.0 / 1_000_000) as u16
+}
+
+/// A rule has a window and a probe of its own, which say when the path has become longer; the network, and what a trainer
+/// compares it by, go by the same base. Whether they did.
+fn follow_rule_to_longer_path(flow: &mut PacedFlow) -> bool {
+    let Governor::Bbr { rule, .. } = &flow.governor else { return false };
+    let (least_ns, base_ns) = (rule.min_rtt_ns(), &mut flow.base.min_interval_mean_ns);
+    let longer = LongerPath::is_beyond(least_ns, *base_ns);
+    if longer {
+        *base_ns = least_ns;
+    }
+    longer
 }
 
 fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stats: &mut WorkerStats) {

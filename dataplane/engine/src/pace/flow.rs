@@ -6,7 +6,7 @@ use crate::flow::FlowId;
 use crate::rule::BbrLite;
 use crate::time::Ns;
 use crate::track::Detail;
-use weir_features::{Brake, History, Interval, IntervalReport, RttBase};
+use weir_features::{Brake, History, Interval, IntervalReport, LongerPath, RttBase};
 
 // Seven cache lines, besides the flow's entry in the flow table: docs/decisions/0001-slab-size.md.
 const _: () = assert!(PACED_FLOW_BYTES <= 448);
@@ -100,6 +100,8 @@ pub(super) struct Aside {
     pub(super) explored: u32,
     /// What its losses say against its network.
     pub(super) brake: Brake,
+    /// Whether its path has become longer.
+    pub(super) longer: LongerPath,
     /// Payload that Weir itself has dropped and that may yet be told as lost.
     refused_bytes: u32,
 }

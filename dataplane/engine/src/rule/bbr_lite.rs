@@ -153,6 +153,11 @@ impl BbrLite {
         }
     }
 
+    /// The smallest RTT of its window, in nanoseconds; 0 before the first.
+    pub fn min_rtt_ns(&self) -> u64 {
+        self.min_rtt.into()
+    }
+
     /// An RTT sample.
     pub fn on_rtt(&mut self, now: Ns, rtt_ns: u64) {
         let rtt = saturate(rtt_ns).max(1);

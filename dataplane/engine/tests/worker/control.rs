@@ -100,6 +100,35 @@ fn a_link_that_changes_is_followed() {
     }
 }
 
+/// Half way the path becomes four times as long, for good: no rate brings the old RTT back, and none is to be waited for.
+#[test]
+fn a_path_that_becomes_longer_is_no_queue() {
+    for (with_model, flows) in [(true, 1), (true, 4), (false, 4)] {
+        let mut config = config(PacingRule::BbrLite);
+        let settings = pacing(&mut config);
+        settings.model = with_model;
+        // Lower, and the sender takes what waits here for lost.
+        settings.rate_min = BitsPerSec(5_000_000);
+        let mut world = World::new(&config, bottleneck(), set(&latency_keeper(1.1)));
+        world.link.delay = Ns::from_micros(2_500);
+        for flow in 1..=flows {
+            world.connect(Sender::reno(flow, 1));
+        }
+        let before = measure(&mut world, Ns::from_secs(3), Ns::from_secs(2));
+        assert_eq!(world.worker.stats().longer_paths, 0);
+        world.link.delay = Ns::from_millis(10);
+        let after = measure(&mut world, Ns::from_secs(20), Ns::from_secs(5));
+        assert!(
+            before.utilisation >= 85 && after.utilisation >= 85,
+            "{flows} flows: {} %",
+            after.utilisation
+        );
+        assert!(after.wait < Ns::from_millis(20), "{flows} flows: {}", after.wait);
+        let followed = world.worker.stats().longer_paths;
+        assert!((u64::from(flows)..=3 * u64::from(flows)).contains(&followed), "{followed} of {flows} flows");
+    }
+}
+
 #[test]
 fn several_flows_of_a_network_share_a_link() {
     let mut config = config(PacingRule::BbrLite);

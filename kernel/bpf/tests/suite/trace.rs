@@ -3,8 +3,22 @@
 use std::path::PathBuf;
 
 /// The events, by the numbers that `c/aurora.bpf.c` has for them.
-const KINDS: [&str; 12] =
-    ["spec", "flow", "open", "send", "ack", "loss", "due", "end", "inputs", "action", "brake-begin", "brake"];
+const KINDS: [&str; 14] = [
+    "spec",
+    "flow",
+    "open",
+    "send",
+    "ack",
+    "loss",
+    "due",
+    "end",
+    "inputs",
+    "action",
+    "brake-begin",
+    "brake",
+    "longer-begin",
+    "longer",
+];
 
 #[test]
 fn the_trace_gives_its_integers_in_the_kernel() {
@@ -14,6 +28,11 @@ fn the_trace_gives_its_integers_in_the_kernel() {
 #[test]
 fn the_brake_gives_its_integers_in_the_kernel() {
     gives_its_integers("decisions-trace.txt", "brake", 2_000, 2_000);
+}
+
+#[test]
+fn longer_paths_give_their_integers_in_the_kernel() {
+    gives_its_integers("decisions-trace.txt", "longer", 1_200, 1_200);
 }
 
 /// Those lines of a trace that begin so, at least so many events with so many results.

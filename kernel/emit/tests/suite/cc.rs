@@ -15,6 +15,7 @@ impl Folder {
             ("weir_trace.h", include_str!("../../../test/module/weir_trace.h")),
             ("weir_table.h", include_str!("../../../module/weir_table.h")),
             ("weir_brake.h", include_str!("../../../module/weir_brake.h")),
+            ("weir_longer.h", include_str!("../../../module/weir_longer.h")),
             ("weir_paths.h", include_str!("../../../module/weir_paths.h")),
             ("weir_sizes.h", include_str!("../../../module/weir_sizes.h")),
         ];
