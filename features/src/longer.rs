@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! over an epoch (5 s, and 8 intervals):  no interval's mean RTT was within 5/4 of the base
-//!                                        and the flow ended it at half of its rate or less, or at the lowest there is
+//!                                        and the flow has since come down to half of its rate or less, or to the lowest there is
 //!     => the base is the least mean of that epoch
 //! ```
 //!
@@ -28,7 +28,7 @@ const INTERVALS_MIN: u32 = 8;
 pub struct LongerPath {
     /// The least mean RTT so far, in nanoseconds; 0 before the first.
     least_ns: u64,
-    /// Rate at its beginning, in kb/s; 0 before the first interval.
+    /// The highest rate at an epoch's end since one had an RTT within the base's reach, in kb/s; 0 before the first interval.
     begun_kbps: u32,
     /// Its length so far.
     past_us: u32,
@@ -67,12 +67,15 @@ impl LongerPath {
             return false;
         }
         let base_ns = base.min_interval_mean_ns;
+        let beyond = LongerPath::is_beyond(self.least_ns, base_ns);
         let gave_way = rate_kbps <= self.begun_kbps / 2 || rate_bps <= lowest_bps;
-        let longer = gave_way && LongerPath::is_beyond(self.least_ns, base_ns);
+        let longer = beyond && gave_way;
         if longer {
             base.min_interval_mean_ns = self.least_ns;
         }
-        *self = LongerPath { begun_kbps: rate_kbps, ..LongerPath::default() };
+        // To give way may take several epochs.
+        let begun_kbps = if beyond && !longer { self.begun_kbps.max(rate_kbps) } else { rate_kbps };
+        *self = LongerPath { begun_kbps, ..LongerPath::default() };
         longer
     }
 }

@@ -83,3 +83,19 @@ fn few_long_intervals_are_no_epoch() {
         assert_eq!(moved, at == 14, "{at}");
     }
 }
+
+#[test]
+fn to_give_way_may_take_several_epochs() {
+    let mut flow = Flow::at(20);
+    // A tenth less with each epoch: half after the seventh.
+    let rate = |epoch: u32| 8_000_000 * 9_u64.pow(epoch) / 10_u64.pow(epoch);
+    let bases: Vec<u64> =
+        (0..8).map(|epoch| (0..10).map(|_| flow.interval(30, rate(epoch))).last().unwrap()).collect();
+    assert_eq!(bases, [20, 20, 20, 20, 20, 20, 20, 30]);
+    // Not so where an epoch in between had the old RTT.
+    let mut flow = Flow::at(20);
+    for epoch in 0..8 {
+        let rtt_ms = |at| if epoch == 3 && at == 5 { 24 } else { 30 };
+        assert!((0..10).all(|at| flow.interval(rtt_ms(at), rate(epoch)) == 20));
+    }
+}

@@ -28,7 +28,7 @@ static inline bool weir_longer_observe(struct weir_longer *longer, struct weir_b
 {
 	u32 kbps = (u32)weir_max(weir_min(weir_div(rate_bps, 1000), 0xffffffff), 1);
 	u64 base_ns = base->min_mean_ns;
-	bool moved;
+	bool beyond, moved;
 
 	if (!longer->begun_kbps)
 		longer->begun_kbps = kbps;
@@ -40,11 +40,13 @@ static inline bool weir_longer_observe(struct weir_longer *longer, struct weir_b
 	if (longer->past_us < WEIR_LONGER_EPOCH_US || longer->intervals < WEIR_LONGER_INTERVALS)
 		return false;
 	/* No mean is beyond 2^36 ns: no sum overflows. */
-	moved = longer->least_ns > base_ns + base_ns / 4 && (kbps <= longer->begun_kbps / 2 || rate_bps <= lowest_bps);
+	beyond = longer->least_ns > base_ns + base_ns / 4;
+	moved = beyond && (kbps <= longer->begun_kbps / 2 || rate_bps <= lowest_bps);
 	if (moved)
 		base->min_mean_ns = longer->least_ns;
 	longer->least_ns = 0;
-	longer->begun_kbps = kbps;
+	if (!beyond || moved || kbps > longer->begun_kbps)
+		longer->begun_kbps = kbps;
 	longer->past_us = 0;
 	longer->intervals = 0;
 	return moved;
