@@ -27,7 +27,9 @@ pub(super) struct Claim {
     /// Bytes that are being claimed, and bytes that were and may leave.
     asked: u32,
     granted: u32,
-    /// How many bytes the last whole claim was for, and how long it took.
+    /// How long limits have it wait for those, all together. Not how long it took: a worker that comes late is no limit.
+    wait_ns: u32,
+    /// The same of the last whole claim.
     last_bytes: u32,
     last_ns: u32,
     /// How long the open monitor interval has waited for limits.
@@ -58,15 +60,17 @@ impl Claim {
                 }
                 let wanted = queued.min(QUANTUM).max(bytes);
                 (self.asked, self.began, self.ready, self.place) = (wanted - self.granted, now, now, 0);
+                self.wait_ns = 0;
                 self.is_waiting = true;
             }
             while self.ready <= now {
                 let Some((index, place)) = self.set.first_from(self.place) else {
-                    self.finish(now);
+                    self.finish();
                     break;
                 };
                 self.place = place;
                 self.ready = limiter.claim(index, self.asked, now);
+                self.wait_ns = self.wait_ns.saturating_add(saturate(self.ready - now));
             }
             if self.is_waiting {
                 return Err(self.ready);
@@ -74,10 +78,9 @@ impl Claim {
         }
     }
 
-    fn finish(&mut self, now: Ns) {
+    fn finish(&mut self) {
         self.granted = self.granted.saturating_add(self.asked);
-        self.last_bytes = self.asked;
-        self.last_ns = saturate(now - self.began);
+        (self.last_bytes, self.last_ns) = (self.asked, self.wait_ns);
         self.is_waiting = false;
     }
 
@@ -106,9 +109,9 @@ impl Claim {
 
     /// What a claim takes: bytes and time. The one under way tells where it is the slower.
     fn round(&self) -> (u32, Ns) {
-        let last = (self.last_bytes, Ns(self.last_ns.into()));
-        let present = (self.asked, self.ready - self.began);
-        if self.is_waiting && present.1 >= last.1 { present } else { last }
+        let slower = self.is_waiting && self.wait_ns >= self.last_ns;
+        let (bytes, ns) = if slower { (self.asked, self.wait_ns) } else { (self.last_bytes, self.last_ns) };
+        (bytes, Ns(ns.into()))
     }
 
     /// How long a frame that comes now will wait behind those that the queue holds, as claims take now.
@@ -170,6 +173,19 @@ mod tests {
         assert_eq!(claim.ask(&mut limiter, 1_000, 1_000, due), Ok(()));
         claim.held_bytes = 5_000;
         assert_eq!((claim.waits_since(), claim.expected_wait()), (None, Ns::from_millis(5)));
+    }
+
+    #[test]
+    fn a_late_worker_is_no_slow_limit() {
+        let (mut limiter, set) = limiter();
+        let mut claim = Claim::new(set, 1);
+        assert!(claim.ask(&mut limiter, 1_000, 1_000, START).is_ok());
+        claim.spend(1_000);
+        assert!(claim.ask(&mut limiter, 1_000, 1_000, START).is_err());
+        let late = START + Ns::from_millis(50);
+        assert!(claim.ask(&mut limiter, 1_000, 1_000, late).is_ok());
+        claim.held_bytes = 16_000;
+        assert_eq!(claim.expected_wait(), Ns::from_millis(16));
     }
 
     #[test]

@@ -135,3 +135,30 @@ fn frames_of_no_flow_are_under_the_limit_on_all() {
     assert_eq!(bench.tally().sent[Side::Inside as usize], 400);
     assert_eq!(bench.limit(0, |limit| limit.frames), 800);
 }
+
+#[test]
+fn narrow_limits_are_used_up_beside_a_flood_under_a_wide_one() {
+    for waiting in [64, 16, 4, 2] {
+        let mut limits = vec![
+            limit("four", end(Side::Outside, "192.0.2.0/24"), 5),
+            limit("six", end(Side::Outside, "2001:db8::/32"), 3),
+            limit("all", Scope::All, 20),
+        ];
+        limits.iter_mut().for_each(|limit| limit.burst_bytes = 64 << 10);
+        let mut bench = Bench::new(&config(limits));
+        for id in 1..=2 {
+            bench.add(id, Kind::Tcp, "10.0.0.1", "192.0.2.1");
+            bench.add(2 + id, Kind::Tcp, "fd00::1", "2001:db8::1");
+        }
+        bench.add(5, Kind::Udp, "10.0.0.1", "198.51.100.1");
+        let until = bench.now + Ns::from_secs(2);
+        while bench.now < until {
+            bench.press(&[5], (64, 1_200), Ns(1));
+            bench.press(&[1, 2, 3, 4], (waiting, FULL), Ns::from_micros(100));
+        }
+        let seen = [mbps(&bench, &[1, 2]), mbps(&bench, &[3, 4]), mbps(&bench, &[5])];
+        for (seen, wanted) in seen.into_iter().zip([5.0, 3.0, 12.0]) {
+            assert!(near(seen, wanted), "{waiting} frames each: {seen} Mb/s of {wanted}");
+        }
+    }
+}

@@ -105,6 +105,26 @@ fn a_network_may_not_raise_the_rate_of_a_flow_that_a_limit_binds() {
 }
 
 #[test]
+fn senders_that_back_off_get_their_share_beside_one_that_does_not() {
+    let mut config = config(PacingRule::None);
+    let mut limit = all(20).iter().next().expect("one").clone();
+    limit.delay_max = Ns::from_millis(200);
+    pacing(&mut config).limits = Limits::new(vec![limit]);
+    let mut world = World::new(&config, link(), ModelSet::empty());
+    for flow in 1..=4 {
+        world.connect(Sender::reno(flow, 1));
+    }
+    world.connect(Sender::fixed(5, 1, 2_000_000));
+    world.run_for(Ns::from_secs(4));
+    let before: Vec<u64> = (1..=5).map(|flow| world.receivers[&flow].delivered).collect();
+    world.run_for(Ns::from_secs(10));
+    for (flow, before) in (1..=5).zip(before) {
+        let mbps = (world.receivers[&flow].delivered - before) as f64 * 8e-7;
+        assert!(flow == 5 || mbps > 3.0, "flow {flow}: {mbps} Mb/s of 4");
+    }
+}
+
+#[test]
 fn a_limit_that_does_not_bind_changes_nothing() {
     let run = |limits: Limits| {
         let mut config = config(PacingRule::BbrLite);
