@@ -100,6 +100,9 @@ pub fn check(file: &Path, overrides: &[String]) -> anyhow::Result<()> {
             let by = plan.pacing_model.and_then(|index| plan.models.get(index));
             let by = by.map_or("none", |model| model.spec.name.as_str());
             println!("pacing: model {by}, rule {rule}, {} to {}", pacing.rate_min, pacing.rate_max);
+            for limit in pacing.limits.iter() {
+                println!("limit {}: {} at {}", limit.name, limit.scope, limit.rate);
+            }
         }
     }
     if let Some(schedule) = &plan.engine.schedule {

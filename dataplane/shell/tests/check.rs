@@ -35,6 +35,19 @@ fn every_shipped_configuration_passes() {
     assert!(seen >= 3, "{seen} configurations in conf/");
 }
 
+#[test]
+fn limits_are_told() {
+    let file = conf().join("pcap.toml");
+    let limits = "pacing.limit=[{name=\"tenant\",prefix=\"fd00::/16\",side=\"inside\",rate=\"2Mbps\"},\
+                  {name=\"uplink\",rate=\"5Mbps\"}]";
+    let output = weir(&["check", file.to_str().unwrap(), "--set", limits]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for line in ["limit tenant: inside fd00::/16 at 2.000 Mb/s", "limit uplink: every frame at 5.000 Mb/s"] {
+        assert!(said.lines().any(|found| found == line), "{said}");
+    }
+}
+
 /// A network of one layer with this weight everywhere.
 fn one_layer(inputs: usize, outputs: usize, weight: f64) -> Network {
     let layer = Layer {

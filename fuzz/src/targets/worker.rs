@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use weir_engine::balance::{BalanceConfig, BalanceSettings, Draws, Ends, PathConfig, PathRule, Wrap};
 use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::io::Side;
+use weir_engine::limit::{LimitConfig, Limits, Scope};
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide};
 use weir_engine::schedule::{ScheduleConfig, ScheduleRule, Thresholds, Trust};
@@ -129,12 +131,13 @@ impl Target for Worker {
         let Some((setup, mut rest)) = input.split_first() else { return 0 };
         let workers = 1 + usize::from(setup >> Setup::WORKERS & 3);
         let (samples, _trainer): (Vec<_>, Vec<_>) = (0..workers).map(|_| lane(8, 8)).unzip();
-        let (_publisher, readers) = epoch(Policy::default(), workers);
+        let (mut publisher, readers) = epoch(Policy::default(), workers);
+        let config = config(*setup);
         let mut now = Ns::from_secs(1_000);
         let alive = Rc::default();
         let parts = samples.into_iter().zip(readers).zip(Steering::mesh(workers, LANE));
         let member = |((samples, models), place)| {
-            let worker = weir_engine::Worker::new(&config(*setup), now, samples).among(place);
+            let worker = weir_engine::Worker::new(&config, now, samples).among(place);
             Member { worker, ports: Ports::new(&alive), models }
         };
         let mut members: Vec<Member> = parts.map(member).collect();
@@ -144,6 +147,13 @@ impl Target for Worker {
             let (bytes, after) = after.split_at(len);
             rest = after;
             now += WAITS[usize::from(*wait) % WAITS.len()];
+            if step & Step::STUCK != 0
+                && let Some(pacing) = config.pacing.clone().filter(|pacing| !pacing.limits.is_empty())
+            {
+                // A worker that has not had a turn since the last time refuses.
+                let pacing = PacingConfig { limits: limits(*low), ..pacing };
+                let _ = publisher.publish(Policy { pacing: Some(pacing), ..Policy::default() });
+            }
             let first = if step & Step::SPLIT != 0 { len / 2 } else { len };
             let queue = usize::from(step >> Step::QUEUE & 3) % workers;
             members[queue].ports.arrive(usize::from(step & Step::OUTSIDE), bytes, first);
@@ -247,7 +257,7 @@ fn config(setup: u8) -> EngineConfig {
         mark_delay: Ns::from_millis(2),
         delay_max: Ns::from_millis(30),
         flow_held_bytes_max: 1 << 14,
-        limits: weir_engine::limit::Limits::none(),
+        limits: if setup & 8 != 0 { limits(setup) } else { Limits::none() },
         pin: if setup & 4 != 0 { Pin::Interval } else { Pin::Flow { max: Ns::from_secs(1) } },
         mode: if setup & 4 != 0 { PacingMode::Transparent } else { PacingMode::Yield },
     };
@@ -261,6 +271,27 @@ fn config(setup: u8) -> EngineConfig {
         route: (setup & Setup::ROUTES != 0).then(router),
         schedule: (setup & 3 != 1).then(schedule),
     }
+}
+
+/// Limits that hold frames back, other ones for another byte; none for some.
+fn limits(byte: u8) -> Limits {
+    let limit = |name: &str, scope, rate| LimitConfig {
+        name: name.to_owned(),
+        scope,
+        rate: BitsPerSec(rate),
+        burst_bytes: 1_522,
+        mark_delay: Ns::from_millis(2),
+        delay_max: Ns::from_millis(30),
+        queue_bytes: 8_000,
+    };
+    let prefix = |address: IpAddr, len| Scope::End(Side::Inside, Prefix { address, len });
+    let all = [
+        limit("all", Scope::All, 3_000_000),
+        limit("four", prefix([10, 0, 0, 0].into(), 8), 1_000_000),
+        limit("six", prefix([0_u16; 8].into(), 0), 500_000),
+    ];
+    let chosen = all.into_iter().enumerate().filter(|(at, _)| byte >> at & 1 == 0);
+    Limits::new(chosen.map(|(_, limit)| limit).collect())
 }
 
 /// A slow link, few places, so that queues fill.
