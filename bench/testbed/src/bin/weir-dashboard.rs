@@ -40,9 +40,11 @@ struct Cli {
 
 /// Half of the flows under the rule, so that model and control both decide; every sample taken. The gate looks at whatever
 /// the trainer makes of some seconds, so that each of its figures is there.
-const OVERRIDES: [&str; 8] = [
+const OVERRIDES: [&str; 9] = [
     "pacing.control_share=0.5",
     "pacing.sample_share=1.0",
+    // One that binds nothing, and has series.
+    "pacing.limit=[{name=\"uplink\",rate=\"1Gbps\"}]",
     "pacing.explore_share=0.5",
     "trainer.interval=100ms",
     "model[0].adapt.rows_min=32",

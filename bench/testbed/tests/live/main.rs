@@ -6,6 +6,7 @@ mod choices;
 mod congestion;
 mod deployment;
 mod learning;
+mod limits;
 mod means;
 mod paths;
 mod ports;
