@@ -17,6 +17,10 @@ use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 const ROWS: usize = 4096;
 /// Seed of those rows.
 const SEED: u64 = 1;
+/// Rows on which weights are rounded together: twice as many gain nothing that shows.
+const ROUNDING_ROWS: usize = 1024;
+/// Seed of those, which are not the ones that tell the error.
+const ROUNDING_SEED: u64 = 2;
 
 /// A model as the configuration names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -303,6 +307,10 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
     let network = network(spec, maps.len())?;
     let resting = resting_features(spec.function, &maps);
     let reference: Vec<f64> = (0..spec.history).flat_map(|_| resting.iter().copied()).collect();
+    let one = f64::from(ONE);
+    let rows = verify::rows(&maps, spec.inputs.len(), ROUNDING_ROWS, ROUNDING_SEED);
+    let rows: Vec<Vec<f64>> =
+        rows.iter().map(|row| row.iter().map(|&x| f64::from(x) / one).collect()).collect();
     let options = QuantiseOptions {
         name: &spec.name,
         function: spec.function,
@@ -311,6 +319,7 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
         inputs: &maps,
         reference: &reference,
         calibration: &[],
+        rows: &rows,
     };
     let bytes = quantise(&network, &options)
         .map_err(|error| BuildError::Quantise { file: spec.file.clone(), error })?;

@@ -57,6 +57,7 @@ fn snapshot(network: &Network) -> Vec<u8> {
         inputs: &inputs,
         reference: &[0.0; 30],
         calibration: &[],
+        rows: &[],
     };
     quantise(network, &options).unwrap()
 }

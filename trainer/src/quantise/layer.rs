@@ -1,6 +1,7 @@
 //! One layer's weights, bias, scales and activation as integers.
 
 use super::ranges::LayerRange;
+use super::rounding::Rounding;
 use super::{QuantiseError, scale};
 use crate::network::{Activation, Layer};
 use weir_snapshot::{self as snapshot, CURVE_ARGUMENT_ONE, CURVE_ONE, LayerParts, Precision};
@@ -23,11 +24,26 @@ pub(super) struct Coding {
     pub(super) zero: f64,
 }
 
+impl Coding {
+    /// The quantised value for a real one, as far as its range goes.
+    pub(super) fn code(self, real: f64, precision: Precision) -> f64 {
+        let (lo, hi) = precision.value_range();
+        ((real - self.zero) / self.step).round().clamp(lo.into(), hi.into())
+    }
+}
+
 /// A layer in integers, how its results are coded, and what one count of each accumulator stands for.
 pub(super) struct Quantised {
     pub(super) parts: LayerParts,
     pub(super) codings: Vec<Coding>,
     pub(super) units: Vec<f64>,
+}
+
+/// Rows at one place of the network: as the float network has them there, and as the integers do; and the reference.
+pub(super) struct Rows {
+    pub(super) reference: Vec<f64>,
+    pub(super) float: Vec<Vec<f64>>,
+    pub(super) coded: Vec<Vec<f64>>,
 }
 
 /// Between a weighted sum and the integer `t` that goes into the activation: `t = gain * z + rest`.
@@ -40,7 +56,7 @@ struct Argument {
 pub(super) fn quantise(
     float: &Layer,
     inputs: &[Coding],
-    reference: &[f64],
+    rows: &mut Rows,
     range: &LayerRange,
     index: usize,
     last: bool,
@@ -52,6 +68,11 @@ pub(super) fn quantise(
         float.weights.iter_mut().for_each(|w| *w *= alpha);
         float.bias.iter_mut().for_each(|b| *b = *b * alpha + beta);
     }
+    // What is left of the activation once that line is gone.
+    let folded = match float.activation {
+        Activation::HardSigmoid { .. } => Activation::Clip { lo: 0.0, hi: 1.0 },
+        other => other,
+    };
     let weight_max = f64::from(precision.weight_max());
     let mut channels: Vec<Channel> = float
         .weights
@@ -68,9 +89,12 @@ pub(super) fn quantise(
         }
     }
 
+    let reference = &rows.reference;
     let reference_sums = float.sums(reference);
     let reference_values: Vec<f64> =
         inputs.iter().zip(reference).map(|(coding, x)| (x - coding.zero) / coding.step).collect();
+    let sums: Vec<Vec<f64>> = rows.float.iter().map(|row| float.sums(row)).collect();
+    let rounding = Rounding::new(&rows.coded, &reference_values);
     let mut parts = LayerParts {
         inputs: float.inputs,
         outputs: float.outputs,
@@ -84,7 +108,12 @@ pub(super) fn quantise(
         let factor = channel.unit * argument.gain;
         let scale = || scale::narrow(factor).ok_or(QuantiseError::Scale { layer: index + 1, output, factor });
         let (multiplier, shift) = if unread { (0, 0) } else { scale()? };
-        let weights: Vec<f64> = channel.weights.iter().map(|w| (w / channel.unit).round()).collect();
+        let exact: Vec<f64> = channel.weights.iter().map(|w| w / channel.unit).collect();
+        let targets = sums.iter().map(|row| (row[output] - reference_sums[output]) / channel.unit);
+        let weights = match &rounding {
+            Some(rounding) => rounding.round(&exact, &targets.collect::<Vec<f64>>(), weight_max),
+            None => exact.iter().map(|w| w.round()).collect(),
+        };
         let rounded: f64 = weights.iter().zip(&reference_values).map(|(w, q)| w * q).sum();
         let rest = if unread { 0.0 } else { argument.rest / argument.gain };
         let bias = ((reference_sums[output] + rest) / channel.unit - rounded).round();
@@ -94,7 +123,22 @@ pub(super) fn quantise(
         parts.multiplier.push(multiplier);
         parts.shift.push(shift);
     }
-    Ok(Quantised { parts, codings, units: channels.iter().map(|channel| channel.unit).collect() })
+    let units: Vec<f64> = channels.iter().map(|channel| channel.unit).collect();
+    if !last {
+        let rests = arguments.iter().map(|argument| argument.rest / argument.gain).collect::<Vec<f64>>();
+        let next = |row: &Vec<f64>| -> Vec<f64> {
+            let weights = parts.weights.chunks_exact(float.inputs).zip(&parts.bias);
+            let channel = |((weights, bias), output): ((&[i16], &i32), usize)| {
+                let sum = weights.iter().zip(row).map(|(w, q)| f64::from(*w) * q).sum::<f64>();
+                let z = (sum + f64::from(*bias)) * units[output] - rests[output];
+                codings[output].code(folded.apply(z), precision)
+            };
+            weights.zip(0..).map(channel).collect()
+        };
+        rows.coded = rows.coded.iter().map(next).collect();
+        rows.float = sums.iter().map(|row| row.iter().map(|z| folded.apply(*z)).collect()).collect();
+    }
+    Ok(Quantised { parts, codings, units })
 }
 
 /// One output channel before rounding.

@@ -8,19 +8,20 @@
 //! ```
 //!
 //! The weights `w_j step_j` are rounded to multiples of one *unit* per output channel, the largest over
-//! `Precision::weight_max`; the accumulator counts units. Whatever rounding takes from the weights is put back into
-//! the bias at one *reference* row (features at rest, or the mean of the calibration rows), so that the network is
-//! exact there to within its activations' steps.
+//! `Precision::weight_max`, all of a channel together ([`rounding`]); the accumulator counts units. Whatever rounding takes from
+//! the weights is put back into the bias at one *reference* row (features at rest, or the mean of the calibration rows), so that
+//! the network is exact there to within its activations' steps.
 //!
 //! Ranges: curves have theirs by definition; the others' come from interval bounds over the clip box, which never
 //! overflow, or from calibration rows, which give finer steps to what occurs.
 
 mod layer;
 mod ranges;
+mod rounding;
 mod scale;
 
 use crate::network::{Activation, Network, Output};
-use layer::Coding;
+use layer::{Coding, Rows};
 use weir_features::{ONE, q16_from_f64};
 use weir_snapshot::{Function, InputParts, OutputParts, Parts, Precision, SnapshotError, encode};
 
@@ -72,6 +73,8 @@ pub struct QuantiseOptions<'a> {
     pub reference: &'a [f64],
     /// Rows of feature values that ranges are taken from; empty for interval bounds over the clips.
     pub calibration: &'a [Vec<f64>],
+    /// Rows of feature values, as they occur, on which a channel's weights are rounded together; empty for each by itself.
+    pub rows: &'a [Vec<f64>],
 }
 
 /// Why a network has no integers.
@@ -138,15 +141,20 @@ fn parts(network: &Network, options: &QuantiseOptions<'_>) -> Result<Parts, Quan
     };
     let box_bounds = bounds(network, &options.inputs.iter().map(corners).collect());
     let ranges = if rows.is_empty() { box_bounds.clone() } else { calibrate(network, &rows) };
-    let mut reference = if rows.is_empty() { apply(options.inputs, options.reference) } else { mean(&rows) };
+    let reference = if rows.is_empty() { apply(options.inputs, options.reference) } else { mean(&rows) };
+
+    let float: Vec<Vec<f64>> = options.rows.iter().map(|row| apply(options.inputs, row)).collect();
+    let code = |(coding, x): (&Coding, &f64)| coding.code(*x, options.precision);
+    let coded = float.iter().map(|row| codings.iter().zip(row).map(code).collect()).collect();
+    let mut fitted = Rows { reference, float, coded };
 
     let mut layers = Vec::new();
     let last = network.layers.len() - 1;
     let mut units = Vec::new();
     for (index, (float, range)) in network.layers.iter().zip(&ranges).enumerate() {
-        let made =
-            layer::quantise(float, &codings, &reference, range, index, index == last, options.precision)?;
-        reference = float.evaluate(&reference);
+        let (is_last, precision) = (index == last, options.precision);
+        let made = layer::quantise(float, &codings, &mut fitted, range, index, is_last, precision)?;
+        fitted.reference = float.evaluate(&fitted.reference);
         codings = made.codings;
         units = made.units;
         layers.push(made.parts);
@@ -187,7 +195,8 @@ fn check_widths(network: &Network, options: &QuantiseOptions<'_>) -> Result<(), 
     };
     check("inputs", options.inputs.len())?;
     check("reference values", options.reference.len())?;
-    options.calibration.iter().try_for_each(|row| check("values in a calibration row", row.len()))
+    options.calibration.iter().try_for_each(|row| check("values in a calibration row", row.len()))?;
+    options.rows.iter().try_for_each(|row| check("values in a row", row.len()))
 }
 
 /// A feature's clip spread over the whole range of quantised values, its middle at 0.

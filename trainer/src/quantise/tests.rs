@@ -3,7 +3,9 @@
 use super::*;
 use crate::network::Layer;
 use crate::rng::Rng;
+use crate::spec::{ModelSpec, build};
 use crate::verify::{self, Errors};
+use std::path::Path;
 use weir_snapshot::Snapshot;
 
 const ACTIVATIONS: [Activation; 7] = [
@@ -63,6 +65,7 @@ fn options<'a>(
         inputs,
         reference,
         calibration,
+        rows: calibration,
     }
 }
 
@@ -137,6 +140,26 @@ fn calibration_makes_finer_steps_than_interval_bounds() {
     let by_bounds = error_of(&network, Precision::Bits8, &[]);
     let by_rows = error_of(&network, Precision::Bits8, &features);
     assert!(by_rows.mean < by_bounds.mean / 2.0, "{by_rows} against {by_bounds}");
+}
+
+/// Errors on rows other than those that weights are rounded by.
+#[test]
+fn weights_that_are_rounded_together_lose_less() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/models/aurora.onnx");
+    let built = build(&ModelSpec::pacing("aurora", Path::new(file), Precision::Bits8)).unwrap();
+    let (network, inputs) = (&built.network, &built.inputs);
+    let reference = middle(inputs);
+    let real = |row: &Vec<i32>| row.iter().map(|&x| f64::from(x) / f64::from(ONE)).collect();
+    let rows: Vec<Vec<f64>> = verify::rows(inputs, 3, 1000, 7).iter().map(real).collect();
+    let error = |rows: &[Vec<f64>]| {
+        let options = QuantiseOptions { rows, ..options(Precision::Bits8, inputs, &reference, &[]) };
+        let snapshot = Snapshot::decode(&quantise(network, &options).unwrap()).unwrap();
+        verify::quantisation_error(&snapshot, network, inputs, &verify::rows(inputs, 3, 4000, 8))
+            .unwrap()
+            .mean
+    };
+    let (each_by_itself, together) = (error(&[]), error(&rows));
+    assert!(together < 0.75 * each_by_itself, "{together} against {each_by_itself}");
 }
 
 #[test]

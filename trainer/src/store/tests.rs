@@ -27,6 +27,7 @@ fn made(weight: f64, schema_hash: u64) -> (Network, Vec<u8>) {
         inputs: &inputs,
         reference: &[0.0, 0.0],
         calibration: &[],
+        rows: &[],
     };
     let bytes = quantise(&network, &options).unwrap();
     (network, bytes)

@@ -26,6 +26,9 @@ impl Default for Quantisation {
     }
 }
 
+/// Rows on which weights are rounded together; more would cost a step more time than they gain.
+const ROUNDING_ROWS: usize = 512;
+
 /// A candidate in integers.
 #[derive(Debug)]
 pub struct Encoded {
@@ -63,6 +66,7 @@ pub fn calibrated(
         inputs: &terms.inputs,
         reference: &middle,
         calibration: &rows,
+        rows: &rows[..rows.len().min(ROUNDING_ROWS)],
     };
     quantise(network, &options)
 }
