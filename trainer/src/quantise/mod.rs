@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The weights `w_j step_j` are rounded to multiples of one *unit* per output channel, the largest over
-//! `Precision::weight_max`, all of a channel together ([`rounding`]); the accumulator counts units. Whatever rounding takes from
+//! `Precision::weight_max`, all of a channel together (`rounding.rs`); the accumulator counts units. Whatever rounding takes from
 //! the weights is put back into the bias at one *reference* row (features at rest, or the mean of the calibration rows), so that
 //! the network is exact there to within its activations' steps.
 //!
