@@ -41,6 +41,11 @@ pub fn q16_from_f64(value: f64) -> Option<i32> {
     Some(rounded as i32)
 }
 
+/// The number that `q16` is in 1/65536: exact. For reports and for training, not for packets.
+pub fn f64_from_q16(q16: i32) -> f64 {
+    f64::from(q16) / f64::from(ONE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +77,7 @@ mod tests {
         assert_eq!(q16_from_f64(-0.5 / 65_536.0), Some(-1));
         assert_eq!(q16_from_f64(-32_768.0), Some(i32::MIN));
         assert_eq!(q16_from_f64(f64::from(i32::MAX) / 65_536.0), Some(i32::MAX));
+        assert_eq!((f64_from_q16(-ONE / 2), f64_from_q16(1)), (-0.5, 1.0 / 65_536.0));
         for refused in [32_768.0, -32_768.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert_eq!(q16_from_f64(refused), None, "{refused}");
         }

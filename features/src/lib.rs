@@ -39,7 +39,7 @@ mod spec;
 
 pub use action::{ACTION_MAX_Q16, RATE_MAX_BPS, apply_action};
 pub use brake::Brake;
-pub use fixed::{FRAC_BITS, ONE, q16_from_f64};
+pub use fixed::{FRAC_BITS, ONE, f64_from_q16, q16_from_f64};
 pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
 pub use longer::LongerPath;

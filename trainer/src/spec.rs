@@ -8,8 +8,8 @@ use crate::verify::{self, Errors, VerifyError};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use weir_features::{
-    FlowSignals, HISTORY, Input, InputSchema, ONE, PacingSpec, PathSchema, PathSignals, PathSpec,
-    SchemaError, SizeSchema, SizeSpec,
+    FlowSignals, HISTORY, Input, InputSchema, PacingSpec, PathSchema, PathSignals, PathSpec, SchemaError,
+    SizeSchema, SizeSpec, f64_from_q16,
 };
 use weir_snapshot::{Function, Precision, Snapshot, SnapshotError};
 
@@ -90,7 +90,7 @@ impl InputSpec {
             feature: (*feature).to_string(),
             scale: 1.0,
             offset: 0.0,
-            clip: [f64::from(clip.0) / f64::from(ONE), f64::from(clip.1) / f64::from(ONE)],
+            clip: [f64_from_q16(clip.0), f64_from_q16(clip.1)],
         }
     }
 }
@@ -307,10 +307,8 @@ pub fn build(spec: &ModelSpec) -> Result<Built, BuildError> {
     let network = network(spec, maps.len())?;
     let resting = resting_features(spec.function, &maps);
     let reference: Vec<f64> = (0..spec.history).flat_map(|_| resting.iter().copied()).collect();
-    let one = f64::from(ONE);
     let rows = verify::rows(&maps, spec.inputs.len(), ROUNDING_ROWS, ROUNDING_SEED);
-    let rows: Vec<Vec<f64>> =
-        rows.iter().map(|row| row.iter().map(|&x| f64::from(x) / one).collect()).collect();
+    let rows: Vec<Vec<f64>> = rows.iter().map(|row| row.iter().map(|&x| f64_from_q16(x)).collect()).collect();
     let options = QuantiseOptions {
         name: &spec.name,
         function: spec.function,
@@ -378,7 +376,7 @@ fn resting_features(function: Function, maps: &[InputMap]) -> Vec<f64> {
         }
         Function::Schedule => vec![0; maps.len()],
     };
-    let neutral = neutral.iter().map(|x| f64::from(*x) / f64::from(ONE));
+    let neutral = neutral.iter().copied().map(f64_from_q16);
     maps.iter().zip(neutral).map(|(map, x)| x.clamp(map.clip[0], map.clip[1])).collect()
 }
 

@@ -13,7 +13,7 @@
 
 use super::flows::Earned;
 use std::collections::BTreeMap;
-use weir_features::{ONE, PathSample, PathSource};
+use weir_features::{PathSample, PathSource, f64_from_q16};
 
 /// An excess counts up to sixteen times the usual time, and so much is what a flowlet counts of which nothing arrived that was
 /// sent again: beyond it a path is as good as cut, and one record must not outweigh a hundred.
@@ -76,7 +76,7 @@ impl Choices {
         let cost = (sample.delivery_ns.max(1) as f64).log2();
         // Of the network's own choices alone: held against its own mean, they leave its scores where they are.
         if !control {
-            self.scores.note(f64::from(sample.score_q16) / f64::from(ONE));
+            self.scores.note(f64_from_q16(sample.score_q16));
             if arrived {
                 usual.note(cost);
             }
@@ -124,7 +124,7 @@ impl Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_features::PATH_INPUTS;
+    use weir_features::{ONE, PATH_INPUTS};
 
     /// A flowlet that took so many milliseconds.
     fn flowlet(flow: u64, source: PathSource, bytes: u64, ms: u64) -> PathSample {

@@ -8,7 +8,7 @@
 use crate::imitate::mlp::{Adam, Mlp, Workspace};
 use crate::network::Network;
 use crate::rng::Rng;
-use weir_features::{ONE, PATH_INPUTS, PathSpec};
+use weir_features::{ONE, PATH_INPUTS, PathSpec, f64_from_q16};
 
 /// Widths from input to output: 312 multiplications a path.
 const WIDTHS: [usize; 4] = [PATH_INPUTS, 16, 8, 1];
@@ -89,7 +89,7 @@ pub fn spec() -> PathSpec {
 
 /// A row as the network's inputs.
 pub fn inputs(row: &[i32; PATH_INPUTS]) -> [f64; PATH_INPUTS] {
-    row.map(|x| f64::from(x) / f64::from(ONE))
+    row.map(f64_from_q16)
 }
 
 /// What the best-scored candidates cost more than the cheapest, on the mean over all decisions: in doublings of the time.

@@ -2,19 +2,19 @@
 
 use super::card;
 use super::flows::{Flow, Known, Workload, judged};
-use super::train::{self, APPLICATION, PREDICTABILITIES, Point, Recipe, inputs, r2};
+use super::train::{self, APPLICATION, PREDICTABILITIES, Point, Recipe, predicted, r2};
 use crate::learner::LearnerError;
 use crate::network::Network;
 use crate::onnx;
 use crate::ort_engine::Engine;
-use crate::ppo::{curve, write};
+use crate::ppo::{Made, curve, write};
 use crate::rng::Rng;
 use crate::spec::{self, BuildError, Built, ModelSpec};
 use crate::verify::Errors;
 use std::io;
 use std::path::{Path, PathBuf};
 use weir_env::jobs::Application;
-use weir_features::ONE;
+use weir_features::f64_from_q16;
 use weir_snapshot::{Executable, Executor, Precision, Scratch};
 
 /// Name of the model and of its files.
@@ -39,21 +39,10 @@ pub struct Options {
     pub date: String,
 }
 
-/// What was made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Made {
-    /// The model.
-    pub model: PathBuf,
-    /// Its card.
-    pub card: PathBuf,
-    /// Its learning curve.
-    pub curve: PathBuf,
-}
-
 /// Why there is no model. One line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SizesError {
+pub enum TrainError {
     /// A file could not be written.
     #[error("{path}: cannot be written: {1}", path = .0.display())]
     Write(PathBuf, io::Error),
@@ -107,17 +96,17 @@ pub(super) struct Judged {
 /// Trains, judges and writes the model, its card and its curve. `progress` gets lines to print.
 ///
 /// # Errors
-/// [`SizesError`]. Files that are there already stay as they are unless everything succeeded.
-pub fn make(engine: &Engine, options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Made, SizesError> {
+/// [`TrainError`]. Files that are there already stay as they are unless everything succeeded.
+pub fn make(engine: &Engine, options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Made, TrainError> {
     let Options { recipe, seed, folder, .. } = options;
     let (network, points) = train::train(engine, *recipe, APPLICATION, *seed, progress)?;
     let write = |path: &Path, bytes: &[u8]| {
-        write(path, bytes).map_err(|error| SizesError::Write(path.to_path_buf(), error))
+        write(path, bytes).map_err(|error| TrainError::Write(path.to_path_buf(), error))
     };
-    std::fs::create_dir_all(folder).map_err(|error| SizesError::Write(folder.clone(), error))?;
+    std::fs::create_dir_all(folder).map_err(|error| TrainError::Write(folder.clone(), error))?;
     let path = |end: &str| folder.join(format!("{NAME}.{end}"));
     let made = Made { model: path("onnx"), card: path("md"), curve: path("svg") };
-    let svg = curve_of(*seed, &points).map_err(|error| SizesError::Curve(made.curve.clone(), error))?;
+    let svg = curve_of(*seed, &points).map_err(|error| TrainError::Curve(made.curve.clone(), error))?;
     let candidate = path("candidate.onnx");
     write(&candidate, &onnx::export(&network, NAME))?;
     let text = match describe(options, &points, &candidate) {
@@ -128,7 +117,7 @@ pub fn make(engine: &Engine, options: &Options, progress: &mut dyn FnMut(&str)) 
             return Err(error);
         }
     };
-    std::fs::rename(&candidate, &made.model).map_err(|error| SizesError::Write(made.model.clone(), error))?;
+    std::fs::rename(&candidate, &made.model).map_err(|error| TrainError::Write(made.model.clone(), error))?;
     write(&made.card, text.as_bytes())?;
     write(&made.curve, svg.as_bytes())?;
     Ok(made)
@@ -142,7 +131,7 @@ fn curve_of(seed: u64, points: &[Point]) -> Result<String, String> {
 }
 
 /// Reads the file back, judges it, and writes the card's text.
-fn describe(options: &Options, points: &[Point], file: &Path) -> Result<String, SizesError> {
+fn describe(options: &Options, points: &[Point], file: &Path) -> Result<String, TrainError> {
     let mut integers = Vec::new();
     let mut errors: Vec<(Precision, usize, Errors)> = Vec::new();
     for precision in Precision::ALL {
@@ -160,7 +149,7 @@ fn describe(options: &Options, points: &[Point], file: &Path) -> Result<String, 
             if predictability > 0.5 && found < SHARE_MIN * visible {
                 let (seed, precision) = (options.seed, Precision::Bits12.name());
                 let workload = workload.name;
-                return Err(SizesError::Weak { seed, workload, predictability, precision, found, visible });
+                return Err(TrainError::Weak { seed, workload, predictability, precision, found, visible });
             }
             lines.push(line);
         }
@@ -173,10 +162,10 @@ fn judge(integers: &[Built], workload: &Workload, predictability: f64, rng: &mut
     let (flows, known) = judged(&Application::new(APPLICATION), &workload.sizes, predictability, JUDGED, rng);
     let other = Application::new(APPLICATION + 1);
     let (drifted, drifted_known) = judged(&other, &workload.sizes, predictability, JUDGED, rng);
-    let feature = |flow: &Flow, at: usize| f64::from(flow.row[at]) / f64::from(ONE);
+    let feature = |flow: &Flow, at: usize| f64_from_q16(flow.row[at]);
     let float = |flows: &[Flow]| {
         let network: Option<&Network> = integers.first().map(|built| &built.network);
-        r2(flows, |_, flow| network.map_or(0.0, |network| network.evaluate(&inputs(&flow.row))[0]))
+        r2(flows, |_, flow| network.map_or(0.0, |network| predicted(network, flow)))
     };
     let visible = |flows: &[Flow], known: &[Known]| r2(flows, |at, _| known[at].visible);
     Judged {
@@ -201,6 +190,6 @@ fn predictor(built: &Built) -> impl FnMut(usize, &Flow) -> f64 {
         if let Some(executable) = &executable {
             executable.evaluate(&flow.row, &mut out, &mut scratch);
         }
-        f64::from(out[0]) / f64::from(ONE)
+        f64_from_q16(out[0])
     }
 }

@@ -8,7 +8,7 @@ mod make;
 pub mod observer;
 pub mod train;
 
-pub use make::{Made, NAME, Options, SizesError, make};
+pub use make::{NAME, Options, TrainError, make};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 use super::flows::{Workload, judged};
-use super::train::{APPLICATION, Recipe, inputs, r2, train};
-use super::{NAME, Options, SizesError, make};
+use super::train::{APPLICATION, Recipe, predicted, r2, train};
+use super::{NAME, Options, TrainError, make};
 use crate::network::Network;
 use crate::rng::Rng;
 use crate::spec::{self, ModelSpec};
@@ -16,7 +16,7 @@ fn found(network: &Network) -> (f64, f64) {
     let workloads = Workload::all();
     let (flows, known) =
         judged(&Application::new(APPLICATION), &workloads[2].sizes, 0.9, (30, 60), &mut Rng::new(77));
-    (r2(&flows, |_, flow| network.evaluate(&inputs(&flow.row))[0]), r2(&flows, |at, _| known[at].visible))
+    (r2(&flows, |_, flow| predicted(network, flow)), r2(&flows, |at, _| known[at].visible))
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_network_that_predicts_too_little_replaces_nothing() {
         command: String::new(),
         date: String::new(),
     };
-    assert!(matches!(make(&engine, &options, &mut |_| {}), Err(SizesError::Weak { .. })));
+    assert!(matches!(make(&engine, &options, &mut |_| {}), Err(TrainError::Weak { .. })));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

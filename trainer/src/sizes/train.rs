@@ -8,7 +8,7 @@ use crate::ort_engine::Engine;
 use crate::ppo::random;
 use crate::rng::Rng;
 use weir_env::jobs::Application;
-use weir_features::{ONE, SIZE_INPUTS, log2_1p_q16};
+use weir_features::{SIZE_INPUTS, f64_from_q16, log2_1p_q16};
 
 /// Centre and spread of each input; folds into the first layer.
 const NORMAL: [(f64, f64); SIZE_INPUTS] = [
@@ -65,12 +65,12 @@ pub struct Point {
 
 /// The logarithm of a size, as the network is to say it.
 pub fn target(bytes: u64) -> f64 {
-    f64::from(log2_1p_q16(bytes)) / f64::from(ONE)
+    f64_from_q16(log2_1p_q16(bytes))
 }
 
-/// The network's inputs as numbers.
-pub fn inputs(row: &[i32; SIZE_INPUTS]) -> [f64; SIZE_INPUTS] {
-    row.map(|x| f64::from(x) / f64::from(ONE))
+/// What the network says of a flow.
+pub fn predicted(network: &Network, flow: &Flow) -> f64 {
+    network.answer(flow.row.map(f64_from_q16))
 }
 
 /// Share of the variance of log sizes that `predicted`, which is given each flow's place and itself, explains: 1 is perfect, 0
@@ -130,7 +130,7 @@ pub fn train(
             }
             *given += 1;
             let (flow, _) = peer.flow();
-            let normal = inputs(&flow.row).into_iter().zip(NORMAL);
+            let normal = flow.row.map(f64_from_q16).into_iter().zip(NORMAL);
             rows.extend(normal.map(|(x, (centre, spread))| ((x - centre) / spread) as f32));
             targets.push(((target(flow.bytes) - TARGET.0) / TARGET.1) as f32);
         }
@@ -140,18 +140,19 @@ pub fn train(
         learner.step(&HeadBatch { inputs: &rows, labels, weights: None }, rate)?;
         if (step + 1) % look == 0 {
             let network = shipped(&learner.network());
-            let found: Vec<f64> = selection
-                .iter()
-                .map(|flows| r2(flows, |_, flow| network.evaluate(&inputs(&flow.row))[0]))
-                .collect();
-            let mean = found.iter().sum::<f64>() / found.len() as f64;
-            // Of a condition's R2 over parts of its set: how much the set's draw matters.
-            let parts = selection.iter().flat_map(|flows| flows.chunks(flows.len().div_ceil(5)));
-            let of_part: Vec<f64> =
-                parts.map(|part| r2(part, |_, flow| network.evaluate(&inputs(&flow.row))[0])).collect();
-            let within = of_part.iter().zip(found.iter().flat_map(|r2| std::iter::repeat_n(r2, 5)));
-            let error =
-                (within.map(|(part, all)| (part - all).powi(2)).sum::<f64>()).sqrt() / of_part.len() as f64;
+            let (mut sum, mut squares, mut parts) = (0.0, 0.0, 0);
+            for flows in &selection {
+                let said: Vec<f64> = flows.iter().map(|flow| predicted(&network, flow)).collect();
+                let all = r2(flows, |at, _| said[at]);
+                sum += all;
+                // Of a condition's R2 over parts of its set: how much the set's draw matters.
+                let size = flows.len().div_ceil(5);
+                for (part, said) in flows.chunks(size).zip(said.chunks(size)) {
+                    squares += (r2(part, |at, _| said[at]) - all).powi(2);
+                    parts += 1;
+                }
+            }
+            let (mean, error) = (sum / selection.len() as f64, f64::sqrt(squares) / f64::from(parts));
             let flows = ((step + 1) * recipe.rows) as u64;
             progress(&format!("{flows} flows: R2 {mean:.3} on the selection set"));
             points.push(Point { flows, r2: mean, error });

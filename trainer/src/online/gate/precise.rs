@@ -5,7 +5,7 @@ use crate::network::Network;
 use crate::online::examples::{Answers, Examples, mean, percentile};
 use crate::quantise::{QuantiseError, QuantiseOptions, quantise};
 use crate::verify::network_inputs;
-use weir_features::ONE;
+use weir_features::{ONE, f64_from_q16};
 use weir_snapshot::{Executable, Executor, Precision};
 
 /// Largest quantisation error that passes, in standard deviations of the output.
@@ -54,9 +54,8 @@ pub fn calibrated(
     terms: &Terms,
     calibration: &Examples,
 ) -> Result<Vec<u8>, QuantiseError> {
-    let one = f64::from(ONE);
     let rows: Vec<Vec<f64>> =
-        calibration.rows().map(|row| row.iter().map(|&x| f64::from(x) / one).collect()).collect();
+        calibration.rows().map(|row| row.iter().map(|&x| f64_from_q16(x)).collect()).collect();
     let middle: Vec<f64> = terms.inputs.iter().map(|map| (map.clip[0] + map.clip[1]) / 2.0).collect();
     let options = QuantiseOptions {
         name: &terms.name,

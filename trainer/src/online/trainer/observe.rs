@@ -5,7 +5,7 @@ use crate::online::choices::{IMPORTANCE_MAX, Told};
 use crate::online::examples::Outcome;
 use crate::online::gate::Safety;
 use crate::online::window::Recorded;
-use weir_features::{FlowSample, ONE, PathSample, PathSource, Sample, Source, apply_action};
+use weir_features::{FlowSample, ONE, PathSample, PathSource, Sample, Source, apply_action, f64_from_q16};
 
 /// One block of so many consecutive samples of a flow in [`HELD_OUT`] is held out: whole blocks, because a trajectory with
 /// a hole is two.
@@ -114,8 +114,8 @@ impl Trainer {
             schema_hash: sample.schema_hash,
             generation: sample.generation,
             features: &sample.features,
-            action: real(sample.output_q16),
-            truth: real(sample.target_q16()),
+            action: f64_from_q16(sample.output_q16),
+            truth: f64_from_q16(sample.target_q16()),
             weight: 1.0,
             log_prob: 0.0,
         });
@@ -142,16 +142,12 @@ impl Trainer {
             schema_hash: sample.schema_hash,
             generation: sample.generation,
             features: &sample.features,
-            action: real(sample.score_q16),
+            action: f64_from_q16(sample.score_q16),
             truth,
             weight: 1.0,
             log_prob: (f64::from(sample.probability_q16.max(1)) / f64::from(ONE)).ln().min(0.0),
         });
     }
-}
-
-fn real(q16: i32) -> f64 {
-    f64::from(q16) / f64::from(ONE)
 }
 
 /// What a decision's outcome says to those who judge networks by it.
@@ -164,7 +160,7 @@ pub(super) fn outcome(sample: &Sample, safety: Option<&Safety>) -> Outcome {
 }
 
 fn recorded(sample: &Sample, reward: f64) -> Recorded {
-    let real = |q16: i32| real(q16) as f32;
+    let real = |q16: i32| f64_from_q16(q16) as f32;
     let noise = sample.noise();
     // The density is that of output and noise, before the guard.
     let action_q16 = noise.map_or(sample.action_q16, |n| sample.output_q16.saturating_add(n.noise_q16));
