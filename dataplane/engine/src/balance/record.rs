@@ -136,25 +136,24 @@ impl Records {
 
     /// Another connection begins on the flow's ports: nothing more will be known of what the last one sent.
     pub(super) fn restart(&mut self, place: u16) {
-        let Some(youngest) = self.open.get(usize::from(place)) else { return };
-        let mut at = youngest.oldest;
-        while at != place
-            && let Some(open) = self.open.get(usize::from(at)).copied()
-        {
-            self.tell(at, &open.sample);
-            at = open.younger;
+        self.tell_while(place, |_| true);
+        if let Some(youngest) = self.open.get_mut(usize::from(place)) {
+            youngest.owed = 0;
         }
-        let youngest = &mut self.open[usize::from(place)];
-        (youngest.oldest, youngest.owed) = (place, 0);
     }
 
     /// Of a flow's records, hands those over of which nothing is on its way any more, but for the youngest.
     fn settle(&mut self, place: u16) {
+        self.tell_while(place, |open| open.outstanding() == 0);
+    }
+
+    /// Of a flow's records, from the oldest on but for the youngest, hands those over that are `over`, up to the first that is not.
+    fn tell_while(&mut self, place: u16, over: impl Fn(&Open) -> bool) {
         let Some(youngest) = self.open.get(usize::from(place)) else { return };
         let mut oldest = youngest.oldest;
         while oldest != place
             && let Some(open) = self.open.get(usize::from(oldest)).copied()
-            && open.outstanding() == 0
+            && over(&open)
         {
             self.tell(oldest, &open.sample);
             oldest = open.younger;
@@ -164,14 +163,9 @@ impl Records {
 
     /// The flow is over, or is not recorded any more: nothing else will be known of its records.
     pub(super) fn end(&mut self, place: u16) {
-        let Some(youngest) = self.open.get(usize::from(place)) else { return };
-        let mut at = youngest.oldest;
-        while let Some(open) = self.open.get(usize::from(at)).copied() {
-            self.tell(at, &open.sample);
-            if at == place {
-                break;
-            }
-            at = open.younger;
+        self.tell_while(place, |_| true);
+        if let Some(youngest) = self.open.get(usize::from(place)).copied() {
+            self.tell(place, &youngest.sample);
         }
     }
 

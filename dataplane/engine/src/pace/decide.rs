@@ -163,7 +163,7 @@ impl<F: Frame> Pacing<F> {
                 settings.govern_by_rule(flow, now);
             }
             // A rule goes by what was delivered, and starts from nothing else.
-            (aside.brake, aside.longer) = (Brake::default(), LongerPath::default());
+            aside.forget();
             stats.longer_paths += u64::from(follow_rule_to_longer_path(flow));
             decide_by_rule(settings, flow, &ended, stats);
             settings.begin_interval(&mut self.intervals, index, flow, now);

@@ -111,6 +111,11 @@ impl Aside {
         Aside { edition, ..Aside::default() }
     }
 
+    /// What was found out about the flow's path, or under its network, holds no more.
+    pub(super) fn forget(&mut self) {
+        (self.brake, self.longer) = (Brake::default(), LongerPath::default());
+    }
+
     /// A frame of the flow did not get a place. Its sender will repeat it, and where more is missing than the tracker keeps
     /// in mind, that looks like a loss of the path's.
     pub(super) fn refuse(&mut self, payload_len: u16) {

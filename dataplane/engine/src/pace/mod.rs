@@ -58,7 +58,7 @@ use limited::Limited;
 use open::{Following, OpenIntervals};
 use pacer::Pacer;
 use settings::Settings;
-use weir_features::{Brake, LongerPath, RttBase, Sample};
+use weir_features::{RttBase, Sample};
 use weir_handoff::LaneSender;
 
 /// Full frames that a flow holds before a long wait is a queue, and marks. With marks on fewer
@@ -425,7 +425,7 @@ impl<F: Frame> Pacing<F> {
             flow.base = RttBase::default();
             flow.pacer.set_rate(self.settings.rate_start);
             if let Some(aside) = self.asides.get_mut(id.index()) {
-                (aside.brake, aside.longer) = (Brake::default(), LongerPath::default());
+                aside.forget();
             }
             self.intervals.rebind(flow, |flow| self.settings.govern_by_rule(flow, now));
         }

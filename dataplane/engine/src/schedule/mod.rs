@@ -386,6 +386,10 @@ impl<F: Frame> Schedule<F> {
         } else if !self.batch.flows.is_empty() {
             self.predict(models, stats);
         }
+        self.take_places(now, tally, stats);
+    }
+
+    fn take_places(&mut self, now: Ns, tally: &mut Tally, stats: &mut WorkerStats) {
         for at in 0..self.offered.len() {
             if let Some(offered) = self.offered.get_mut(at).and_then(Option::take) {
                 self.enqueue(offered, now, tally, stats);
@@ -419,7 +423,7 @@ impl<F: Frame> Schedule<F> {
     ) {
         let parsed = wire::parse(frame.bytes(), frame.wire_len());
         self.offer(frame, verdict, hop, &parsed, None, stats);
-        self.settle(&ModelSet::empty(), now, tally, stats);
+        self.take_places(now, tally, stats);
     }
 
     /// The next frame that the link has room for.
