@@ -21,7 +21,7 @@ use crate::status::{ModelStatus, PortStatus, Status};
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeMap;
 use weir_engine::balance::PathStats;
-use weir_engine::counters::Kind;
+use weir_engine::counters::{Kind, Stat};
 use weir_engine::io::Side;
 use weir_engine::limit::LimitStats;
 use weir_engine::verdict::Verdict;
@@ -212,22 +212,24 @@ fn worker(page: &mut Page, worker: &str, report: &Report, tsc_hz: u64) -> Result
 /// A path as one worker sees it.
 fn path(page: &mut Page, worker: &str, path: &str, stats: &PathStats) -> Result<(), prometheus::Error> {
     let labels = [("worker", worker), ("path", path)];
-    let mut shown = Ok(());
-    stats.each(|stat| {
-        let result = page.stat(stat.kind, stat.name, stat.help, &labels, stat.value);
-        if shown.is_ok() {
-            shown = result;
-        }
-    });
-    shown
+    figures(page, &labels, |show| stats.each(show))
 }
 
 /// A limit as one worker keeps it.
 fn limit(page: &mut Page, worker: &str, limit: &str, stats: &LimitStats) -> Result<(), prometheus::Error> {
     let labels = [("worker", worker), ("limit", limit)];
+    figures(page, &labels, |show| stats.each(show))
+}
+
+/// Every figure that `each` shows, under these labels.
+fn figures(
+    page: &mut Page,
+    labels: &[(&str, &str)],
+    each: impl FnOnce(&mut dyn FnMut(Stat)),
+) -> Result<(), prometheus::Error> {
     let mut shown = Ok(());
-    stats.each(|stat| {
-        let result = page.stat(stat.kind, stat.name, stat.help, &labels, stat.value);
+    each(&mut |stat| {
+        let result = page.stat(stat.kind, stat.name, stat.help, labels, stat.value);
         if shown.is_ok() {
             shown = result;
         }

@@ -338,7 +338,7 @@ fn predicting(file: &str, adapt: &str) -> String {
 fn models_that_predict_learn_too_and_have_defaults_of_their_own() {
     for (file, function) in [("schedule.toml", Function::Schedule), ("balance.toml", Function::Balance)] {
         let plan = plan(&predicting(file, "[model.adapt]"), &[]).unwrap();
-        let adapt = plan.models[plan.decides(function).unwrap()].adapt.as_ref().unwrap();
+        let adapt = plan.decides(function).unwrap().1.adapt.as_ref().unwrap();
         assert_eq!((&adapt.tuner, adapt.learning_rate), (&TunerPlan::Built, 0.001), "{file}");
         assert_eq!((adapt.config.remembered_share, &adapt.config.gate.safety), (0.25, &None), "{file}");
     }

@@ -278,13 +278,14 @@ impl Plan {
         })
     }
 
-    /// Which of `models` decides a function; `None` where its rule does.
-    pub fn decides(&self, function: Function) -> Option<usize> {
-        match function {
+    /// Which of `models` decides a function, and its place; `None` where its rule does.
+    pub fn decides(&self, function: Function) -> Option<(usize, &ModelPlan)> {
+        let index = match function {
             Function::Pacing => self.pacing_model,
             Function::Balance => self.path_model,
             Function::Schedule => self.size_model,
-        }
+        }?;
+        Some((index, self.models.get(index)?))
     }
 
     /// The named paths, in order, and what each is made of.

@@ -40,7 +40,7 @@ pub(super) type Identity = (String, u64, u32);
 pub(super) fn chosen(plan: &Plan, built: Vec<Built>) -> Each<Option<Box<Built>>> {
     let mut built: Vec<Option<Built>> = built.into_iter().map(Some).collect();
     Each::of(|function| {
-        let index = plan.decides(function)?;
+        let (index, _) = plan.decides(function)?;
         built.get_mut(index)?.take().map(Box::new)
     })
 }
@@ -54,8 +54,9 @@ impl NextPolicy {
         let balance = plan.engine.route.as_ref().and_then(|route| route.balance.as_ref());
         let built = chosen(plan, build_all(plan, source)?);
         let models = Each::try_of(|function| {
-            let chosen = plan.decides(function).and_then(|index| Some((index, plan.models.get(index)?)));
-            let (Some((index, model)), Some(built)) = (chosen, &built[function]) else { return Ok(None) };
+            let (Some((index, model)), Some(built)) = (plan.decides(function), &built[function]) else {
+                return Ok(None);
+            };
             let fit = Candidate::fit(model, built.snapshot.clone()).map(Some);
             fit.map_err(|reason| source.error(&Plan::model_key(index, "file"), reason))
         })?;

@@ -58,9 +58,8 @@ impl Parts {
         runtime: &Runtime,
     ) -> Result<Each<Option<Parts>>, ConfigError> {
         Each::try_of(|function| {
-            let chosen = plan.decides(function).and_then(|index| Some((index, plan.models.get(index)?)));
             let (Some(trainer), Some((index, model)), Some(built)) =
-                (&plan.trainer, chosen, built[function].take())
+                (&plan.trainer, plan.decides(function), built[function].take())
             else {
                 return Ok(None);
             };

@@ -56,7 +56,7 @@ impl World {
     }
 
     fn schema(&self, function: Function) -> u64 {
-        self.plan.models[self.plan.decides(function).unwrap()].schema.hash()
+        self.plan.decides(function).unwrap().1.schema.hash()
     }
 
     /// What the active network says of a flow.
