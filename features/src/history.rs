@@ -33,8 +33,22 @@ impl History {
     /// The network's inputs: rows oldest first, each in the order of
     /// [`PacingSpec::FEATURES`](crate::PacingSpec::FEATURES).
     pub fn write_inputs(&self, out: &mut [i32; INPUTS]) {
+        self.write(0, out);
+    }
+
+    /// What [`write_inputs`](History::write_inputs) would write after [`push`](History::push) of `row`, which is not pushed: the
+    /// interval so far, in the place of the last.
+    pub fn write_inputs_with(&self, row: [i32; FEATURES], out: &mut [i32; INPUTS]) {
+        self.write(1, out);
+        if let Some(last) = out.last_chunk_mut::<FEATURES>() {
+            *last = row;
+        }
+    }
+
+    /// Writes all rows but the oldest `without`.
+    fn write(&self, without: usize, out: &mut [i32; INPUTS]) {
         let (newer, older) = self.rows.split_at(usize::from(self.oldest).min(HISTORY));
-        for (inputs, row) in out.chunks_exact_mut(FEATURES).zip(older.iter().chain(newer)) {
+        for (inputs, row) in out.chunks_exact_mut(FEATURES).zip(older.iter().chain(newer).skip(without)) {
             inputs.copy_from_slice(row);
         }
     }
@@ -57,8 +71,12 @@ mod tests {
         history.write_inputs(&mut out);
         assert!(out.chunks(FEATURES).all(|row| row == History::NEUTRAL));
         for pushed in 1..=37_i32 {
-            history.push([pushed, -pushed, pushed * 1_000]);
+            let row = [pushed, -pushed, pushed * 1_000];
+            let mut provisional = [0; INPUTS];
+            history.write_inputs_with(row, &mut provisional);
+            history.push(row);
             history.write_inputs(&mut out);
+            assert_eq!(provisional, out);
             for (place, row) in out.chunks(FEATURES).enumerate() {
                 let number = pushed - (HISTORY as i32 - 1) + place as i32;
                 let expected = if number < 1 { History::NEUTRAL } else { [number, -number, number * 1_000] };

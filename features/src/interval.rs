@@ -99,6 +99,11 @@ impl Interval {
         self.start_ns
     }
 
+    /// RTT samples so far.
+    pub const fn rtt_samples(&self) -> u32 {
+        self.rtt_samples
+    }
+
     /// A packet of `bytes` departed. Retransmissions count: Aurora's sender counts what it sends.
     /// Count bytes here and in [`on_ack`](Interval::on_ack) by the same measure (payload), or the send ratio is
     /// biased by the headers.

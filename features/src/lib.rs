@@ -44,7 +44,8 @@ pub use history::History;
 pub use interval::{Interval, IntervalReport, RttBase};
 pub use longer::LongerPath;
 pub use path::{
-    FlowSignals, PATH_INPUTS, PathSample, PathSchema, PathSignals, PathSource, PathSpec, log2_q16,
+    FlowSignals, OF_FLOW, OF_PATH, PATH_INPUTS, PathSample, PathSchema, PathSignals, PathSource, PathSpec,
+    log2_q16,
 };
 pub use sample::{Noise, Sample, Source};
 pub use schema::{Input, InputSchema, SchemaError};

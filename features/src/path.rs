@@ -57,6 +57,10 @@ pub struct PathSpec {
     pub clips: [(i32, i32); PATH_INPUTS],
 }
 
+/// Inputs that tell of the path alone, the first of a row.
+pub const OF_PATH: usize = 7;
+/// Inputs that tell of the flow alone, the last of a row. Between them stands what tells of both, `is_current`.
+pub const OF_FLOW: usize = PATH_INPUTS - OF_PATH - 1;
 /// Definition version: part of the schema hash.
 const VERSION: u64 = 1;
 /// What a path's bandwidth-delay product counts as at least: one full frame's payload.
@@ -102,6 +106,11 @@ impl PathSpec {
 
     /// The row of one path, in 1/65536.
     pub fn row(&self, path: &PathSignals, flow: &FlowSignals) -> [i32; PATH_INPUTS] {
+        self.join(&self.of_path(path), path.current, &self.of_flow(flow))
+    }
+
+    /// The part of a row that is the path's alone, whoever asks.
+    pub fn of_path(&self, path: &PathSignals) -> [i32; OF_PATH] {
         let clips = &self.clips;
         let share = |q16: u32, at: usize| clip_q16(u64::from(q16), false, clips[at]);
         let floor = self.rtt_floor_ns.max(1);
@@ -112,7 +121,6 @@ impl PathSpec {
         let of_rate = |value: u64, whole: u64| if path.rate_bps == 0 { 0 } else { ratio_q16(value, whole) };
         let bdp = bdp(path.rate_bps, path.base_rtt_ns);
         let age = path.sample_age_ns.map_or(u64::MAX, |age| log2_q16(1 + age / 1_000));
-        let gap = flow.gap_ns.map_or(u64::MAX, |gap| ratio_q16(gap, flow.flowlet_ns));
         let gradient = path.rtt_gradient_q16;
         [
             clip_q16(rtt_ratio, false, clips[0]),
@@ -122,11 +130,32 @@ impl PathSpec {
             clip_q16(of_rate(path.in_flight, bdp), false, clips[4]),
             clip_q16(of_rate(path.sent_bps, path.rate_bps), false, clips[5]),
             clip_q16(age, false, clips[6]),
-            clip_q16(if path.current { ONE as u64 } else { 0 }, false, clips[7]),
+        ]
+    }
+
+    /// The part of a row that is the flow's alone, for all paths.
+    pub fn of_flow(&self, flow: &FlowSignals) -> [i32; OF_FLOW] {
+        let clips = &self.clips;
+        let gap = flow.gap_ns.map_or(u64::MAX, |gap| ratio_q16(gap, flow.flowlet_ns));
+        [
             clip_q16(flow.remaining.map_or(0, |bytes| log2_q16(bytes.saturating_add(1))), false, clips[8]),
             clip_q16(log2_q16(flow.sent.saturating_add(1)), false, clips[9]),
             clip_q16(gap, false, clips[10]),
         ]
+    }
+
+    /// A row of its parts; `current` says that the flow is on the path.
+    pub fn join(
+        &self,
+        of_path: &[i32; OF_PATH],
+        current: bool,
+        of_flow: &[i32; OF_FLOW],
+    ) -> [i32; PATH_INPUTS] {
+        let mut row = [0; PATH_INPUTS];
+        row[..OF_PATH].copy_from_slice(of_path);
+        row[OF_PATH] = clip_q16(if current { ONE as u64 } else { 0 }, false, self.clips[OF_PATH]);
+        row[OF_PATH + 1..].copy_from_slice(of_flow);
+        row
     }
 
     /// Names the definitions: `docs/features.md` section 10 has the bytes.

@@ -10,7 +10,8 @@ use crate::counters::WorkerStats;
 use crate::models::{Generation, ModelSet};
 use crate::sampler::Draw;
 use crate::time::Ns;
-use weir_features::{FlowSignals, PATH_INPUTS, PathSample, PathSource};
+use arrayvec::ArrayVec;
+use weir_features::{FlowSignals, OF_PATH, PATH_INPUTS, PathSample, PathSource};
 use weir_snapshot::Scratch;
 
 /// PLB (Linux 6.2 `tcp_plb.h`, `ip-sysctl.rst`): a round is congested when half of it is marked; after three such a flow
@@ -66,8 +67,9 @@ impl Selector {
         self.burst = self.burst.wrapping_add(1).max(1);
         self.base_rtt = self.least_rtt();
         let mut waiting = core::mem::take(&mut self.batch.waiting);
+        let all_down = self.chooser(now).all_down();
         for ask in asks {
-            waiting.extend(self.due(&ask, now, stats));
+            waiting.extend(self.due(&ask, all_down, now, stats));
         }
         let generation = models.active().filter(|_| self.settings.model);
         for run in waiting.chunks(FLOWS_PER_RUN) {
@@ -83,7 +85,7 @@ impl Selector {
     }
 
     /// Whether a frame's flow is to be decided, and is not yet about to be.
-    fn due(&mut self, ask: &Ask, now: Ns, stats: &mut WorkerStats) -> Option<Waiting> {
+    fn due(&mut self, ask: &Ask, all_down: bool, now: Ns, stats: &mut WorkerStats) -> Option<Waiting> {
         let Ask { hash, begins, repeats } = *ask;
         let Some((place, gone)) = self.flows.find_or_make(hash, now) else {
             stats.path_table_full += 1;
@@ -95,7 +97,6 @@ impl Selector {
             }
             self.records.end(gone.sample);
         }
-        let all_down = self.chooser(now).all_down();
         stats.path_all_down += u64::from(all_down);
         let flow = self.flows.get_mut(place);
         if flow.burst == self.burst {
@@ -148,9 +149,10 @@ impl Selector {
         let count = run.len() * self.states.len();
         let Selector { batch, states, flows, settings, base_rtt, .. } = self;
         let mut rows = batch.rows.chunks_exact_mut(PATH_INPUTS);
+        // What a row says of a path is the same for all flows, and nothing of it changes before all are scored.
+        let shown = Shown::new(settings, states, *base_rtt, now);
         for waiting in run {
-            let shown = shown(settings, states, *base_rtt, flows.get(waiting.place), waiting.gap, now);
-            for (features, row) in shown.zip(&mut rows) {
+            for (features, row) in shown.rows(flows.get(waiting.place), waiting.gap).zip(&mut rows) {
                 executable.quantise_row(&features, row);
             }
         }
@@ -267,20 +269,35 @@ fn settles(settings: &BalanceSettings, flow: &FlowPath, state: &PathState, now: 
     by_state && flow.decisions > 1 && now - flow.moved < Ns(2 * state.srtt().0)
 }
 
-/// What a network is shown of each path for a flow that has been silent for `gap`.
-pub(super) fn shown<'a>(
+/// What networks are shown of each path at one moment.
+pub(super) struct Shown<'a> {
     settings: &'a BalanceSettings,
-    states: &'a [PathState],
-    base_rtt: u64,
-    flow: &FlowPath,
-    gap: Option<Ns>,
-    now: Ns,
-) -> impl Iterator<Item = [i32; PATH_INPUTS]> + use<'a> {
-    let signals = flow_signals(gap, flow.bytes, settings.flowlet_gap);
-    let current = usize::from(flow.path);
-    let states = states.iter().enumerate();
-    states
-        .map(move |(path, state)| settings.spec.row(&state.signals(base_rtt, path == current, now), &signals))
+    of_paths: ArrayVec<[i32; OF_PATH], PATHS_MAX>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(
+        settings: &'a BalanceSettings,
+        states: &[PathState],
+        base_rtt: u64,
+        now: Ns,
+    ) -> Shown<'a> {
+        let of_path = |state: &PathState| settings.spec.of_path(&state.signals(base_rtt, false, now));
+        Shown { settings, of_paths: states.iter().take(PATHS_MAX).map(of_path).collect() }
+    }
+
+    /// One row for each path, for a flow that has been silent for `gap`.
+    pub(super) fn rows(
+        &self,
+        flow: &FlowPath,
+        gap: Option<Ns>,
+    ) -> impl Iterator<Item = [i32; PATH_INPUTS]> + use<'_> {
+        let spec = &self.settings.spec;
+        let of_flow = spec.of_flow(&flow_signals(gap, flow.bytes, self.settings.flowlet_gap));
+        let current = usize::from(flow.path);
+        let of_paths = self.of_paths.iter().enumerate();
+        of_paths.map(move |(path, of_path)| spec.join(of_path, path == current, &of_flow))
+    }
 }
 
 fn flow_signals(gap: Option<Ns>, sent: u64, flowlet_gap: Ns) -> FlowSignals {

@@ -6,7 +6,7 @@
 
 use super::choose::{Chooser, Due};
 use super::config::{BalanceSettings, PATHS_MAX};
-use super::decide::{Batch, shown};
+use super::decide::{Batch, Shown};
 use super::flows::{FlowPath, FlowPaths, Place};
 use super::label;
 use super::late::Late;
@@ -122,7 +122,7 @@ impl Selector {
     pub fn rows(&self, hash: u64, now: Ns) -> ArrayVec<[i32; PATH_INPUTS], PATHS_MAX> {
         let flow = self.flows.find(hash).map_or(&FlowPath::NEW, |place| self.flows.get(place));
         let gap = flow.path().map(|_| now - flow.last);
-        shown(&self.settings, &self.states, self.least_rtt(), flow, gap, now).collect()
+        Shown::new(&self.settings, &self.states, self.least_rtt(), now).rows(flow, gap).collect()
     }
 
     /// Least RTT of late of any path; 0 for none.
