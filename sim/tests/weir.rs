@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::sync::Arc;
-use weir_engine::config::PacingRule;
+use weir_engine::config::{PacingCadence, PacingRule};
 use weir_engine::models::Generation;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
@@ -34,6 +34,7 @@ fn settings(rule: PacingRule, model: Option<ModelUse>) -> WeirSettings {
         model,
         swap: None,
         interval: None,
+        cadence: PacingCadence::Interval,
         rate_min: mbps(1),
         rate_max: mbps(1_000),
         rate_start: mbps(10),

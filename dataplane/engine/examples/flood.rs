@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use weir_engine::Worker;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -219,6 +219,7 @@ fn config() -> EngineConfig {
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             limits: weir_engine::limit::Limits::none(),
+            cadence: PacingCadence::Interval,
             pin: Pin::Interval,
         }),
         route: None,

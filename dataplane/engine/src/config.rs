@@ -64,12 +64,25 @@ pub struct PacingConfig {
     pub delay_max: Ns,
     /// Bytes that one flow may hold on the wheel.
     pub flow_held_bytes_max: u32,
+    /// When a network is asked.
+    pub cadence: PacingCadence,
     /// The longest time for which a flow may keep an old snapshot generation when `pin` is per flow.
     pub pin: Pin,
     /// Whether senders answer to the network or to Weir.
     pub mode: PacingMode,
     /// How fast frames of several flows leave together; those that no flow paces, too.
     pub limits: Limits,
+}
+
+/// When a network that paces is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacingCadence {
+    /// At the end of each monitor interval.
+    #[default]
+    Interval,
+    /// Also before each data frame, about the interval so far. The answer holds until the next; only that at the interval's end
+    /// stays. Flows that explore are asked at the end only: what an interval brought is their one action's outcome.
+    Packet,
 }
 
 /// Who governs a flow besides its sender.

@@ -96,6 +96,7 @@ stats! {
     Counter "pacing_decisions_total" "Pacing decisions, by who decided." by "source" {
         decisions_model "model", decisions_explored "explored", decisions_rule "rule", decisions_control "control"
     }
+    Counter "pacing_provisional_decisions_total" "Rates set in the midst of a monitor interval (pacing.cadence = packet)." { decisions_provisional }
     Counter "interval_nanoseconds_total" "Length of judged monitor intervals, by who governed." by "source" {
         interval_ns_model "model", interval_ns_explored "explored", interval_ns_rule "rule", interval_ns_control "control"
     }

@@ -256,6 +256,16 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     (
         "model = \"aurora\"",
+        "cadence = \"packet\"",
+        "conf/x.toml:25:11: pacing.cadence: \"packet\" expected only with pacing.model: a rule decides at interval ends",
+    ),
+    (
+        "pin = \"interval\"",
+        "cadence = \"flowlet\"",
+        "conf/x.toml:34:11: pacing.cadence: expected one of \"interval\", \"packet\", found \"flowlet\"",
+    ),
+    (
+        "model = \"aurora\"",
         "model = \"auorra\"",
         "conf/x.toml:25:9: pacing.model: expected the name of a [[model]], found \"auorra\"; did you mean \"aurora\"?",
     ),
@@ -701,6 +711,7 @@ fn a_reload_may_change_pacing_and_models_but_not_whether_there_is_pacing() {
         ("flow_held_bytes_max = \"1MiB\"", "flow_held_bytes_max = \"2MiB\""),
         ("pin = \"interval\"", "pin = \"flow\"\npin_max = \"2s\""),
         ("pin = \"interval\"", "pin = \"interval\"\nmode = \"yield\""),
+        ("pin = \"interval\"", "pin = \"interval\"\ncadence = \"packet\""),
         ("file = \"models/aurora.onnx\"", "file = \"models/other.onnx\""),
         ("precision = \"8bit\"", "precision = \"12bit\""),
         ("clip = [0, 4]", "clip = [0, 2]"),

@@ -8,7 +8,7 @@ use crate::seeds;
 use std::net::IpAddr;
 use std::rc::Rc;
 use weir_engine::balance::{BalanceConfig, BalanceSettings, Draws, Ends, PathConfig, PathRule, Wrap};
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::limit::{LimitConfig, Limits, Scope};
 use weir_engine::policy::Policy;
@@ -258,6 +258,7 @@ fn config(setup: u8) -> EngineConfig {
         delay_max: Ns::from_millis(30),
         flow_held_bytes_max: 1 << 14,
         limits: if setup & 8 != 0 { limits(setup) } else { Limits::none() },
+        cadence: if setup & 4 != 0 { PacingCadence::Interval } else { PacingCadence::Packet },
         pin: if setup & 4 != 0 { Pin::Interval } else { Pin::Flow { max: Ns::from_secs(1) } },
         mode: if setup & 4 != 0 { PacingMode::Transparent } else { PacingMode::Yield },
     };

@@ -2,7 +2,7 @@
 
 use crate::weir::WeirConfig;
 use std::sync::Arc;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::models::Generation;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
@@ -27,6 +27,8 @@ pub struct PacingUse {
     pub swap: Option<(Ns, ModelUse)>,
     /// Length of every monitor interval, where it is not to follow the RTT.
     pub interval: Option<Ns>,
+    /// When the network is asked.
+    pub cadence: PacingCadence,
     /// The guard's lower bound.
     pub rate_min: BitsPerSec,
     /// The guard's upper bound.
@@ -76,6 +78,7 @@ impl WeirSettings {
             delay_max: Ns::NEVER,
             flow_held_bytes_max: u32::MAX,
             limits: weir_engine::limit::Limits::none(),
+            cadence: pacing.cadence,
             pin: Pin::Interval,
             // Its senders have no receive window to lower.
             mode: PacingMode::Transparent,

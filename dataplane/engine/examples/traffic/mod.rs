@@ -5,7 +5,7 @@ use crate::frames::{ACK, HEADERS, blank, header, word};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::process::ExitCode;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::{Burst, PacketIo, Side};
 use weir_engine::models::Generation;
 use weir_engine::sampler::Draw;
@@ -68,6 +68,7 @@ pub(crate) fn config(sample_share: u32) -> EngineConfig {
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             limits: weir_engine::limit::Limits::none(),
+            cadence: PacingCadence::Interval,
             pin: Pin::Interval,
         }),
         route: None,

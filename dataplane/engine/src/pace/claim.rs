@@ -107,6 +107,11 @@ impl Claim {
         core::mem::take(&mut self.waited_ns).into()
     }
 
+    /// Waits for limits that have ended in the open interval.
+    pub(super) fn waited_ns(&self) -> u64 {
+        self.waited_ns.into()
+    }
+
     /// What a claim takes: bytes and time. The one under way tells where it is the slower.
     fn round(&self) -> (u32, Ns) {
         let slower = self.is_waiting && self.wait_ns >= self.last_ns;

@@ -20,7 +20,7 @@ use weir_snapshot::Scratch;
 
 /// Intervals ended per turn, hence rows per inference batch: a burst's worth. Those beyond wait for the next turn, a
 /// few microseconds on, and are that much longer.
-const ENDS_PER_TURN: usize = 32;
+pub(super) const ENDS_PER_TURN: usize = 32;
 /// An interval that lacks an RTT sample is looked at again after this fraction of its age.
 const WAIT_FRACTION: u64 = 4;
 
@@ -46,6 +46,11 @@ impl Batch {
             rows: Box::new([0; ENDS_PER_TURN * INPUTS]),
             scratch: Scratch::new(),
         }
+    }
+
+    /// Where rows are put, and what a network needs to run over them, for one who asks between interval ends.
+    pub(super) fn buffers(&mut self) -> (&mut [i16], &mut Scratch) {
+        (self.rows.as_mut_slice(), &mut self.scratch)
     }
 }
 
@@ -99,10 +104,13 @@ impl<F: Frame> Pacing<F> {
             if flow.flags.has(FlowFlags::TOUCHED) || !flow.queue.is_empty() {
                 let age = now.0.saturating_sub(flow.interval.start_ns());
                 self.intervals.open(index, flow, now + Ns(age / WAIT_FRACTION));
+            } else {
+                // The flow rests: its next frame opens the next interval.
+                settings.commit(flow, aside);
             }
-            // Else the flow rests: its next frame opens the next interval.
             return;
         }
+        settings.commit(flow, aside);
         if flow.queue.is_empty() {
             flow.end_idle(now);
         }
@@ -156,7 +164,7 @@ impl<F: Frame> Pacing<F> {
             let longer = aside.longer.observe(&report, &mut flow.base, rate, lowest);
             stats.longer_paths += u64::from(longer);
             // There is room: no more flows end per turn than one group holds.
-            let app_limited_at = ended.app_limited.then(|| sent_rate(flow, &ended));
+            let app_limited_at = ended.app_limited.then(|| flow.sent_rate(&ended.report));
             self.batch.groups[group].push(Waiting { index, app_limited_at });
         } else {
             if matches!(flow.governor, Governor::Model { .. }) {
@@ -215,7 +223,8 @@ impl<F: Frame> Pacing<F> {
             if self.late.is_late() {
                 self.late.keep(now, (waiting.index, flow.id), action_q16, waiting.app_limited_at);
             } else {
-                step(&self.settings, flow, aside.brake, (action_q16, waiting.app_limited_at), stats);
+                let present = flow.pacer.rate();
+                step(&self.settings, flow, present, aside.brake, (action_q16, waiting.app_limited_at), stats);
             }
             flow.governor.set_decided(true);
             count_decision(stats, flow);
@@ -337,22 +346,16 @@ fn bounded_by_evidence(
     if least < present { decided.max(least).min(present) } else { decided.min(present) }
 }
 
-/// The rate at which the flow's frames departed in the interval.
-fn sent_rate(flow: &PacedFlow, ended: &Ended) -> BitsPerSec {
-    let bits = flow.in_frames(ended.report.sent_bytes).saturating_mul(8);
-    BitsPerSec(bits.saturating_mul(1_000_000_000) / ended.report.duration_ns.max(1))
-}
-
-/// Takes a network's step from the rate that the flow has, within what the flow's evidence and losses allow. With the action
-/// comes what the flow sent, if its sender was the limit.
+/// Takes a network's step from the rate `present`, within what the flow's evidence and losses allow. With the action comes what
+/// the flow sent, if its sender was the limit.
 pub(super) fn step(
     settings: &Settings,
     flow: &mut PacedFlow,
+    present: BitsPerSec,
     brake: Brake,
     (action_q16, app_limited_at): (i32, Option<BitsPerSec>),
     stats: &mut WorkerStats,
 ) {
-    let present = flow.pacer.rate();
     let rate = BitsPerSec(apply_action(present.0, action_q16));
     let rate = bounded_by_evidence(rate, present, app_limited_at);
     let (rate, limit) = braked(rate, brake);
@@ -373,7 +376,7 @@ fn set_rate(settings: &Settings, flow: &mut PacedFlow, rate: BitsPerSec, stats: 
     flow.pacer.set_rate(rate);
 }
 
-fn count_limit(stats: &mut WorkerStats, limit: Option<Limit>) {
+pub(super) fn count_limit(stats: &mut WorkerStats, limit: Option<Limit>) {
     match limit {
         None => {}
         Some(Limit::Action) => stats.guard_action += 1,

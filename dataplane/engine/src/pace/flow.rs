@@ -4,7 +4,7 @@ use super::held::Queue;
 use super::pacer::Pacer;
 use crate::flow::FlowId;
 use crate::rule::BbrLite;
-use crate::time::Ns;
+use crate::time::{BitsPerSec, Ns};
 use crate::track::Detail;
 use weir_features::{Brake, History, Interval, IntervalReport, LongerPath, RttBase};
 
@@ -102,6 +102,8 @@ pub(super) struct Aside {
     pub(super) brake: Brake,
     /// Whether its path has become longer.
     pub(super) longer: LongerPath,
+    /// The rate at the open interval's start, where a network has been asked since (cadence `packet`).
+    committed: Option<BitsPerSec>,
     /// Payload that Weir itself has dropped and that may yet be told as lost.
     refused_bytes: u32,
 }
@@ -113,7 +115,17 @@ impl Aside {
 
     /// What was found out about the flow's path, or under its network, holds no more.
     pub(super) fn forget(&mut self) {
-        (self.brake, self.longer) = (Brake::default(), LongerPath::default());
+        (self.brake, self.longer, self.committed) = (Brake::default(), LongerPath::default(), None);
+    }
+
+    /// The rate that provisional decisions start from: `present` for the first of an interval.
+    pub(super) fn keep_committed(&mut self, present: BitsPerSec) -> BitsPerSec {
+        *self.committed.get_or_insert(present)
+    }
+
+    /// The same once more, at the interval's end, where there were provisional decisions.
+    pub(super) fn take_committed(&mut self) -> Option<BitsPerSec> {
+        self.committed.take()
     }
 
     /// A frame of the flow did not get a place. Its sender will repeat it, and where more is missing than the tracker keeps
@@ -254,6 +266,12 @@ impl PacedFlow {
     pub(super) fn in_frames(&self, payload_bytes: u64) -> u64 {
         let payload_len = self.frame_len.saturating_sub(u16::from(self.header_len)).max(1);
         payload_bytes.saturating_mul(u64::from(self.frame_len)) / u64::from(payload_len)
+    }
+
+    /// The rate at which the flow's frames departed in the interval that `report` is of.
+    pub(super) fn sent_rate(&self, report: &IntervalReport) -> BitsPerSec {
+        let bits = self.in_frames(report.sent_bytes).saturating_mul(8);
+        BitsPerSec(bits.saturating_mul(1_000_000_000) / report.duration_ns.max(1))
     }
 
     /// What the flow holds, in its largest frames.

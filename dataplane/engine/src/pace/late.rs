@@ -64,7 +64,15 @@ impl<F> Pacing<F> {
             if let (Some(Some(flow)), Some(aside)) = (self.flows.get_mut(index), self.asides.get(index))
                 && flow.id == answer.flow
             {
-                step(&self.settings, flow, aside.brake, (answer.action_q16, answer.app_limited_at), stats);
+                let present = flow.pacer.rate();
+                step(
+                    &self.settings,
+                    flow,
+                    present,
+                    aside.brake,
+                    (answer.action_q16, answer.app_limited_at),
+                    stats,
+                );
             }
         }
     }

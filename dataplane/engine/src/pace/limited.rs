@@ -208,6 +208,11 @@ impl Limited {
         self.flows.get_mut(index).map_or(0, |flow| flow.claim.end_interval(start, now))
     }
 
+    /// How long the flow has waited for limits in its open interval, waits under way not counted.
+    pub(super) fn waited_ns(&self, index: usize) -> u64 {
+        self.flows.get(index).map_or(0, |flow| flow.claim.waited_ns())
+    }
+
     /// The rate that limits leave to the flow; `None` while they are no bound.
     pub(super) fn rate(&self, index: usize) -> Option<BitsPerSec> {
         let claim = &self.flows.get(index)?.claim;

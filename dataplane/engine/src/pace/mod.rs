@@ -30,6 +30,7 @@ mod limiter;
 mod open;
 mod outcome;
 mod pacer;
+mod packet;
 mod settings;
 mod window;
 

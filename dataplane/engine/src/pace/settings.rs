@@ -1,10 +1,10 @@
 //! What the configuration says about pacing, and the two things that follow from it alone: how a flow passes to the
 //! rule, and how an interval begins.
 
-use super::flow::{FlowFlags, Governor, PacedFlow, Share};
+use super::flow::{Aside, FlowFlags, Governor, PacedFlow, Share};
 use super::open::OpenIntervals;
 use super::pacer::Pacer;
-use crate::config::{PIN_MAX, PacingConfig, PacingMode, PacingRule, Pin};
+use crate::config::{PIN_MAX, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use crate::explore::Explorer;
 use crate::guard::Guard;
 use crate::rule::BbrLite;
@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) mark_delay: Ns,
     pub(super) delay_max: Ns,
     pub(super) flow_held_bytes_max: u32,
+    pub(super) cadence: PacingCadence,
     pub(super) pin: Pin,
     pub(super) mode: PacingMode,
 }
@@ -51,6 +52,7 @@ impl Settings {
             mark_delay: config.mark_delay,
             delay_max: config.delay_max.min(HORIZON),
             flow_held_bytes_max: config.flow_held_bytes_max,
+            cadence: config.cadence,
             pin: match config.pin {
                 Pin::Interval => Pin::Interval,
                 Pin::Flow { max } => Pin::Flow { max: max.min(PIN_MAX) },
@@ -79,6 +81,13 @@ impl Settings {
         let rate = pacer.rate();
         if rate != UNLIMITED && self.guard.rate(rate).1.is_some() {
             pacer.set_rate(self.guard.rate(rate).0);
+        }
+    }
+
+    /// The flow's interval has ended: provisional rates in it end with it.
+    pub(super) fn commit(&self, flow: &mut PacedFlow, aside: &mut Aside) {
+        if let Some(rate) = aside.take_committed() {
+            flow.pacer.set_rate(self.guard.rate(rate).0);
         }
     }
 

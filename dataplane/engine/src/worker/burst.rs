@@ -183,6 +183,9 @@ impl<F: Frame> Arrivals<F> {
         self.hints.extend(self.hashes.iter().map(|hash| core.flows.prefetch_entry(*hash)));
         self.look_up(core);
         probe.stage(Stage::LookUp);
+        if core.pacing.as_ref().is_some_and(Pacing::decides_per_packet) {
+            self.decide_per_packet(core, models, probe);
+        }
         // Once a burst, so that the wire pays neither for the router nor for the scheduler, and a router without paths not
         // for them.
         match (core.router.as_ref().map(Router::balances), core.schedule.is_some()) {
@@ -205,6 +208,20 @@ impl<F: Frame> Arrivals<F> {
                 core.route::<true, true, _>(side, frame, parsed, found, models, io);
             }),
         }
+    }
+
+    /// Has the networks of the burst's data frames asked before those are paced.
+    #[inline(never)]
+    fn decide_per_packet(&self, core: &mut Core<F>, models: &ModelSet, probe: &mut impl Probe) {
+        let Core { now, flows, pacing: Some(pacing), stats, .. } = core else { return };
+        let known = self.parsed.iter().zip(&self.flows).enumerate();
+        let paced = known.filter_map(|(at, (parsed, flow))| {
+            let is_data = matches!(parsed, Parsed::Tcp(tcp) if tcp.segment.payload_len > 0);
+            let from_inside = side_of(self.outside, at) == Side::Inside;
+            (is_data && from_inside).then(|| flows.get((*flow)?)?.paced).flatten()
+        });
+        pacing.decide_provisionally(paced, *now, models, stats, probe);
+        probe.stage(Stage::Decide);
     }
 
     /// Gives each frame to its owner, which for this worker's own is `own`.

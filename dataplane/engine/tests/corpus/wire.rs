@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use weir_engine::Worker;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::{Burst, Frame, PacketIo, Side};
 use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -89,6 +89,7 @@ impl Wire {
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             limits: weir_engine::limit::Limits::none(),
+            cadence: PacingCadence::Interval,
             pin: Pin::Interval,
         };
         Wire::new(Some(pacing), Ns::from_millis(1))

@@ -18,7 +18,7 @@ mod refused;
 mod reload;
 mod scopes;
 
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::limit::{LimitConfig, Limits, Scope};
 use weir_engine::route::Prefix;
@@ -49,6 +49,7 @@ fn config(limits: Vec<LimitConfig>) -> EngineConfig {
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 24,
             limits: Limits::new(limits),
+            cadence: PacingCadence::Interval,
             pin: Pin::Interval,
         }),
         route: None,

@@ -3,7 +3,7 @@
 use super::frames::*;
 use super::world::{World, config, prefix, route};
 use etherparse::TcpHeader;
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::route::StaticRoute;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -29,6 +29,7 @@ pub(crate) fn paced() -> EngineConfig {
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             limits: weir_engine::limit::Limits::none(),
+            cadence: PacingCadence::Interval,
             pin: Pin::Interval,
         }),
         ..config()

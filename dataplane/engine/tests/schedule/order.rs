@@ -5,7 +5,7 @@ use super::frames::{ACK, FIN, RST, SYN, Say};
 use super::networks::{echo, set};
 use super::{config, modelled, schedule};
 use proptest::prelude::*;
-use weir_engine::config::{PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::models::ModelSet;
 use weir_engine::schedule::{ScheduleRule, Trust};
@@ -112,6 +112,7 @@ fn paced() -> PacingConfig {
         flow_held_bytes_max: 1 << 20,
         limits: weir_engine::limit::Limits::none(),
         mode: PacingMode::Yield,
+        cadence: PacingCadence::Interval,
         pin: Pin::Interval,
     }
 }

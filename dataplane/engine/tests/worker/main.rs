@@ -16,6 +16,7 @@ mod frames;
 mod icmp;
 mod limits;
 mod networks;
+mod packet;
 mod policy;
 mod rates;
 mod samples;
@@ -25,7 +26,7 @@ mod tcp;
 mod window;
 mod world;
 
-use weir_engine::config::{EngineConfig, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PacingCadence, PacingConfig, PacingMode, PacingRule, Pin};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_features::PacingSpec;
 
@@ -53,6 +54,7 @@ fn config(rule: PacingRule) -> EngineConfig {
             mode: PacingMode::Transparent,
             flow_held_bytes_max: 1 << 20,
             limits: weir_engine::limit::Limits::none(),
+            cadence: PacingCadence::Interval,
             pin: Pin::Interval,
         }),
         route: None,

@@ -8,7 +8,8 @@ use super::ports::{Device, PortsPlan};
 use super::route;
 use super::schedule;
 use super::schema::{
-    File, ModelFunction, ModelKeys, PacingKeys, PacingMode as PacingModeKey, Pin as PinKey, Rule,
+    File, ModelFunction, ModelKeys, PacingCadence as PacingCadenceKey, PacingKeys,
+    PacingMode as PacingModeKey, Pin as PinKey, Rule,
 };
 use super::source::Source;
 use super::trainer::{self, TrainerPlan};
@@ -633,6 +634,10 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
             return refuse("pin", "\"flow\" needs pacing.pin_max, such as \"2s\"".to_owned());
         }
     };
+    if keys.cadence == PacingCadenceKey::Packet && keys.model.is_none() {
+        let reason = "\"packet\" expected only with pacing.model: a rule decides at interval ends".to_owned();
+        return refuse("cadence", reason);
+    }
     let sigma = keys.explore_sigma.0;
     if !(EXPLORE_SIGMA_MIN..=EXPLORE_SIGMA_MAX).contains(&sigma) {
         let reason = format!("expected from {EXPLORE_SIGMA_MIN} to {EXPLORE_SIGMA_MAX}, found {sigma}");
@@ -653,6 +658,7 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         delay_max: delay_max.0,
         flow_held_bytes_max,
         limits: limit::check(keys, source)?,
+        cadence: keys.cadence.into(),
         pin,
         mode: match keys.mode {
             PacingModeKey::Transparent => PacingMode::Transparent,

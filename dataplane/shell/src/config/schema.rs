@@ -130,6 +130,8 @@ pub(crate) struct PacingKeys {
     pub(crate) delay_max: Span,
     pub(crate) flow_held_bytes_max: Size,
     #[serde(default)]
+    pub(crate) cadence: PacingCadence,
+    #[serde(default)]
     pub(crate) pin: Pin,
     pub(crate) pin_max: Option<Span>,
     #[serde(default)]
@@ -167,6 +169,23 @@ pub(crate) enum PacingMode {
     #[default]
     Transparent,
     Yield,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PacingCadence {
+    #[default]
+    Interval,
+    Packet,
+}
+
+impl From<PacingCadence> for weir_engine::config::PacingCadence {
+    fn from(key: PacingCadence) -> weir_engine::config::PacingCadence {
+        match key {
+            PacingCadence::Interval => weir_engine::config::PacingCadence::Interval,
+            PacingCadence::Packet => weir_engine::config::PacingCadence::Packet,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]

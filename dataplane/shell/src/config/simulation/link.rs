@@ -3,6 +3,7 @@
 use super::model::{self, Terms};
 use super::schema::{BackgroundKeys, CongestionWord, File, LinkKeys, PatternWord, RuleWord, SchemeKeys};
 use crate::config::error::ConfigError;
+use crate::config::schema::PacingCadence;
 use crate::config::source::Source;
 use weir_engine::config::PacingRule;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -139,6 +140,7 @@ fn scheme(at: usize, keys: &SchemeKeys, file: &File, source: &Source) -> Result<
             ("model", keys.model.is_some()),
             ("rule", keys.rule.is_some()),
             ("interval", keys.interval.is_some()),
+            ("cadence", keys.cadence.is_some()),
             ("decision_delay", keys.decision_delay.is_some()),
             ("decision_cost", keys.decision_cost.is_some()),
         ]
@@ -172,11 +174,17 @@ fn scheme(at: usize, keys: &SchemeKeys, file: &File, source: &Source) -> Result<
         (None, Some(_), _) => return Err(source.error(&key("swap_at"), "missing key")),
         (_, _, None) => return Err(source.error(&key("model"), "missing key: there is nothing to swap")),
     };
+    let cadence = keys.cadence.unwrap_or_default();
+    if cadence == PacingCadence::Packet && (model.is_none() || keys.decision_delay.is_some()) {
+        let reason = "\"packet\" expected only with a model, and without decision_delay: it is asked inline";
+        return Err(source.error(&key("cadence"), reason));
+    }
     let pacing = PacingUse {
         rule,
         model,
         swap,
         interval,
+        cadence: cadence.into(),
         rate_min: file.pacing.rate_min.0,
         rate_max: file.pacing.rate_max.0,
         rate_start: file.pacing.rate_start.0,

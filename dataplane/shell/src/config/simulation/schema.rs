@@ -1,6 +1,6 @@
 //! The keys of an experiment's file.
 
-use crate::config::schema::ModelPrecision;
+use crate::config::schema::{ModelPrecision, PacingCadence};
 use crate::config::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::Deserialize;
 
@@ -140,6 +140,7 @@ pub(super) struct SchemeKeys {
     pub(super) rule: Option<RuleWord>,
     pub(super) rate: Option<Rate>,
     pub(super) interval: Option<Span>,
+    pub(super) cadence: Option<PacingCadence>,
     pub(super) decision_delay: Option<Span>,
     pub(super) decision_cost: Option<Span>,
     pub(super) swap_at: Option<Span>,
