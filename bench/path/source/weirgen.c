@@ -16,10 +16,10 @@
  * No state is kept per flow, so feeding a million costs what feeding a thousand does: a flow's numbers follow from its
  * index and the round, and what a frame is travels in the buffer's field for the receive hash, which no peer touches.
  *
- * With neighbours=1 the two stations that send also speak ARP, for a router: 192.0.2.2, behind which the hosts are, and the
- * network's server itself. Each asks for the router (192.0.2.1, 198.51.100.254) before anything else is sent, so that it is
- * known, and answers when asked. The router's own addresses are those to which all frames go. What a program makes itself
- * is not counted.
+ * With neighbours=<n> stations that send also speak ARP, for a router: inside 192.0.2.2, behind which the hosts are; outside
+ * the network's server itself, 198.51.100.1, and the n - 1 addresses that follow, which are ways to it. Each asks for the router
+ * (192.0.2.1, 198.51.100.254) before anything else is sent, so that it is known, and answers when asked. The router's own
+ * addresses are those to which all frames go. What a program makes itself is not counted.
  *
  * Counters are in a mapped file ("board"), so that all peers are counted in one way, at transmission.
  */
@@ -84,8 +84,9 @@ static struct {
 	struct rte_mempool *pool[2];
 	uint32_t flows, stride, train;
 	bool copy;
-	/* Sides whose station has an ARP frame to send, as bits, and of which kind. */
-	uint8_t to_say, operation;
+	/* By side the stations that have an ARP frame to send, as bits by the last part of their address, and of which kind. */
+	uint32_t to_say[2];
+	uint8_t operation;
 	uint64_t rtt_cycles;
 	/* Steady state: the next data frame. */
 	uint32_t flow, round, in_train;
@@ -177,10 +178,11 @@ enum arp_operation { REQUEST = 1, REPLY };
 
 static uint16_t say(struct rte_mbuf *mbuf, enum side side)
 {
-	static const uint8_t stations[2][4] = { { 192, 0, 2, 2 }, { 198, 51, 100, 1 } };
+	static const uint8_t stations[2][4] = { { 192, 0, 2, 0 }, { 198, 51, 100, 0 } };
 	static const uint8_t routers[2][4] = { { 192, 0, 2, 1 }, { 198, 51, 100, 254 } };
 	/* ARP; Ethernet, IPv4, the lengths of their addresses; the operation's upper byte. */
 	static const uint8_t head[9] = { 8, 6, 0, 1, 8, 0, 6, 4, 0 };
+	const uint8_t station = (uint8_t)rte_bsf32(gen.to_say[side]);
 	struct arp *frame;
 
 	mbuf->data_off = RTE_PKTMBUF_HEADROOM;
@@ -192,6 +194,7 @@ static uint16_t say(struct rte_mbuf *mbuf, enum side side)
 	frame->operation = gen.operation;
 	memcpy(frame->sender_mac, macs[side], 6);
 	memcpy(frame->sender, stations[side], 4);
+	frame->sender[3] = station;
 	memcpy(frame->target_mac, macs[!side], 6);
 	memcpy(frame->target, routers[side], 4);
 	mbuf->port = side;
@@ -200,7 +203,7 @@ static uint16_t say(struct rte_mbuf *mbuf, enum side side)
 	mbuf->pkt_len = sizeof(*frame);
 	mbuf->data_len = sizeof(*frame);
 	mbuf->hash.fdir.lo = 0;
-	gen.to_say &= ~(1u << side);
+	gen.to_say[side] &= ~(1u << station);
 	return 1;
 }
 
@@ -209,9 +212,9 @@ static void hear(const struct rte_mbuf *mbuf, enum side side)
 {
 	const struct arp *frame = rte_pktmbuf_mtod(mbuf, const struct arp *);
 
-	if (frame->head[0] == 8 && frame->head[1] == 6 && frame->operation == REQUEST) {
+	if (frame->head[0] == 8 && frame->head[1] == 6 && frame->operation == REQUEST && frame->target[3] < 32) {
 		gen.operation = REPLY;
-		gen.to_say |= 1u << side;
+		gen.to_say[side] |= 1u << frame->target[3];
 	}
 }
 
@@ -353,9 +356,9 @@ static uint16_t receive(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 	if (unlikely(rte_mempool_get_bulk(gen.pool[side], (void **)mbufs, count) != 0))
 		return 0;
 	/* Ports are numbered in the order in which they were made: inside, outside. */
-	if (unlikely(gen.to_say != 0)) {
-		/* Nobody sends before both are known. */
-		made = gen.to_say & 1u << side ? say(mbufs[0], side) : 0;
+	if (unlikely((gen.to_say[INSIDE] | gen.to_say[OUTSIDE]) != 0)) {
+		/* Nobody sends before all are known. */
+		made = gen.to_say[side] != 0 ? say(mbufs[0], side) : 0;
 		rte_mempool_put_bulk(gen.pool[side], (void **)(mbufs + made), count - made);
 		return made;
 	}
@@ -580,12 +583,14 @@ static int prepare(const char *arguments)
 		failed |= rte_kvargs_process(given, "board", open_board, NULL) != 0;
 		rte_kvargs_free(given);
 	}
-	if (failed || flows == 0 || flows >= FLOWS_MAX || rtt_us > 1000000 || train == 0 || train > 64)
+	if (failed || flows == 0 || flows >= FLOWS_MAX || rtt_us > 1000000 || train == 0 || train > 64 ||
+	    neighbours > 8)
 		return -EINVAL;
 	gen.flows = (uint32_t)flows;
 	gen.train = (uint32_t)train;
 	gen.copy = copy != 0;
-	gen.to_say = neighbours ? 1u << INSIDE | 1u << OUTSIDE : 0;
+	gen.to_say[INSIDE] = neighbours ? 1u << 2 : 0;
+	gen.to_say[OUTSIDE] = ((1u << neighbours) - 1) << 1;
 	gen.operation = REQUEST;
 	/* The golden ratio of all flows: neighbours in time are far apart in every table. */
 	gen.stride = RTE_MAX((uint32_t)(flows * 0.6180339887), 1u);
@@ -639,4 +644,4 @@ static int leave(struct rte_vdev_device *device __rte_unused)
 static struct rte_vdev_driver driver = { .probe = probe, .remove = leave };
 
 RTE_PMD_REGISTER_VDEV(net_weirgen, driver);
-RTE_PMD_REGISTER_PARAM_STRING(net_weirgen, "flows=<n> rtt_us=<n> train=<n> copy=<0|1> neighbours=<0|1> board=<file>");
+RTE_PMD_REGISTER_PARAM_STRING(net_weirgen, "flows=<n> rtt_us=<n> train=<n> copy=<0|1> neighbours=<n> board=<file>");

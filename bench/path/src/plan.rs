@@ -22,6 +22,8 @@ pub(crate) enum Subject {
     Rule,
     /// Weir under the model, at its default cadence.
     Model,
+    /// Weir as a router that runs two networks for every data frame: one that paces, and one that scores four ways.
+    Networks,
 }
 
 impl Subject {
@@ -36,6 +38,7 @@ impl Subject {
             Subject::Route => "weir route",
             Subject::Rule => "weir rule bbr_lite",
             Subject::Model => "weir model",
+            Subject::Networks => "weir networks",
         }
     }
 
@@ -44,9 +47,18 @@ impl Subject {
         self.paces() || matches!(self, Subject::Forward | Subject::Route)
     }
 
+    /// How many neighbours outside it knows, as a router; 0 for a wire.
+    pub(crate) const fn neighbours(self) -> usize {
+        match self {
+            Subject::Route => 1,
+            Subject::Networks => crate::program::WAYS,
+            _ => 0,
+        }
+    }
+
     /// Whether it is Weir, and decides how fast flows may go.
     pub(crate) const fn paces(self) -> bool {
-        matches!(self, Subject::Rule | Subject::Model)
+        matches!(self, Subject::Rule | Subject::Model | Subject::Networks)
     }
 }
 
@@ -88,7 +100,7 @@ const BASE: Traffic = Traffic { flows: 1_000, rtt_us: 10_000, train: 1, copy: tr
 impl Plan {
     /// The plan, or the part of it whose group or program contains `only`.
     pub(crate) fn new(only: &str) -> Plan {
-        use Subject::{FiveTupleSwap, Forward, Io, L3fwd, Macswap, Model, Route, Rule};
+        use Subject::{FiveTupleSwap, Forward, Io, L3fwd, Macswap, Model, Networks, Route, Rule};
         let group = |name, traffic, subjects: &[Subject]| Group {
             name,
             slope: false,
@@ -104,7 +116,11 @@ impl Plan {
         let mut groups = vec![
             Group {
                 slope: true,
-                ..group("1 k flows", BASE, &[Io, Macswap, FiveTupleSwap, L3fwd, Forward, Route, Rule, Model])
+                ..group(
+                    "1 k flows",
+                    BASE,
+                    &[Io, Macswap, FiveTupleSwap, L3fwd, Forward, Route, Rule, Model, Networks],
+                )
             },
             group(
                 "1 k flows, ports without copy",

@@ -33,6 +33,20 @@ prefix = "10.0.0.0/8"
 via = "192.0.2.2"
 side = "inside"
 "#;
+/// Ways to the network between which one of the networks chooses.
+pub(crate) const WAYS: usize = 4;
+/// The same addresses with the server behind four neighbours. Which one is chosen for every frame, whatever the last one got.
+const BALANCE: &str = r#"
+[balance]
+to = ["198.51.100.1/32"]
+rule = "maglev"
+model = "balance"
+cadence = "packet"
+flowlet_gap = "100ms"
+hysteresis = 0.0
+control_share = 0.0
+explore_share = 0.0
+"#;
 /// How long a program may take to go once asked.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -88,7 +102,7 @@ pub(crate) fn start(
         Subject::Macswap => testpmd(args, "macswap", &ports),
         Subject::FiveTupleSwap => testpmd(args, "5tswap", &ports),
         Subject::L3fwd => l3fwd(args, traffic, folder, &ports)?,
-        Subject::Forward | Subject::Route | Subject::Rule | Subject::Model => {
+        Subject::Forward | Subject::Route | Subject::Rule | Subject::Model | Subject::Networks => {
             weir(args, subject, traffic, folder, &ports)?
         }
     };
@@ -109,7 +123,7 @@ fn ports(subject: Subject, traffic: &Traffic, board: &Path) -> [String; 2] {
     let inside = format!(
         "net_weirgen0,flows={flows},rtt_us={rtt_us},train={train},copy={},neighbours={},board={}",
         u8::from(*copy),
-        u8::from(subject == Subject::Route),
+        subject.neighbours(),
         board.display()
     );
     [inside, "net_weirgen1".to_owned()]
@@ -177,6 +191,11 @@ fn weir(
             command.arg("--set").arg(format!("pacing.{key}={rate}bps"));
         }
     }
+    if subject == Subject::Networks {
+        for set in ["cadence=packet", "control_share=0", "explore_share=0"] {
+            command.arg("--set").arg(format!("pacing.{set}"));
+        }
+    }
     // It lets no plugin be named; loaded beforehand the driver is there when EAL looks.
     command.env("LD_PRELOAD", fs::canonicalize(args.peers.join("libweirgen.so"))?);
     // Tables on huge pages: transparent ones, which glibc asks for when told so.
@@ -209,12 +228,22 @@ listen = "{LISTEN}"
 "#,
         control = usize::from(args.core == 0),
         core = args.core,
-        mode = if subject == Subject::Route { "route" } else { "wire" },
+        mode = if subject.neighbours() > 0 { "route" } else { "wire" },
         inside = ports[0],
         outside = ports[1],
     );
-    if subject == Subject::Route {
+    if subject.neighbours() > 0 {
         text.push_str(ROUTE);
+    }
+    if subject == Subject::Networks {
+        text.push_str(BALANCE);
+        for way in 1..=WAYS {
+            let _ = writeln!(
+                text,
+                "[[path]]\nname = \"way-{way}\"\nkind = \"next_hop\"\nvia = \"198.51.100.{way}\"\nrate = \"10Gbps\""
+            );
+        }
+        text.push_str(&balance_model(args)?);
     }
     if subject.paces() {
         text.push_str(&pacing(args, subject)?);
@@ -234,7 +263,7 @@ fn pacing(args: &Args, subject: Subject) -> Result<String> {
             section = line.split(']').next().unwrap_or("");
         }
         let of_model = section == "[[model" || line.starts_with("model =");
-        if (section == "[pacing" || of_model) && (subject == Subject::Model || !of_model) {
+        if (section == "[pacing" || of_model) && (subject != Subject::Rule || !of_model) {
             let line = line.replace("\"models/", &format!("\"{}/models/", folder.display()));
             text.push_str(&line);
             text.push('\n');
@@ -242,4 +271,27 @@ fn pacing(args: &Args, subject: Subject) -> Result<String> {
     }
     anyhow::ensure!(text.contains("[pacing]"), "{} has no section [pacing]", args.demo.display());
     Ok(text)
+}
+
+/// The section `[[model]]` that `balance.toml`, beside the demo's configuration, shows as a comment; in 8 bits.
+fn balance_model(args: &Args) -> Result<String> {
+    let file = args.demo.with_file_name("balance.toml");
+    let balance = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let folder = fs::canonicalize(&file)?.parent().map(Path::to_owned).unwrap_or_default();
+    let mut text = String::new();
+    for line in balance.lines().skip_while(|line| !line.starts_with("# [[model]]")) {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        // Words about what follows, which stay a comment.
+        if line.starts_with(|first: char| first.is_uppercase()) {
+            continue;
+        }
+        let line = line.replace("\"models/", &format!("\"{}/models/", folder.display()));
+        // What 12 bits are for, small differences of scores, does not matter to how long it takes.
+        text.push_str(&line.replace("\"12bit\"", "\"8bit\""));
+        text.push('\n');
+        if line == "]" {
+            return Ok(text);
+        }
+    }
+    anyhow::bail!("{} shows no [[model]] that chooses paths", file.display())
 }

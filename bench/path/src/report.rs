@@ -21,12 +21,14 @@ struct Ratio {
     least: Option<f64>,
 }
 
-const RATIOS: [Ratio; 5] = [
+const RATIOS: [Ratio; 7] = [
     Ratio { subject: Subject::Forward, of: Subject::FiveTupleSwap, least: Some(0.4) },
     Ratio { subject: Subject::Route, of: Subject::Forward, least: None },
     Ratio { subject: Subject::Model, of: Subject::FiveTupleSwap, least: Some(0.25) },
     Ratio { subject: Subject::Model, of: Subject::L3fwd, least: Some(0.6) },
     Ratio { subject: Subject::Model, of: Subject::Rule, least: Some(0.9) },
+    Ratio { subject: Subject::Networks, of: Subject::L3fwd, least: Some(0.35) },
+    Ratio { subject: Subject::Networks, of: Subject::Route, least: None },
 ];
 /// From the fewest to the most flows a frame may cost so many times as much.
 const SLOPE_MAX: f64 = 2.5;
@@ -65,6 +67,11 @@ impl Report<'_> {
                 }
                 if outcome.subject == Subject::Model && inside.inferences == 0.0 {
                     fault("no network was run".to_owned());
+                }
+                // Half of the frames are data. A flow is not asked for before its interval has an RTT.
+                let each = inside.inferences.min(inside.choices);
+                if outcome.subject == Subject::Networks && each < 0.4 {
+                    fault(format!("the networks were run for {each:.2} of the frames only"));
                 }
             }
         }
@@ -145,6 +152,9 @@ impl Report<'_> {
                     outcome.inside.last()
                 {
                     let _ = write!(line, " {ns:>5.0} in {rows:.0}s");
+                }
+                if outcome.subject == Subject::Networks {
+                    let _ = write!(line, ", and {:.4} of four ways", mean(&|inside| inside.choices));
                 }
             }
             put!(text, "{line}");

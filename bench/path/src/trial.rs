@@ -4,7 +4,7 @@ use crate::Args;
 use crate::board::{Board, Moment, Window};
 use crate::exposition::Scrape;
 use crate::plan::{Group, Plan, Subject, Traffic};
-use crate::program::{self, Running};
+use crate::program::{self, Running, WAYS};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::fs;
@@ -35,6 +35,8 @@ pub(crate) struct Sample {
 pub(crate) struct Inside {
     pub(crate) decisions: f64,
     pub(crate) inferences: f64,
+    /// Runs of the network that scores ways out, over all of a frame's ways.
+    pub(crate) choices: f64,
     /// Share of the frames that waited on the wheel.
     pub(crate) held: f64,
     /// Nanoseconds by stage.
@@ -195,8 +197,10 @@ fn inside(before: &Scrape, after: &Scrape) -> Inside {
     let inferences = gone("inferences_total", "");
     let per_inference = |total: f64| (inferences > 0.0).then(|| total / inferences);
     Inside {
-        decisions: gone("pacing_decisions_total", "") / frames,
+        decisions: (gone("pacing_decisions_total", "") + gone("pacing_provisional_decisions_total", ""))
+            / frames,
         inferences: inferences / frames,
+        choices: gone("balance_inferences_total", "") / frames / WAYS as f64,
         held: gone("verdicts_total", "verdict=\"paced\"") / frames,
         stages: stages
             .iter()
