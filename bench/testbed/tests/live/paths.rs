@@ -193,11 +193,11 @@ const SHOWN: usize = 400;
 /// No frame passes the filter: those that do are shown, and the first of them dissected and in bytes.
 fn none(file: &Path, filter: &str) {
     let found = frames(file, filter);
-    if !found.is_empty() {
-        let dissected = tshark(file, &["-Y", filter, "-V", "-x"]);
-        let shown: Vec<&str> = dissected.lines().take(SHOWN).collect();
-        panic!("{filter}: {} frames: {found:#?}\n{}", found.len(), shown.join("\n"));
-    }
+    let dissected = || -> String {
+        let text = tshark(file, &["-Y", filter, "-V", "-x"]);
+        text.lines().take(SHOWN).collect::<Vec<_>>().join("\n")
+    };
+    assert!(found.is_empty(), "{filter}: {} frames: {found:#?}\n{}", found.len(), dissected());
 }
 
 /// TCP segments that a namespace's kernel has refused for their checksum, of either IP version.
