@@ -156,6 +156,8 @@ pub(super) struct Neighbours<F> {
     entries: Box<[Entry<F>]>,
     buckets: Box<[u16]>,
     free: u16,
+    /// Entries found last, by the last bits of their address: most frames go where others have just gone.
+    recent: [u16; RECENT],
     by_state: [u64; STATES],
     timers: Wheel,
     waiting: usize,
@@ -165,6 +167,8 @@ pub(super) struct Neighbours<F> {
 
 const NONE: u16 = u16::MAX;
 const BUCKETS: usize = 2 * NEIGHBOURS_MAX;
+/// Places for entries found last.
+const RECENT: usize = 16;
 const _: () = assert!(NEIGHBOURS_MAX < NONE as usize && BUCKETS.is_power_of_two());
 
 impl<F> Neighbours<F> {
@@ -187,6 +191,7 @@ impl<F> Neighbours<F> {
             entries: (0..NEIGHBOURS_MAX).map(entry).collect(),
             buckets: vec![NONE; BUCKETS].into_boxed_slice(),
             free: 0,
+            recent: [NONE; RECENT],
             by_state: [0; STATES],
             timers: Wheel::new(NEIGHBOURS_MAX as u32, now),
             waiting: 0,
@@ -216,8 +221,17 @@ impl<F> Neighbours<F> {
 
     /// The entry of `address`, if there is one.
     #[inline]
-    pub(super) fn find_hop(&self, address: IpAddr) -> Option<Hop> {
-        self.find(address).map(|index| self.hop(index))
+    pub(super) fn find_hop(&mut self, address: IpAddr) -> Option<Hop> {
+        let last = match address {
+            IpAddr::V4(address) => address.to_bits() as usize,
+            IpAddr::V6(address) => address.to_bits() as usize,
+        };
+        let recent = self.recent[last % RECENT];
+        let known = self.entries.get(usize::from(recent)).is_some_and(|entry| entry.address == Some(address));
+        if !known {
+            self.recent[last % RECENT] = self.find(address)?;
+        }
+        Some(self.hop(self.recent[last % RECENT]))
     }
 
     /// Another worker has asked for `address`: as if this one had.
@@ -499,6 +513,39 @@ impl<F> Neighbours<F> {
         if !entry.armed && entry.until != Ns::NEVER {
             entry.armed = true;
             self.timers.insert(u32::from(index), entry.until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_last_is_found_for_as_long_as_it_is_there() {
+        let now = Ns::from_secs(1);
+        let mut table = Neighbours::<()>::new(7, now);
+        let heard =
+            Heard { mac: None, solicited: false, overrides: true, creates: Some((State::Stale, [2; 6])) };
+        let hear = |table: &mut Neighbours<()>, address| table.hear(address, heard, now).unwrap().0;
+        // Alike in their last bits.
+        let [one, other, six] = ["10.0.0.1", "10.0.0.17", "fd00::1"].map(|text| text.parse().unwrap());
+        let hop = hear(&mut table, one);
+        for _ in 0..2 {
+            assert_eq!((table.find_hop(one), table.find_hop(other)), (Some(hop), None));
+        }
+        table.remove(hop.index() as u16);
+        assert_eq!(table.find_hop(one), None);
+        // The place that has become free.
+        let next = hear(&mut table, other);
+        assert_eq!(next.index(), hop.index());
+        assert_ne!(next, hop);
+        assert_eq!((table.find_hop(one), table.find_hop(other)), (None, Some(next)));
+        let (hop, of_six) = (hear(&mut table, one), hear(&mut table, six));
+        for _ in 0..2 {
+            assert_eq!(table.find_hop(one), Some(hop));
+            assert_eq!(table.find_hop(other), Some(next));
+            assert_eq!(table.find_hop(six), Some(of_six));
         }
     }
 }
