@@ -219,12 +219,13 @@ impl<F: Frame> Pacing<F> {
             flow.output_q16 = output_q16;
             let noise = noise(&self.settings, flow, *aside, || flows.hash(flow.id));
             let (action_q16, limit) = action(&self.settings, output_q16, noise.as_ref());
-            count_limit(stats, limit);
+            count_limits(stats, [limit]);
             if self.late.is_late() {
                 self.late.keep(now, (waiting.index, flow.id), action_q16, waiting.app_limited_at);
             } else {
                 let present = flow.pacer.rate();
-                step(&self.settings, flow, present, aside.brake, (action_q16, waiting.app_limited_at), stats);
+                let action = (action_q16, waiting.app_limited_at);
+                count_limits(stats, step(&self.settings, flow, present, aside.brake, action));
             }
             flow.governor.set_decided(true);
             count_decision(stats, flow);
@@ -325,7 +326,7 @@ fn decide_by_rule(settings: &Settings, flow: &mut PacedFlow, ended: &Ended, stat
     if let Some(rate) = decided {
         // No bound by evidence here: a rule leaves app-limited intervals out of its estimate itself, and may go back
         // to a rate that an earlier interval proved.
-        set_rate(settings, flow, rate, stats);
+        count_limits(stats, [set_rate(settings, flow, rate)]);
         count_decision(stats, flow);
     }
     // To leave the rate as it is was a decision too.
@@ -347,20 +348,18 @@ fn bounded_by_evidence(
 }
 
 /// Takes a network's step from the rate `present`, within what the flow's evidence and losses allow. With the action comes what
-/// the flow sent, if its sender was the limit.
+/// the flow sent, if its sender was the limit. Returns what the guard limited.
 pub(super) fn step(
     settings: &Settings,
     flow: &mut PacedFlow,
     present: BitsPerSec,
     brake: Brake,
     (action_q16, app_limited_at): (i32, Option<BitsPerSec>),
-    stats: &mut WorkerStats,
-) {
+) -> [Option<Limit>; 2] {
     let rate = BitsPerSec(apply_action(present.0, action_q16));
     let rate = bounded_by_evidence(rate, present, app_limited_at);
     let (rate, limit) = braked(rate, brake);
-    count_limit(stats, limit);
-    set_rate(settings, flow, rate, stats);
+    [limit, set_rate(settings, flow, rate)]
 }
 
 /// A network's rate within what its flow's losses allow.
@@ -369,20 +368,22 @@ fn braked(rate: BitsPerSec, brake: Brake) -> (BitsPerSec, Option<Limit>) {
     (limited, (limited < rate).then_some(Limit::Loss))
 }
 
-/// Applies a decision within the guard's bounds.
-fn set_rate(settings: &Settings, flow: &mut PacedFlow, rate: BitsPerSec, stats: &mut WorkerStats) {
+/// Applies a decision within the guard's bounds. Returns which of them it met.
+fn set_rate(settings: &Settings, flow: &mut PacedFlow, rate: BitsPerSec) -> Option<Limit> {
     let (rate, limit) = settings.guard.rate(rate);
-    count_limit(stats, limit);
     flow.pacer.set_rate(rate);
+    limit
 }
 
-pub(super) fn count_limit(stats: &mut WorkerStats, limit: Option<Limit>) {
-    match limit {
-        None => {}
-        Some(Limit::Action) => stats.guard_action += 1,
-        Some(Limit::Loss) => stats.guard_loss += 1,
-        Some(Limit::Floor) => stats.guard_floor += 1,
-        Some(Limit::Ceiling) => stats.guard_ceiling += 1,
+/// Counts what the guard limited of a decision.
+pub(super) fn count_limits(stats: &mut WorkerStats, limits: impl IntoIterator<Item = Option<Limit>>) {
+    for limit in limits.into_iter().flatten() {
+        *match limit {
+            Limit::Action => &mut stats.guard_action,
+            Limit::Loss => &mut stats.guard_loss,
+            Limit::Floor => &mut stats.guard_floor,
+            Limit::Ceiling => &mut stats.guard_ceiling,
+        } += 1;
     }
 }
 

@@ -3,7 +3,7 @@
 //! costs ([`Worker::deciding_late`](crate::Worker::deciding_late)).
 
 use super::Pacing;
-use super::decide::step;
+use super::decide::{count_limits, step};
 use crate::counters::WorkerStats;
 use crate::flow::FlowId;
 use crate::time::{BitsPerSec, Ns};
@@ -65,14 +65,8 @@ impl<F> Pacing<F> {
                 && flow.id == answer.flow
             {
                 let present = flow.pacer.rate();
-                step(
-                    &self.settings,
-                    flow,
-                    present,
-                    aside.brake,
-                    (answer.action_q16, answer.app_limited_at),
-                    stats,
-                );
+                let action = (answer.action_q16, answer.app_limited_at);
+                count_limits(stats, step(&self.settings, flow, present, aside.brake, action));
             }
         }
     }

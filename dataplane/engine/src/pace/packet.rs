@@ -9,7 +9,7 @@
 //! asked about, as at its end. Flows that explore keep to interval ends: an interval's outcome must be their one action's.
 
 use super::Pacing;
-use super::decide::{ENDS_PER_TURN, action, count_limit, step};
+use super::decide::{ENDS_PER_TURN, action, step};
 use super::flow::{FlowFlags, Governor, PacedFlow, Share};
 use crate::config::PacingCadence;
 use crate::counters::WorkerStats;
@@ -96,10 +96,10 @@ impl<F: Frame> Pacing<F> {
         for ((index, output_q16), limited_at) in asked.iter().zip(actions).zip(app_limited_at) {
             let place = (self.flows.get_mut(*index as usize), self.asides.get_mut(*index as usize));
             let (Some(Some(flow)), Some(aside)) = place else { continue };
-            let (action_q16, limit) = action(&self.settings, output_q16, None);
-            count_limit(stats, limit);
             let committed = aside.keep_committed(flow.pacer.rate());
-            step(&self.settings, flow, committed, aside.brake, (action_q16, limited_at), stats);
+            // What the guard limits here is not counted, no more than the answer as a decision.
+            let (action_q16, _) = action(&self.settings, output_q16, None);
+            step(&self.settings, flow, committed, aside.brake, (action_q16, limited_at));
             stats.decisions_provisional += 1;
         }
     }
