@@ -106,7 +106,7 @@ impl PathSpec {
 
     /// The row of one path, in 1/65536.
     pub fn row(&self, path: &PathSignals, flow: &FlowSignals) -> [i32; PATH_INPUTS] {
-        self.join(&self.of_path(path), path.current, &self.of_flow(flow))
+        PathSpec::join(&self.of_path(path), self.of_both(path.current), &self.of_flow(flow))
     }
 
     /// The part of a row that is the path's alone, whoever asks.
@@ -144,16 +144,15 @@ impl PathSpec {
         ]
     }
 
-    /// A row of its parts; `current` says that the flow is on the path.
-    pub fn join(
-        &self,
-        of_path: &[i32; OF_PATH],
-        current: bool,
-        of_flow: &[i32; OF_FLOW],
-    ) -> [i32; PATH_INPUTS] {
-        let mut row = [0; PATH_INPUTS];
+    /// The input between them: whether the flow is on the path.
+    pub fn of_both(&self, current: bool) -> i32 {
+        clip_q16(if current { ONE as u64 } else { 0 }, false, self.clips[OF_PATH])
+    }
+
+    /// A row of its parts, as features or as what a network makes of each.
+    pub fn join<T: Copy>(of_path: &[T; OF_PATH], of_both: T, of_flow: &[T; OF_FLOW]) -> [T; PATH_INPUTS] {
+        let mut row = [of_both; PATH_INPUTS];
         row[..OF_PATH].copy_from_slice(of_path);
-        row[OF_PATH] = clip_q16(if current { ONE as u64 } else { 0 }, false, self.clips[OF_PATH]);
         row[OF_PATH + 1..].copy_from_slice(of_flow);
         row
     }

@@ -11,7 +11,7 @@ use crate::models::{Generation, ModelSet};
 use crate::sampler::Draw;
 use crate::time::Ns;
 use arrayvec::ArrayVec;
-use weir_features::{FlowSignals, OF_PATH, PATH_INPUTS, PathSample, PathSource};
+use weir_features::{FlowSignals, OF_FLOW, OF_PATH, PATH_INPUTS, PathSample, PathSource, PathSpec};
 use weir_snapshot::Scratch;
 
 /// PLB (Linux 6.2 `tcp_plb.h`, `ip-sysctl.rst`): a round is congested when half of it is marked; after three such a flow
@@ -150,10 +150,11 @@ impl Selector {
         let Selector { batch, states, flows, settings, base_rtt, .. } = self;
         let mut rows = batch.rows.chunks_exact_mut(PATH_INPUTS);
         // What a row says of a path is the same for all flows, and nothing of it changes before all are scored.
-        let shown = Shown::new(settings, states, *base_rtt, now);
+        let quantise = |input, feature| executable.quantise_input(input, feature);
+        let shown = Shown::new(settings, states, *base_rtt, now, quantise);
         for waiting in run {
-            for (features, row) in shown.rows(flows.get(waiting.place), waiting.gap).zip(&mut rows) {
-                executable.quantise_row(&features, row);
+            for (items, row) in shown.rows(flows.get(waiting.place), waiting.gap).zip(&mut rows) {
+                row.copy_from_slice(&items);
             }
         }
         executable.run(
@@ -269,21 +270,31 @@ fn settles(settings: &BalanceSettings, flow: &FlowPath, state: &PathState, now: 
     by_state && flow.decisions > 1 && now - flow.moved < Ns(2 * state.srtt().0)
 }
 
-/// What networks are shown of each path at one moment.
-pub(super) struct Shown<'a> {
+/// What networks are shown of each path at one moment, each feature as `item` has it: quantised for its input, or as it is.
+pub(super) struct Shown<'a, T, Item> {
     settings: &'a BalanceSettings,
-    of_paths: ArrayVec<[i32; OF_PATH], PATHS_MAX>,
+    item: Item,
+    of_paths: ArrayVec<[T; OF_PATH], PATHS_MAX>,
+    /// Of a path on which the flow is not, and on which it is.
+    of_both: [T; 2],
 }
 
-impl<'a> Shown<'a> {
+impl<'a, T: Copy, Item: Fn(usize, i32) -> T> Shown<'a, T, Item> {
     pub(super) fn new(
         settings: &'a BalanceSettings,
         states: &[PathState],
         base_rtt: u64,
         now: Ns,
-    ) -> Shown<'a> {
-        let of_path = |state: &PathState| settings.spec.of_path(&state.signals(base_rtt, false, now));
-        Shown { settings, of_paths: states.iter().take(PATHS_MAX).map(of_path).collect() }
+        item: Item,
+    ) -> Shown<'a, T, Item> {
+        let spec = &settings.spec;
+        let of_path = |state: &PathState| {
+            let features = spec.of_path(&state.signals(base_rtt, false, now));
+            core::array::from_fn(|at| item(at, features[at]))
+        };
+        let of_paths = states.iter().take(PATHS_MAX).map(of_path).collect();
+        let of_both = [false, true].map(|current| item(OF_PATH, spec.of_both(current)));
+        Shown { settings, item, of_paths, of_both }
     }
 
     /// One row for each path, for a flow that has been silent for `gap`.
@@ -291,12 +302,15 @@ impl<'a> Shown<'a> {
         &self,
         flow: &FlowPath,
         gap: Option<Ns>,
-    ) -> impl Iterator<Item = [i32; PATH_INPUTS]> + use<'_> {
-        let spec = &self.settings.spec;
-        let of_flow = spec.of_flow(&flow_signals(gap, flow.bytes, self.settings.flowlet_gap));
+    ) -> impl Iterator<Item = [T; PATH_INPUTS]> + use<'_, 'a, T, Item> {
+        let signals = flow_signals(gap, flow.bytes, self.settings.flowlet_gap);
+        let features = self.settings.spec.of_flow(&signals);
+        let of_flow: [T; OF_FLOW] = core::array::from_fn(|at| (self.item)(OF_PATH + 1 + at, features[at]));
         let current = usize::from(flow.path);
         let of_paths = self.of_paths.iter().enumerate();
-        of_paths.map(move |(path, of_path)| spec.join(of_path, path == current, &of_flow))
+        of_paths.map(move |(path, of_path)| {
+            PathSpec::join(of_path, self.of_both[usize::from(path == current)], &of_flow)
+        })
     }
 }
 

@@ -122,7 +122,9 @@ impl Selector {
     pub fn rows(&self, hash: u64, now: Ns) -> ArrayVec<[i32; PATH_INPUTS], PATHS_MAX> {
         let flow = self.flows.find(hash).map_or(&FlowPath::NEW, |place| self.flows.get(place));
         let gap = flow.path().map(|_| now - flow.last);
-        Shown::new(&self.settings, &self.states, self.least_rtt(), now).rows(flow, gap).collect()
+        Shown::new(&self.settings, &self.states, self.least_rtt(), now, |_, feature| feature)
+            .rows(flow, gap)
+            .collect()
     }
 
     /// Least RTT of late of any path; 0 for none.
