@@ -22,7 +22,8 @@
 //!   on. The trainer only polls, so there is never anyone to wake.
 //! * **Across** ([`steer_lane()`]): a worker that received another's frames writes them into a ring and shows them a
 //!   burst at a time, with one store. A full ring is the sender's to count; neither side waits.
-//! * **Together** ([`Budget`]): what is allowed so many times a second, whoever does it, is one word that all move on.
+//! * **Together** ([`Budget`]): what is allowed so many times a second, whoever does it, is one word that all move on. What
+//!   all have counted ([`SharedCounts`]) is a line for each, which no other writes.
 //!
 //! What breaks when an ordering is weakened is written beside each atomic operation, and
 //! `make loom` explores the interleavings.
@@ -32,12 +33,14 @@
 #![allow(unsafe_code)]
 
 pub mod budget;
+pub mod counts;
 pub mod epoch;
 pub mod lane;
 mod primitive;
 pub mod steer;
 
 pub use budget::Budget;
+pub use counts::SharedCounts;
 pub use epoch::{PublishRefused, Publisher, RETIRED_MAX, Reader, epoch};
 pub use lane::{LaneReceiver, LaneSender, lane};
 pub use steer::{SteerReceiver, SteerSender, steer_lane};

@@ -211,6 +211,12 @@ impl PathConfig {
     pub fn inner_mtu(&self) -> u16 {
         self.mtu.saturating_sub(self.wrap.overhead())
     }
+
+    /// Whether both ends can count its frames: by its header they are told from all others. What a next hop brings may have come by
+    /// any path of whoever sent it.
+    pub(super) fn is_counted(&self) -> bool {
+        self.wrap != Wrap::Bare
+    }
 }
 
 impl BalanceConfig {

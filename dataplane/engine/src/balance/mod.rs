@@ -7,20 +7,24 @@
 //!    -> in order: books, the path's header, the path's next hop, departure
 //!
 //! outside burst, before it is parsed: VLAN tag off, tunnel's header off, the other end's probes reflected
-//! each turn:   probes that are due; a path whose probes are not answered is down
+//! each turn:   probes that are due; a path whose probes are not answered is down; of what a tunnel carries both ends
+//!              count the frames, and probes bring the counts together
 //! ```
 //!
 //! A decision belongs to its flow or flowlet: it is a path's number in the flow's entry, so a swap of models moves nobody.
-//! Each worker measures, probes and judges paths for itself, from the flows that it owns: workers share nothing. The answers
+//! Each worker measures, probes and judges paths for itself, from the flows that it owns: workers share nothing but how many
+//! frames each has sent and received by each path. The answers
 //! to a worker's probes come back to it because it sends them from ports whose flow hash is its own.
 
 mod choose;
 mod config;
 mod decide;
+mod direct;
 pub(crate) mod encap;
 mod flows;
 mod late;
 mod maglev;
+mod measure;
 mod path;
 mod probe;
 mod record;
@@ -48,8 +52,9 @@ use crate::verdict::Verdict;
 use crate::wire::Parsed;
 use arrayvec::ArrayVec;
 use encap::Unwrapped;
+use measure::Measure;
 use weir_features::PathSample;
-use weir_handoff::LaneSender;
+use weir_handoff::{LaneSender, SharedCounts};
 
 /// Frames of one burst that leave by paths: 64 that pacing releases, or 32 that arrive, each of which may be cut into
 /// eight by the smallest MTU there is.
@@ -93,6 +98,11 @@ pub(crate) struct Balance<F> {
     ports: ArrayVec<u16, PATHS_MAX>,
     probe_interval: Ns,
     probe_next: Ns,
+    /// By path: what has left in its header, and what the answers to its probes say of that.
+    departed: [u64; PATHS_MAX],
+    measures: Box<[Measure]>,
+    /// What the other workers have counted, where there are others.
+    fellows: Option<SharedCounts<{ 2 * PATHS_MAX }>>,
 }
 
 impl<F: Frame> Balance<F> {
@@ -113,10 +123,18 @@ impl<F: Frame> Balance<F> {
             ports: ArrayVec::new(),
             probe_interval: config.probe_interval,
             probe_next: now,
+            departed: [0; PATHS_MAX],
+            measures: vec![Measure::new(); paths.len()].into_boxed_slice(),
+            fellows: None,
             paths,
         };
         balance.choose_ports(|_| true);
         balance
+    }
+
+    /// Counts the frames of each path together with other workers.
+    pub(crate) fn join(&mut self, fellows: SharedCounts<{ 2 * PATHS_MAX }>) {
+        self.fellows = Some(fellows);
     }
 
     /// Where records of choices go.
@@ -183,6 +201,7 @@ impl<F: Frame> Balance<F> {
                 continue;
             }
             let (bytes, via) = (frame.wire_len(), config.via);
+            self.departed[path] += 1;
             self.selector.book(place, path, bytes, &departed, now);
             router.depart_via(via, frame, verdict, now, outlet);
         }
@@ -224,6 +243,7 @@ impl<F: Frame> Balance<F> {
     /// Forgets a few flows that are over, and renews the gauges now and then.
     pub(crate) fn keep(&mut self, now: Ns) {
         self.selector.keep(now);
+        self.show_counts();
     }
 
     /// Brings what is counted elsewhere into the worker's counters.

@@ -4,10 +4,12 @@
 //! end answers by the path on which the probe came: of a tunnel the one whose header it bore, else the one whose next hop
 //! sent it. Only the other ends of paths are answered: a reflector that answers anybody lends itself to attacks.
 
+use super::direct::Counted;
 use super::encap::{IpHeader, UDP_LEN};
+use super::measure::Judged;
 use super::path::Health;
-use super::stamp::{self, LEN};
-use super::{Balance, Selector, Wrap, encap, label};
+use super::stamp::{self, Answer, LEN, MEASURED_LEN, REFLECTED_MAX};
+use super::{Balance, PATHS_MAX, Selector, Wrap, encap, label};
 use crate::balance::config::Ends;
 use crate::io::{Frame, Side};
 use crate::route::packet::{ETHERNET_LEN, IPV4_LEN, IPV6_LEN, Packet, Part, TYPE_IPV4, TYPE_IPV6, UDP};
@@ -67,13 +69,18 @@ impl<F: Frame> Balance<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) {
         let ip_len = if to.is_ipv4() { IPV4_LEN } else { IPV6_LEN };
-        let Some(mut frame) = outlet.make(Side::Outside, ETHERNET_LEN + ip_len + UDP_LEN + LEN) else {
+        let mut payload = [0; MEASURED_LEN];
+        // Itself included: so it is when it comes.
+        let sent = self.paths[index].is_counted().then(|| self.departed_by(index) + 1);
+        let len = stamp::write_request(&mut payload, sequence, now, sent.map(|sent| sent as u32));
+        let Some(mut frame) = outlet.make(Side::Outside, ETHERNET_LEN + ip_len + UDP_LEN + len) else {
             return;
         };
+        if let Some(sent) = sent {
+            self.measures[index].on_probe(sequence, sent);
+        }
         let ends = Ends { local: from, remote: to };
-        let mut payload = [0; LEN];
-        stamp::write_request(&mut payload, sequence, now);
-        write_datagram(frame.bytes_mut(), ends, (self.ports[index], stamp::PORT), &payload);
+        write_datagram(frame.bytes_mut(), ends, (self.ports[index], stamp::PORT), &payload[..len]);
         outlet.stats().originated_probes += 1;
         self.selector.stats[index].probes += 1;
         self.leave(index, frame, label(0, index as u32), router, now, outlet);
@@ -90,7 +97,10 @@ impl<F: Frame> Balance<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) {
         match encap::wrap(&mut frame, &self.paths[path], router.outside_mac(), label) {
-            true => router.depart_via(self.paths[path].via, frame, Verdict::Originated, now, outlet),
+            true => {
+                self.departed[path] += 1;
+                router.depart_via(self.paths[path].via, frame, Verdict::Originated, now, outlet);
+            }
             false => outlet.end(frame, Verdict::NoHeadroom),
         }
     }
@@ -124,17 +134,26 @@ impl<F: Frame> Balance<F> {
             return None;
         }
         let ends = Ends { local: packet.destination, remote: packet.source };
-        let Some(udp) = frame.bytes().get(at..).and_then(<[u8]>::first_chunk::<{ UDP_LEN + LEN }>) else {
+        let Some(header) = frame.bytes().get(at..).and_then(<[u8]>::first_chunk::<UDP_LEN>) else {
             return Some(frame);
         };
-        let port = u16::from_be_bytes([udp[0], udp[1]]);
-        let mut payload = [0; LEN];
-        payload.copy_from_slice(&udp[UDP_LEN..]);
-        stamp::reflect(&mut payload, now, now, packet.hops);
-        let frame_len = at + UDP_LEN + LEN;
-        // What a sender adds to the 44 bytes, it does without.
-        let Some(bytes) = frame.bytes_mut().get_mut(..frame_len) else { return Some(frame) };
-        write_datagram(bytes, ends, (stamp::PORT, port), &payload);
+        let port = u16::from_be_bytes([header[0], header[1]]);
+        let whole = usize::from(u16::from_be_bytes([header[4], header[5]])) - UDP_LEN;
+        let asked = frame.bytes().get(at + UDP_LEN..).unwrap_or(&[]);
+        // Of one that is longer, or lies in several buffers, what every reflector answers.
+        let len = if whole <= REFLECTED_MAX.min(asked.len()) { whole } else { LEN };
+        let mut payload = [0; REFLECTED_MAX];
+        let (Some(payload), Some(asked)) = (payload.get_mut(..len), asked.get(..len)) else {
+            return Some(frame);
+        };
+        payload.copy_from_slice(asked);
+        let counted = self.paths[path].is_counted().then(|| Counted {
+            received: self.received_by(path) as u32,
+            sent: (self.departed_by(path) + 1) as u32,
+        });
+        stamp::reflect(payload, (now, now), packet.hops, counted);
+        let Some(bytes) = frame.bytes_mut().get_mut(..at + UDP_LEN + len) else { return Some(frame) };
+        write_datagram(bytes, ends, (stamp::PORT, port), payload);
         outlet.turn_round();
         outlet.stats().originated_reflections += 1;
         self.selector.stats[path].reflected += 1;
@@ -158,12 +177,56 @@ impl<F: Frame> Balance<F> {
         if self.paths[path].probe != Some((packet.source, packet.destination)) {
             return false;
         }
+        let end =
+            at + bytes.get(at + 4..at + 6).map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
         if checksum_holds(bytes, &packet, at)
-            && let Some(answer) = bytes.get(at + UDP_LEN..).and_then(stamp::read_answer)
+            && let Some(answer) = bytes.get(at + UDP_LEN..end).and_then(stamp::read_answer)
         {
-            self.selector.on_answer(path, answer.sequence, answer.kept, now);
+            self.on_answer(path, &answer, now);
         }
         true
+    }
+
+    fn on_answer(&mut self, path: usize, answer: &Answer, now: Ns) {
+        if self.selector.on_answer(path, answer.sequence, answer.kept, now).is_none() {
+            return;
+        }
+        let stats = &mut self.selector.stats[path];
+        let Some(told) = answer.told.filter(|_| self.paths[path].is_counted()) else {
+            stats.unmeasured += 1;
+            return;
+        };
+        match self.measures[path].on_answer(answer.sequence, told.sent, told.received) {
+            Judged::Measured(loss) => {
+                stats.measured += u64::from(loss.of);
+                stats.lost += u64::from(loss.lost);
+            }
+            Judged::Refused => stats.measure_refused += 1,
+            Judged::Nothing => {}
+        }
+    }
+
+    /// Frames that have left in this path's header, by all workers.
+    fn departed_by(&self, path: usize) -> u64 {
+        self.departed[path] + self.fellows.as_ref().map_or(0, |fellows| fellows.of_others(path))
+    }
+
+    /// Frames that have come in this path's header, to all workers.
+    fn received_by(&self, path: usize) -> u64 {
+        let others = self.fellows.as_ref().map_or(0, |fellows| fellows.of_others(PATHS_MAX + path));
+        self.selector.stats[path].unwrapped + others
+    }
+
+    /// Shows the other workers what this one has counted. Once a turn: what that makes late, `measure` makes up for.
+    pub(super) fn show_counts(&self) {
+        let Some(fellows) = &self.fellows else { return };
+        let mut counts = [0; 2 * PATHS_MAX];
+        let (departed, received) = counts.split_at_mut(PATHS_MAX);
+        departed.copy_from_slice(&self.departed);
+        for (received, stats) in received.iter_mut().zip(self.selector.stats()) {
+            *received = stats.unwrapped;
+        }
+        fellows.show(&counts);
     }
 }
 
@@ -177,14 +240,13 @@ impl Selector {
         state.on_probe(now, interval)
     }
 
-    /// Its answer has come, which the other end kept for `kept`. One that nobody remembers says nothing.
-    pub fn on_answer(&mut self, path: usize, sequence: u32, kept: Ns, now: Ns) {
-        if let (Some(state), Some(stats)) = (self.states.get_mut(path), self.stats.get_mut(path))
-            && state.on_answer(sequence, kept, now).is_some()
-        {
-            stats.answers += 1;
-            stats.rtt_samples += 1;
-        }
+    /// Its answer has come, which the other end kept for `kept`; the round trip. One that nobody remembers says nothing.
+    pub fn on_answer(&mut self, path: usize, sequence: u32, kept: Ns, now: Ns) -> Option<Ns> {
+        let (state, stats) = (self.states.get_mut(path)?, self.stats.get_mut(path)?);
+        let rtt = state.on_answer(sequence, kept, now)?;
+        stats.answers += 1;
+        stats.rtt_samples += 1;
+        Some(rtt)
     }
 }
 
@@ -236,20 +298,19 @@ fn checksum_holds(bytes: &[u8], packet: &Packet, at: usize) -> bool {
 }
 
 /// Writes an IP packet with this UDP payload into a frame, whose Ethernet addresses are left to the departure.
-fn write_datagram(frame: &mut [u8], ends: Ends, (from_port, to_port): (u16, u16), payload: &[u8; LEN]) {
-    let udp_len = (UDP_LEN + LEN) as u16;
+fn write_datagram(frame: &mut [u8], ends: Ends, (from_port, to_port): (u16, u16), payload: &[u8]) {
+    let len = UDP_LEN + payload.len();
     let Some((ethernet, rest)) = frame.split_first_chunk_mut::<ETHERNET_LEN>() else { return };
     let (ether_type, ip_len) =
         if ends.local.is_ipv4() { (TYPE_IPV4, IPV4_LEN) } else { (TYPE_IPV6, IPV6_LEN) };
     ethernet[12..].copy_from_slice(&ether_type.to_be_bytes());
     let Some((ip, rest)) = rest.split_at_mut_checked(ip_len) else { return };
-    let header =
-        IpHeader { traffic_class: 0, payload_len: UDP_LEN + LEN, protocol: UDP, hops: HOPS, label: 0 };
+    let header = IpHeader { traffic_class: 0, payload_len: len, protocol: UDP, hops: HOPS, label: 0 };
     encap::write_ip(ip, ends, header);
-    let Some(datagram) = rest.get_mut(..UDP_LEN + LEN) else { return };
+    let Some(datagram) = rest.get_mut(..len) else { return };
     datagram[..2].copy_from_slice(&from_port.to_be_bytes());
     datagram[2..4].copy_from_slice(&to_port.to_be_bytes());
-    datagram[4..6].copy_from_slice(&udp_len.to_be_bytes());
+    datagram[4..6].copy_from_slice(&(len as u16).to_be_bytes());
     datagram[6..8].fill(0);
     datagram[UDP_LEN..].copy_from_slice(payload);
     let sum = encap::udp_checksum(ends, datagram);

@@ -18,13 +18,14 @@
 //! person once it is stale.
 
 use super::neighbour::Heard;
+use crate::balance::PATHS_MAX;
 use crate::counters::WorkerStats;
 use crate::io::Side;
 use crate::steer::Ends;
 use crate::time::Ns;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
-use weir_handoff::Budget;
+use weir_handoff::{Budget, SharedCounts};
 
 /// News that a lane holds: from full bursts of nothing but answers on both sides, all timers of a turn, and as much again.
 const LANE_NEWS: usize = 256;
@@ -64,24 +65,33 @@ pub(crate) struct Fellows {
     ends: Ends<News>,
     /// ICMP errors that all of them together may still send.
     errors: Budget,
+    /// What each has sent and received by each path.
+    counts: Option<SharedCounts<{ 2 * PATHS_MAX }>>,
 }
 
 impl Fellows {
     /// A router of one worker.
     pub(super) fn none() -> Fellows {
-        Fellows { index: 0, ends: Ends::none(), errors: Budget::new() }
+        Fellows { index: 0, ends: Ends::none(), errors: Budget::new(), counts: None }
     }
 
     /// By worker index. All memory is allocated here.
     pub(crate) fn mesh(workers: usize) -> Vec<Fellows> {
         let errors = Budget::new();
-        let place = |(index, ends)| Fellows { index, ends, errors: errors.clone() };
-        Ends::mesh(workers, LANE_NEWS).into_iter().enumerate().map(place).collect()
+        let place =
+            |(index, (ends, counts))| Fellows { index, ends, errors: errors.clone(), counts: Some(counts) };
+        let counts = SharedCounts::mesh(workers);
+        Ends::mesh(workers, LANE_NEWS).into_iter().zip(counts).enumerate().map(place).collect()
     }
 
     /// What all take from when they send ICMP errors.
     pub(super) fn errors(&self) -> Budget {
         self.errors.clone()
+    }
+
+    /// Where they show each other what each has sent and received by each path.
+    pub(super) fn take_counts(&mut self) -> Option<SharedCounts<{ 2 * PATHS_MAX }>> {
+        self.counts.take()
     }
 
     /// How much later than the first worker's this one's timers go off.

@@ -126,8 +126,11 @@ impl<F: Frame> Router<F> {
 
     /// The same router as that of other workers, all of one configuration and seed: they share what they learn, and one
     /// rate of ICMP errors.
-    pub(crate) fn join(&mut self, fellows: Fellows) {
+    pub(crate) fn join(&mut self, mut fellows: Fellows) {
         self.errors.share(fellows.errors());
+        if let (Some(balance), Some(counts)) = (&mut self.balance, fellows.take_counts()) {
+            balance.join(counts);
+        }
         self.neighbours.iter_mut().for_each(|side| side.lag_behind(fellows.lag()));
         self.fellows = fellows;
     }

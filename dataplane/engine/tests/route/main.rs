@@ -22,6 +22,7 @@ mod frames;
 mod hostile;
 mod limits;
 mod local;
+mod measure;
 mod neighbours;
 mod pair;
 mod paths;

@@ -248,6 +248,59 @@ pub(crate) struct Pair {
     pub(crate) slow: Vec<Ns>,
     /// What has left A outside, as it is, tags and tunnels and all.
     pub(crate) seen: Vec<Vec<u8>>,
+    /// What carries only so much of what A sends by each of the first ways.
+    pub(crate) narrow: Vec<Option<Bottleneck>>,
+    /// What becomes of B's frames on their way to A; `false` loses one.
+    pub(crate) twist: fn(&mut Vec<u8>, u32) -> bool,
+    twisted: u32,
+}
+
+/// A link of a rate, with a queue before it that drops what finds no room.
+#[derive(Clone, Debug)]
+pub(crate) struct Bottleneck {
+    pub(crate) rate_bps: u64,
+    pub(crate) queue_bytes: u64,
+    /// Of a thousand frames so many are lost, drawn by a generator of its own.
+    pub(crate) loss_permille: u64,
+    free_at: Ns,
+    draws: u64,
+    /// Frames that the draw has lost.
+    pub(crate) drawn: u64,
+}
+
+impl Bottleneck {
+    pub(crate) fn new(mbps: u64, queue_bytes: u64) -> Bottleneck {
+        Bottleneck {
+            rate_bps: mbps * 1_000_000,
+            queue_bytes,
+            loss_permille: 0,
+            free_at: Ns::ZERO,
+            draws: 1,
+            drawn: 0,
+        }
+    }
+
+    /// The same, which loses so many of a thousand frames.
+    pub(crate) fn losing(self, loss_permille: u64) -> Bottleneck {
+        Bottleneck { loss_permille, ..self }
+    }
+
+    /// When a frame that comes now has left it, if it does.
+    fn pass(&mut self, bytes: usize, now: Ns) -> Option<Ns> {
+        // Knuth's MMIX generator; of its bits the upper ones are good.
+        self.draws =
+            self.draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if (self.draws >> 33) % 1_000 < self.loss_permille {
+            self.drawn += 1;
+            return None;
+        }
+        let wait = self.free_at - now;
+        if wait.0 * self.rate_bps / 8_000_000_000 + bytes as u64 > self.queue_bytes {
+            return None;
+        }
+        self.free_at = self.free_at.max(now) + Ns(bytes as u64 * 8_000_000_000 / self.rate_bps);
+        Some(self.free_at)
+    }
 }
 
 impl Pair {
@@ -270,6 +323,9 @@ impl Pair {
             cut: Vec::new(),
             slow: Vec::new(),
             seen: Vec::new(),
+            narrow: Vec::new(),
+            twist: |_, _| true,
+            twisted: 0,
         }
     }
 
@@ -306,12 +362,23 @@ impl Pair {
                     if index == 0 {
                         self.seen.push(frame.clone());
                     }
-                    if !self.cut.contains(&way(&frame)) {
-                        let slower = self.slow.get(usize::from(way(&frame))).copied().unwrap_or_default();
-                        let at = self.now + DELAY + slower;
-                        let place = self.under_way.partition_point(|(other, ..)| *other <= at);
-                        self.under_way.insert(place, (at, 1 - index, roomy(frame)));
+                    let mut frame = frame;
+                    let by = usize::from(way(&frame));
+                    if self.cut.contains(&way(&frame)) {
+                        continue;
                     }
+                    if index == 1 {
+                        self.twisted += 1;
+                        if !(self.twist)(&mut frame, self.twisted) {
+                            continue;
+                        }
+                    }
+                    let narrow = self.narrow.get_mut(by).and_then(Option::as_mut).filter(|_| index == 0);
+                    let left = narrow.map_or(Some(self.now), |link| link.pass(frame.len(), self.now));
+                    let Some(left) = left else { continue };
+                    let at = left + DELAY + self.slow.get(by).copied().unwrap_or_default();
+                    let place = self.under_way.partition_point(|(other, ..)| *other <= at);
+                    self.under_way.insert(place, (at, 1 - index, roomy(frame)));
                 }
                 if !end.io.inbox[Side::Inside as usize].is_empty() {
                     due = self.now;
@@ -364,6 +431,20 @@ fn carries_data(frame: &[u8]) -> bool {
     let from = [10, 8, 0, 2, 10, 7, 0, 2];
     let from6 = [0xfd, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
     frame.windows(8).any(|window| window == from) || frame.windows(16).any(|window| window == from6)
+}
+
+/// In a frame of B that goes through a tunnel of IPv4 in IPv4: what it says beyond RFC 8762's 44 bytes, if it answers a probe. Its
+/// checksum is left out, which IPv4 allows, so that it may be changed.
+pub(crate) fn extension(frame: &mut [u8]) -> Option<&mut [u8]> {
+    let udp = 14 + 20 + 20;
+    if frame.get(12..14)? != [8, 0]
+        || frame.get(23) != Some(&4)
+        || frame.get(udp..udp + 2)? != 862_u16.to_be_bytes()
+    {
+        return None;
+    }
+    frame[udp + 6..udp + 8].fill(0);
+    frame.get_mut(udp + 8 + 44..)
 }
 
 /// The weights of the first paths; others have none.
