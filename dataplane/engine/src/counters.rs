@@ -162,6 +162,12 @@ stats! {
     Counter "flows_closed_total" "Flows that left the flow table." { flows_closed }
     Counter "half_open_replaced_total" "Unfinished connections that made way for newer ones." { half_open_replaced }
     Counter "paced_flows_refused_total" "Data frames that passed unpaced for want of room." { paced_flows_refused }
+    Counter "datagram_flows_refused_total" "Datagrams of flows that passed unpaced for want of room." { datagram_flows_refused }
+    Counter "datagram_feedback_total" "Times that answered probes, or a path's failure, decided what became of a flow's datagrams." { datagram_feedback }
+    Counter "datagram_bytes_total" "Bytes of paced datagrams, by what became of them as far as probes tell." by "fate" {
+        datagram_delivered_bytes "delivered", datagram_lost_bytes "lost"
+    }
+    Counter "datagram_restarts_total" "Flows of datagrams that began anew because their path went down." { datagram_restarts }
     Counter "retransmitted_bytes_total" "Payload that senders inside repeated." { retransmitted_bytes }
     Counter "lost_bytes_total" "Payload repeated of which nothing shows that it need not have been." { lost_bytes }
     Counter "spurious_bytes_total" "Payload repeated that need not have been." { spurious_bytes }
@@ -220,6 +226,7 @@ stats! {
     Gauge "flows" "Flows in the flow table." { flows }
     Gauge "flows_half_open" "Connections whose handshake is under way." { half_open }
     Gauge "flows_paced" "Flows with a pacing state." { paced_flows }
+    Gauge "flows_paced_datagrams" "Of the flows with a pacing state, those of datagrams." { paced_datagram_flows }
     Gauge "flows_scheduled" "Flows with a scheduling state." { scheduled_flows }
     Gauge "peers" "Peers whose flow sizes are remembered." { peers }
     Gauge "flows_following" "Flows that follow a snapshot, an interval of theirs being open, by which." by "generation" {

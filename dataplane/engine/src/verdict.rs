@@ -18,7 +18,7 @@ use std::ops::AddAssign;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Verdict {
-    /// A frame of a tracked flow that pacing did not hold, sent on as soon as the port, and a shaper, let it.
+    /// A frame of a tracked flow, or of a paced one of datagrams, that pacing did not hold, sent on as soon as the port, and a shaper, let it.
     Forwarded = 0,
     /// A frame of a paced flow, sent on at its departure time, after a stay on the wheel.
     Paced,

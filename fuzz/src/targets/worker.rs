@@ -270,7 +270,8 @@ fn config(setup: u8) -> EngineConfig {
         held_max: 64,
         pacing: rule.map(pacing),
         route: (setup & Setup::ROUTES != 0).then(router),
-        schedule: (setup & 3 != 1).then(schedule),
+        // Datagrams are paced where there is no shaper.
+        schedule: (setup & 3 != 1 && setup & 12 != 12).then(schedule),
     }
 }
 
@@ -367,6 +368,7 @@ fn paths() -> BalanceConfig {
         paths: wraps.into_iter().enumerate().map(path).collect(),
         vlans: vec![(Prefix { address: address("192.0.2.64"), len: 26 }, 5)],
         probe_interval: Ns::from_millis(20),
+        paces_datagrams: true,
         settings: BalanceSettings {
             rule: PathRule::LetFlow,
             slow_start: Ns::from_millis(100),

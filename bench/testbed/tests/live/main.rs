@@ -4,6 +4,7 @@
 
 mod choices;
 mod congestion;
+mod datagrams;
 mod deployment;
 mod learning;
 mod limits;

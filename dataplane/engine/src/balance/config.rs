@@ -5,6 +5,8 @@ use crate::time::Ns;
 use core::net::IpAddr;
 use weir_features::PathSpec;
 
+/// Of so many TCP flows' places there is one besides for a flow of datagrams.
+const FLOWS_PER_DATAGRAM_FLOW: u32 = 4;
 /// Paths at most: a decision scores all of them, and each has counters of its own.
 pub const PATHS_MAX: usize = 8;
 /// A path's weight at most.
@@ -21,6 +23,9 @@ pub struct BalanceConfig {
     pub vlans: Vec<(Prefix, u16)>,
     /// Time between two probes of one path.
     pub probe_interval: Ns,
+    /// Whether flows of datagrams that leave by paths are paced, by what probes say of the paths; without effect where nothing is
+    /// paced, and behind a shaper.
+    pub paces_datagrams: bool,
     /// What holds until the first policy.
     pub settings: BalanceSettings,
 }
@@ -220,6 +225,11 @@ impl PathConfig {
 }
 
 impl BalanceConfig {
+    /// How many flows of datagrams are paced at most, beside `flows_max` of TCP.
+    pub fn datagram_flows(&self, flows_max: u32) -> u32 {
+        if self.paces_datagrams { flows_max.div_ceil(FLOWS_PER_DATAGRAM_FLOW) } else { 0 }
+    }
+
     /// The largest packet that every path takes. It holds for all, so that a flow that moves meets no smaller one.
     pub fn mtu(&self) -> u16 {
         self.paths.iter().map(PathConfig::inner_mtu).min().unwrap_or(u16::MAX)

@@ -23,6 +23,7 @@ mod direct;
 pub(crate) mod encap;
 mod flows;
 mod late;
+mod ledger;
 mod maglev;
 mod measure;
 mod path;
@@ -39,6 +40,8 @@ pub use probe::{PORT_FIRST, PORTS_PER_PATH};
 pub use select::{Ask, Selector};
 pub use stamp::{LEN as PROBE_LEN, PORT as REFLECTOR_PORT};
 pub use stats::PathStats;
+
+pub(crate) use ledger::{Datagram, Ledger, Settled};
 
 use crate::counters::WorkerStats;
 use crate::hash::FlowHasher;
@@ -67,6 +70,7 @@ struct Queued<F> {
     departed: Departed,
     /// A connection begins: what is known of this hash is another's.
     begins: bool,
+    datagram: Option<Datagram>,
 }
 
 impl<F> Queued<F> {
@@ -85,6 +89,8 @@ pub(crate) struct Parcel {
     pub(crate) departed: Departed,
     /// It is a SYN.
     pub(crate) begins: bool,
+    /// It is of a paced flow of datagrams.
+    pub(crate) datagram: Option<Datagram>,
 }
 
 /// Paths, the flows on them, and what waits to leave.
@@ -101,6 +107,7 @@ pub(crate) struct Balance<F> {
     /// By path: what has left in its header, and what the answers to its probes say of that.
     departed: [u64; PATHS_MAX],
     measures: Box<[Measure]>,
+    ledger: Ledger,
     /// What the other workers have counted, where there are others.
     fellows: Option<SharedCounts<{ 2 * PATHS_MAX }>>,
 }
@@ -115,6 +122,9 @@ impl<F: Frame> Balance<F> {
         // Spread over the interval, so that they do not queue behind each other.
         for (index, state) in selector.states.iter_mut().enumerate() {
             state.probe_due = now + Ns(config.probe_interval.0 * index as u64 / count);
+            if config.paces_datagrams {
+                state.bear_datagrams();
+            }
         }
         let mut balance = Balance {
             selector,
@@ -125,6 +135,7 @@ impl<F: Frame> Balance<F> {
             probe_next: now,
             departed: [0; PATHS_MAX],
             measures: vec![Measure::new(); paths.len()].into_boxed_slice(),
+            ledger: Ledger::new(config.datagram_flows(limits.0)),
             fellows: None,
             paths,
         };
@@ -161,11 +172,11 @@ impl<F: Frame> Balance<F> {
     #[inline]
     pub(crate) fn push(&mut self, frame: F, verdict: Verdict, parcel: Parcel) -> Result<(), F> {
         self.selector.flows.prefetch(parcel.hash);
-        let Parcel { hash, departed, begins } = parcel;
+        let Parcel { hash, departed, begins, datagram } = parcel;
         if self.queue.len() == QUEUE {
             return Err(frame);
         }
-        self.queue.push(Queued { frame, hash, verdict, departed, begins });
+        self.queue.push(Queued { frame, hash, verdict, departed, begins, datagram });
         Ok(())
     }
 
@@ -189,7 +200,7 @@ impl<F: Frame> Balance<F> {
         let mac = router.outside_mac();
         let mut queue = core::mem::take(&mut self.queue);
         for queued in queue.drain(..) {
-            let Queued { mut frame, hash, verdict, departed, .. } = queued;
+            let Queued { mut frame, hash, verdict, departed, datagram, .. } = queued;
             let place = self.selector.flows.find(hash);
             let (path, label) = self.selector.way(place, hash, now);
             let Some(config) = self.paths.get(path) else {
@@ -203,9 +214,25 @@ impl<F: Frame> Balance<F> {
             let (bytes, via) = (frame.wire_len(), config.via);
             self.departed[path] += 1;
             self.selector.book(place, path, bytes, &departed, now);
+            if let Some(datagram) = datagram {
+                self.ledger.on_departed(datagram, path, self.selector.states[path].next_probe());
+            }
             router.depart_via(via, frame, verdict, now, outlet);
         }
         self.queue = queue;
+    }
+
+    /// How much has departed of the flow with this hash, in bytes of frames.
+    #[inline]
+    pub(crate) fn departed_of(&self, hash: u64) -> u64 {
+        let flows = &self.selector.flows;
+        flows.find(hash).map_or(0, |place| flows.get(place).bytes)
+    }
+
+    /// The accounts of paced flows of datagrams.
+    #[inline]
+    pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 
     /// What an acknowledgement of the flow says about its path.

@@ -34,8 +34,11 @@ const PROBES: usize = 64;
 const SILENCE_MIN: Ns = Ns::from_millis(10);
 /// Answers in a row that bring a path back.
 const COMES_BACK_AFTER: u8 = 3;
-/// Fewer unanswered probes in a row than these say nothing: one may have been lost.
+/// Fewer unanswered probes in a row, and less silence in probe intervals, than these say nothing: one may have been lost.
 const UNANSWERED_MIN: u32 = 2;
+/// The same where flows of datagrams are paced, counted from the last answer. While such a flow finds its rate it may send so many times
+/// faster than its path, whose answers are then as many times farther apart, and nothing else tells that something arrives.
+const UNANSWERED_MIN_WITH_DATAGRAMS: u32 = 8;
 
 /// The larger or the smaller of what was seen of late: of this window and the one before.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +152,8 @@ pub(super) struct PathState {
     /// The first of the probes that were sent since the last answered one.
     unanswered: Option<(u32, Ns)>,
     answers_in_a_row: u8,
+    /// Queues of datagrams make answers late, which is no failure.
+    bears_datagrams: bool,
     /// When the last answer came.
     answered: Option<Ns>,
     /// Something sent at this time has been delivered.
@@ -174,9 +179,15 @@ impl PathState {
             sent: [(0, Ns::ZERO); PROBES],
             unanswered: None,
             answers_in_a_row: 0,
+            bears_datagrams: false,
             answered: None,
             delivered: Ns::ZERO,
         }
+    }
+
+    /// Flows of datagrams are paced on it.
+    pub(super) fn bear_datagrams(&mut self) {
+        self.bears_datagrams = true;
     }
 
     /// Data went to their receiver in this path's direction, and `rtt` after their departure the acknowledgement is here.
@@ -333,6 +344,11 @@ impl PathState {
         sequence
     }
 
+    /// The number of the probe that departs next.
+    pub(super) fn next_probe(&self) -> u32 {
+        self.sequence
+    }
+
     /// A probe has been answered now, whose reflector kept it for `kept`. Returns the round trip, unless the probe is not
     /// remembered: a forged answer, a second one, or one that took too long.
     pub(super) fn on_answer(&mut self, sequence: u32, kept: Ns, now: Ns) -> Option<Ns> {
@@ -360,11 +376,17 @@ impl PathState {
 
     /// Whether the path has failed: two probes in a row and two intervals without an answer, and nothing that departed
     /// meanwhile has arrived. A path that is cut between two probes answers the one before; the next is unanswered for two
-    /// intervals three intervals after that one, at the latest: it is found out within three.
+    /// intervals three intervals after that one, at the latest: it is found out within three. With datagrams: eight, within nine.
     fn has_failed(&self, interval: Ns, now: Ns) -> bool {
         self.unanswered.is_some_and(|(first, at)| {
-            now - at >= Ns(2 * interval.0).max(SILENCE_MIN)
-                && self.sequence.wrapping_sub(first) >= UNANSWERED_MIN
+            let (least, since) = match self.bears_datagrams {
+                true => {
+                    (UNANSWERED_MIN_WITH_DATAGRAMS, self.answered.map_or(at, |answered| answered.max(at)))
+                }
+                false => (UNANSWERED_MIN, at),
+            };
+            now - since >= Ns(u64::from(least) * interval.0).max(SILENCE_MIN)
+                && self.sequence.wrapping_sub(first) >= least
                 && self.delivered <= at
         })
     }

@@ -6,7 +6,7 @@
 
 use super::direct::Counted;
 use super::encap::{IpHeader, UDP_LEN};
-use super::measure::Judged;
+use super::measure::{Judged, Loss};
 use super::path::Health;
 use super::stamp::{self, Answer, LEN, MEASURED_LEN, REFLECTED_MAX};
 use super::{Balance, PATHS_MAX, Selector, Wrap, encap, label};
@@ -52,7 +52,11 @@ impl<F: Frame> Balance<F> {
         for index in 0..self.paths.len() {
             let Some((to, from)) = self.paths[index].probe else { continue };
             if now >= self.selector.states[index].probe_due {
+                let was_up = self.selector.states[index].is_up();
                 let sequence = self.selector.on_probe(index, self.probe_interval, now);
+                if was_up && !self.selector.states[index].is_up() {
+                    self.ledger.on_fall(index, sequence);
+                }
                 self.send_probe(index, (to, from), sequence, router, now, outlet);
             }
             self.probe_next = self.probe_next.min(self.selector.states[index].probe_due);
@@ -188,21 +192,31 @@ impl<F: Frame> Balance<F> {
     }
 
     fn on_answer(&mut self, path: usize, answer: &Answer, now: Ns) {
-        if self.selector.on_answer(path, answer.sequence, answer.kept, now).is_none() {
-            return;
-        }
+        let Some(rtt) = self.selector.on_answer(path, answer.sequence, answer.kept, now) else { return };
+        let measured = self.measured(path, answer);
+        // Where nothing was counted, the share is what acknowledgements and probes say.
+        let estimate = Loss { lost: self.selector.states[path].loss_q16(), of: 1 << 16 };
+        self.ledger.on_answer(path, answer.sequence, measured.unwrap_or(estimate), rtt);
+    }
+
+    /// What both ends have counted since the last such answer.
+    fn measured(&mut self, path: usize, answer: &Answer) -> Option<Loss> {
         let stats = &mut self.selector.stats[path];
         let Some(told) = answer.told.filter(|_| self.paths[path].is_counted()) else {
             stats.unmeasured += 1;
-            return;
+            return None;
         };
         match self.measures[path].on_answer(answer.sequence, told.sent, told.received) {
             Judged::Measured(loss) => {
                 stats.measured += u64::from(loss.of);
                 stats.lost += u64::from(loss.lost);
+                Some(loss)
             }
-            Judged::Refused => stats.measure_refused += 1,
-            Judged::Nothing => {}
+            Judged::Refused => {
+                stats.measure_refused += 1;
+                None
+            }
+            Judged::Nothing => None,
         }
     }
 

@@ -31,6 +31,9 @@ const WAYS_PER_ENTRY_Q2: usize = 5;
 pub struct FlowId(NonZeroU64);
 
 impl FlowId {
+    /// No flow of any table: no slot has this number.
+    pub(crate) const NONE: FlowId = FlowId(NonZeroU64::MAX);
+
     /// `None` for a slot without a tenant, whose generation is even.
     #[inline]
     fn new(slot: u32, generation: u32) -> Option<FlowId> {

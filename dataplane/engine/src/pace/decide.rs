@@ -67,6 +67,7 @@ impl<F: Frame> Pacing<F> {
         self.act_late(now, stats);
         // All are known, and their memory asked for, before the first is read: of many flows few are in a near cache.
         let mut ended = ArrayVec::<u32, ENDS_PER_TURN>::new();
+        ended.extend(self.datagrams.take_due());
         while !ended.is_full()
             && let Some(index) = self.intervals.pop(now)
         {
@@ -92,7 +93,7 @@ impl<F: Frame> Pacing<F> {
         models: &ModelSet,
         stats: &mut WorkerStats,
     ) {
-        let settings = &self.settings;
+        let (settings, datagrams) = (&self.settings, &self.datagrams);
         let place = (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize));
         let (Some(Some(flow)), Some(aside)) = place else { return };
         self.intervals.close(flow);
@@ -124,7 +125,8 @@ impl<F: Frame> Pacing<F> {
             if !unchanged {
                 let redefined = aside.edition < self.features_edition;
                 aside.edition = self.edition;
-                settings.renew(flow, flows.hash(flow.id), redefined, now);
+                let hash = datagrams.hash_of(index, flow.id, flows);
+                settings.renew(flow, hash, redefined, now);
             }
         };
         let report = flow.interval.finish(now.0, &mut flow.base, &settings.spec);
@@ -143,8 +145,14 @@ impl<F: Frame> Pacing<F> {
         stats.intervals_app_limited += u64::from(ended.app_limited);
         outcome::count(stats, flow, &ended);
         if unchanged
-            && let Some(sample) =
-                outcome::sample(flow, *aside, || flows.hash(flow.id), &ended, settings, models)
+            && let Some(sample) = outcome::sample(
+                flow,
+                *aside,
+                || datagrams.hash_of(index, flow.id, flows),
+                &ended,
+                settings,
+                models,
+            )
         {
             outcome::tell(sample, &mut self.samples, stats);
         }
@@ -217,7 +225,8 @@ impl<F: Frame> Pacing<F> {
             let (Some(Some(flow)), Some(aside)) = place else { continue };
             aside.explored = aside.explored.wrapping_add(u32::from(flow.flags.share() == Share::Exploring));
             flow.output_q16 = output_q16;
-            let noise = noise(&self.settings, flow, *aside, || flows.hash(flow.id));
+            let hash = || self.datagrams.hash_of(waiting.index, flow.id, flows);
+            let noise = noise(&self.settings, flow, *aside, hash);
             let (action_q16, limit) = action(&self.settings, output_q16, noise.as_ref());
             count_limits(stats, [limit]);
             if self.late.is_late() {

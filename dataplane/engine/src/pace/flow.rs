@@ -179,7 +179,7 @@ pub(super) struct FlowFlags(u8);
 impl FlowFlags {
     /// Something was sent, acknowledged or lost in the open interval.
     pub(super) const TOUCHED: FlowFlags = FlowFlags(1 << 2);
-    /// An interval is open; exactly then its handle is on the wheel of interval ends.
+    /// An interval is open; exactly then its handle is on the wheel of interval ends, if it is no flow of datagrams.
     pub(super) const OPEN: FlowFlags = FlowFlags(1 << 3);
     /// Its entry in the flow table is gone; it lives on until its interval ends.
     pub(super) const CLOSING: FlowFlags = FlowFlags(1 << 4);

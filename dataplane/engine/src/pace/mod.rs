@@ -16,10 +16,13 @@
 //! Frames keep their order: whatever a flow sends queues behind what it holds. A frame without payload costs no
 //! time of its own.
 //!
+//! Flows of datagrams that leave by paths are paced likewise; `datagram` says how feedback reaches them.
+//!
 //! Where there are limits on several flows (`crate::limit`), a frame that its flow's clock lets go asks those, too, and frames of
 //! no paced flow wait in lanes (`limited`).
 
 mod claim;
+mod datagram;
 mod decide;
 mod flow;
 mod held;
@@ -36,6 +39,7 @@ mod window;
 
 pub use flow::PACED_FLOW_BYTES;
 
+pub(crate) use datagram::DATAGRAMS_FROM;
 pub(crate) use limited::Unpaced;
 
 use crate::config::{EngineConfig, PacingConfig};
@@ -44,20 +48,18 @@ use crate::flow::{FlowId, PacedId};
 use crate::io::Frame;
 use crate::models::ModelSet;
 use crate::route::Hop;
-use crate::rule::BbrLite;
-use crate::sampler::Draw;
 use crate::time::Ns;
 use crate::track::{Acked, Departed, Detail, SegmentInfo};
 use crate::verdict::Verdict;
 use crate::wheel::{SLOT, Wheel};
 use crate::wire::{self, TcpFrame, Tuple};
+use datagram::Datagrams;
 use decide::Batch;
 use flow::{Aside, FlowFlags, Governor, PacedFlow};
 use held::{Held, HeldFrames};
 use late::Late;
 use limited::Limited;
 use open::{Following, OpenIntervals};
-use pacer::Pacer;
 use settings::Settings;
 use weir_features::{RttBase, Sample};
 use weir_handoff::LaneSender;
@@ -83,6 +85,7 @@ pub struct Pacing<F> {
     batch: Batch,
     late: Late,
     limited: Limited,
+    datagrams: Datagrams,
     samples: LaneSender<Sample>,
 }
 
@@ -118,6 +121,15 @@ pub enum Whose {
         /// What the tracker is told about the frame.
         segment: SegmentInfo,
     },
+    /// A paced flow's of datagrams.
+    Datagrams {
+        /// Which.
+        id: PacedId,
+        /// Its flow hash.
+        hash: u64,
+        /// Its length.
+        bytes: u32,
+    },
     /// Of no paced flow: it waited for a limit.
     Nobody {
         /// Its flow hash.
@@ -129,8 +141,39 @@ pub enum Whose {
     },
 }
 
+/// What pacing asks of a frame of a flow.
+pub(crate) trait Offered {
+    /// The flow's tuple, as frames from inside bear it.
+    fn tuple(&self) -> &Tuple;
+    /// What of it is data: a frame without costs no time.
+    fn payload_len(&self) -> u16;
+    /// What is told when it departs.
+    fn segment(&self) -> SegmentInfo;
+    /// Marks it, where its sender understands that. Whether it did.
+    fn mark(&self, bytes: &mut [u8]) -> bool;
+}
+
+impl Offered for TcpFrame {
+    #[inline(always)]
+    fn tuple(&self) -> &Tuple {
+        &self.tuple
+    }
+    #[inline(always)]
+    fn payload_len(&self) -> u16 {
+        self.segment.payload_len
+    }
+    #[inline(always)]
+    fn segment(&self) -> SegmentInfo {
+        SegmentInfo::from(&self.segment)
+    }
+    #[inline(always)]
+    fn mark(&self, bytes: &mut [u8]) -> bool {
+        wire::set_ce(bytes, self)
+    }
+}
+
 impl<F: Frame> Pacing<F> {
-    /// Pacing for at most `flows_max` flows and `held_max` frames. Everything is allocated here. A `delay_max` beyond
+    /// Pacing for at most `flows_max` flows, some more of datagrams, and `held_max` frames. Everything is allocated here. A `delay_max` beyond
     /// the wheel's horizon (2.1 s) counts as that.
     pub fn new(
         engine: &EngineConfig,
@@ -138,19 +181,22 @@ impl<F: Frame> Pacing<F> {
         now: Ns,
         samples: LaneSender<Sample>,
     ) -> Pacing<F> {
+        let datagrams = Datagrams::new(engine.flows_max, datagram::places(engine));
+        let places = engine.flows_max + datagram::places(engine);
         Pacing {
             settings: Settings::new(config),
             edition: 0,
             features_edition: 0,
-            flows: (0..engine.flows_max).map(|_| None).collect(),
-            asides: vec![Aside::default(); engine.flows_max as usize].into(),
+            flows: (0..places).map(|_| None).collect(),
+            asides: vec![Aside::default(); places as usize].into(),
             free: (0..engine.flows_max).rev().collect(),
             held: HeldFrames::new(engine.held_max),
-            departures: Wheel::new(engine.flows_max + lanes::LANES as u32, now),
+            departures: Wheel::new(places + lanes::LANES as u32, now),
             intervals: OpenIntervals::new(engine.flows_max, now),
             batch: Batch::new(),
             late: Late::default(),
-            limited: Limited::new(&config.limits, engine.flows_max, engine.held_max),
+            limited: Limited::new(&config.limits, places, engine.held_max),
+            datagrams,
             samples,
         }
     }
@@ -184,6 +230,7 @@ impl<F: Frame> Pacing<F> {
     pub fn show(&self, stats: &mut WorkerStats) {
         let Following { active, previous } = self.intervals.following();
         stats.paced_flows = self.flows() as u64;
+        stats.paced_datagram_flows = self.datagrams.len() as u64;
         stats.generation = self.intervals.generation().into();
         (stats.following_active, stats.following_previous) = (active.into(), previous.into());
     }
@@ -195,28 +242,20 @@ impl<F: Frame> Pacing<F> {
 
     /// Paced flows; a closed one counts until its last interval ends.
     pub fn flows(&self) -> usize {
-        self.flows.len() - self.free.len()
+        self.intervals.timed() - self.free.len() + self.datagrams.len()
     }
 
     /// The time before which nothing that is held leaves, and no interval ends.
     pub fn next_due(&self) -> Option<Ns> {
-        let due = [self.departures.next_due(), self.intervals.next_due(), self.late.next_due()];
+        let at_once = self.datagrams.is_busy().then_some(Ns::ZERO);
+        let due = [self.departures.next_due(), self.intervals.next_due(), self.late.next_due(), at_once];
         due.into_iter().flatten().min()
     }
 
     /// Begins to pace a flow, whose frames from inside bear `key`. `None` when there is no room for another.
     pub fn open(&mut self, id: FlowId, hash: u64, key: &Tuple, now: Ns) -> Option<PacedId> {
         let index = self.free.pop()?;
-        let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
-        flow.flags.set_share(self.settings.share(hash));
-        // By the hash and not by the place in the slab: the same flow decides the same wherever it lies.
-        flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
-        self.settings.govern_by_rule(&mut flow, now);
-        *self.flows.get_mut(index as usize)? = Some(flow);
-        *self.asides.get_mut(index as usize)? = Aside::new(self.edition);
-        if self.limited.is_on() {
-            self.limited.open(index, hash, key);
-        }
+        self.begin(index, id, hash, key, now);
         PacedId::new(index)
     }
 
@@ -251,7 +290,7 @@ impl<F: Frame> Pacing<F> {
         id: PacedId,
         hop: Hop,
         mut frame: F,
-        parsed: &TcpFrame,
+        offered: &impl Offered,
         now: Ns,
         stats: &mut WorkerStats,
     ) -> Offer<F> {
@@ -260,13 +299,13 @@ impl<F: Frame> Pacing<F> {
         };
         self.settings.bound(&mut flow.pacer);
         let bytes = frame.wire_len();
-        let payload_len = parsed.segment.payload_len;
+        let payload_len = offered.payload_len();
         if payload_len > 0 {
             flow.note_size(bytes, payload_len);
         }
         let limited = self.limited.is_on();
         if limited {
-            self.limited.take_up(id.index(), Some(&parsed.tuple), flow.queue, &self.held);
+            self.limited.take_up(id.index(), Some(offered.tuple()), flow.queue, &self.held);
         }
         let mut due = flow.pacer.next();
         if flow.queue.is_empty() {
@@ -317,7 +356,7 @@ impl<F: Frame> Pacing<F> {
             }
             if wait > self.settings.mark_delay
                 && queued >= QUEUED_BEFORE_MARK
-                && wire::set_ce(frame.bytes_mut(), parsed)
+                && offered.mark(frame.bytes_mut())
             {
                 stats.ecn_marks += 1;
             }
@@ -331,7 +370,7 @@ impl<F: Frame> Pacing<F> {
                     }
                     return Offer::Refused(frame, Verdict::LimitFull);
                 }
-                limiter::Held::Marked(by) if wire::set_ce(frame.bytes_mut(), parsed) => {
+                limiter::Held::Marked(by) if offered.mark(frame.bytes_mut()) => {
                     stats.ecn_marks += 1;
                     self.limited.count_mark(by);
                 }
@@ -339,7 +378,7 @@ impl<F: Frame> Pacing<F> {
             }
         }
         let was_empty = flow.queue.is_empty();
-        let held = Held { frame, bytes, segment: SegmentInfo::from(&parsed.segment) };
+        let held = Held { frame, bytes, segment: offered.segment() };
         if let Err(held) = self.held.push(&mut flow.queue, held, hop) {
             return Offer::Refused(held.frame, Verdict::PaceFull);
         }
@@ -410,11 +449,11 @@ impl<F: Frame> Pacing<F> {
                 Some(_) => self.departures.insert(index, flow.pacer.next()),
                 None => {}
             }
-            return Some(Departure {
-                frame: held.frame,
-                whose: Whose::Flow { id, segment: held.segment },
-                hop,
-            });
+            let whose = match self.datagrams.slot_of(index) {
+                None => Whose::Flow { id, segment: held.segment },
+                Some(slot) => self.datagrams.whose(slot, held.bytes),
+            };
+            return Some(Departure { frame: held.frame, whose, hop });
         }
     }
 

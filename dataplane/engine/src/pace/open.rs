@@ -18,15 +18,22 @@ pub(super) struct Following {
 /// The open intervals of all paced flows of a worker.
 pub(super) struct OpenIntervals {
     ends: Wheel,
+    /// Flows from this place of the slab on are told when to look: no time of theirs is kept here.
+    untimed: u32,
     /// Number of the active generation; 0 for none.
     generation: u32,
     following: Following,
 }
 
 impl OpenIntervals {
-    /// Room for one each of `flows_max` flows.
+    /// Room for one each of `flows_max` flows whose intervals end in their time.
     pub(super) fn new(flows_max: u32, now: Ns) -> OpenIntervals {
-        OpenIntervals { ends: Wheel::new(flows_max, now), generation: 0, following: Following::default() }
+        OpenIntervals {
+            ends: Wheel::new(flows_max, now),
+            untimed: flows_max,
+            generation: 0,
+            following: Following::default(),
+        }
     }
 
     /// Takes note of what was published. Numbers only rise, so what flows follow can become previous, and never active.
@@ -36,6 +43,11 @@ impl OpenIntervals {
             self.generation = generation;
             self.following.previous += std::mem::take(&mut self.following.active);
         }
+    }
+
+    /// Flows whose intervals end in their time, at most.
+    pub(super) fn timed(&self) -> usize {
+        self.untimed as usize
     }
 
     /// Number of the active generation; 0 for none.
@@ -52,7 +64,9 @@ impl OpenIntervals {
     pub(super) fn open(&mut self, index: u32, flow: &mut PacedFlow, look_at: Ns) {
         flow.flags.set(FlowFlags::OPEN, true);
         self.count(flow, 1);
-        self.ends.insert(index, look_at);
+        if index < self.untimed {
+            self.ends.insert(index, look_at);
+        }
     }
 
     /// A flow whose interval is to be looked at now. [`close`](OpenIntervals::close) is to be called for it.

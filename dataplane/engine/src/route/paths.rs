@@ -4,7 +4,7 @@ use super::fib::NextHop;
 use super::interface::Mac;
 use super::packet::Packet;
 use super::{Outlet, Router, Way};
-use crate::balance::{Balance, BalanceSettings, Parcel, PathStats};
+use crate::balance::{Balance, BalanceSettings, Ledger, Parcel, PathStats};
 use crate::io::{Frame, Side};
 use crate::models::ModelSet;
 use crate::time::Ns;
@@ -84,6 +84,18 @@ impl<F: Frame> Router<F> {
         if let Some(balance) = &mut self.balance {
             balance.on_ack(hash, acked, now);
         }
+    }
+
+    /// How much has departed by paths of the flow with this hash, in bytes of frames.
+    #[inline]
+    pub(crate) fn departed_of(&self, hash: u64) -> u64 {
+        self.balance.as_ref().map_or(0, |balance| balance.departed_of(hash))
+    }
+
+    /// The accounts of paced flows of datagrams.
+    #[inline]
+    pub(crate) fn ledger_mut(&mut self) -> Option<&mut Ledger> {
+        Some(self.balance.as_mut()?.ledger_mut())
     }
 
     /// Forgets flows that are over.

@@ -2,12 +2,12 @@
 
 use super::Core;
 use super::backlog::Backlog;
-use crate::balance::Parcel;
+use crate::balance::{Datagram, Parcel};
 use crate::counters::WorkerStats;
-use crate::flow::{FlowEntry, FlowId, Hint};
+use crate::flow::{FlowEntry, FlowId, Hint, PacedId};
 use crate::io::{BURST, Burst, Frame, PacketIo, Side};
 use crate::models::ModelSet;
-use crate::pace::{Offer, Pacing, Unpaced};
+use crate::pace::{DATAGRAMS_FROM, Offer, Pacing, Unpaced};
 use crate::probe::{Probe, Stage};
 use crate::route::{Hop, Router};
 use crate::schedule::{Schedule, ScheduledId};
@@ -15,7 +15,7 @@ use crate::steer::Steered;
 use crate::time::Ns;
 use crate::track::{Acked, Departed, SegmentInfo};
 use crate::verdict::{Tally, Verdict};
-use crate::wire::{self, Flags, Malformed, Parsed, Quote, TcpFrame, Tuple};
+use crate::wire::{self, Flags, Malformed, Parsed, Quote, TcpFrame, Tuple, Untracked};
 use arrayvec::ArrayVec;
 use weir_features::FlowEnd;
 
@@ -366,6 +366,11 @@ impl<F: Frame> Core<F> {
         // What turns round never meets the other side, whose traffic is all that a flow's entry tells of.
         let left = if way.out == side {
             Some((frame, Verdict::Untracked))
+        } else if BALANCED
+            && way.hop == Hop::PATHS
+            && let Some((id, tuple)) = self.datagrams_of(side, parsed, found.hash)
+        {
+            self.follow_datagram(frame, id, (way.hop, tuple), models, &mut passage)
         } else if BALANCED {
             self.follow::<SCHEDULED>(side, frame, parsed, found, way.hop, models, &mut passage)
         } else {
@@ -380,10 +385,67 @@ impl<F: Frame> Core<F> {
         } else if let Some((router, mut outlet)) = self.router(io) {
             if BALANCED && way.hop == Hop::PATHS {
                 let begins = matches!(parsed, Parsed::Tcp(tcp) if tcp.segment.flags.has(Flags::SYN));
-                let parcel = Parcel { hash: found.hash, departed: passage.departed, begins };
+                let Passage { departed, datagram, .. } = passage;
+                let parcel = Parcel { hash: found.hash, departed, begins, datagram };
                 router.queue(frame, verdict, parcel, &mut outlet);
             } else {
                 router.depart(way, frame, verdict, now, &mut outlet);
+            }
+        }
+    }
+
+    /// The paced flow of a datagram that is to leave by a path, if it has one, which may begin with this very one.
+    #[inline]
+    fn datagrams_of<'a>(
+        &mut self,
+        side: Side,
+        parsed: &'a Parsed,
+        hash: u64,
+    ) -> Option<(PacedId, &'a Tuple)> {
+        let pacing = self.pacing.as_mut().filter(|pacing| pacing.paces_datagrams())?;
+        let Parsed::Untracked { kind: Untracked::Udp, owner: Some(tuple) } = parsed else { return None };
+        if side != Side::Inside {
+            return None;
+        }
+        if let Some(id) = pacing.find_datagrams(hash, self.now) {
+            return Some((id, tuple));
+        }
+        let router = self.router.as_mut().filter(|router| router.departed_of(hash) >= DATAGRAMS_FROM)?;
+        let Some((id, slot)) = pacing.open_datagrams(hash, tuple, self.now) else {
+            self.stats.datagram_flows_refused += 1;
+            return None;
+        };
+        if let Some(ledger) = router.ledger_mut() {
+            ledger.open(slot);
+        }
+        Some((id, tuple))
+    }
+
+    /// Takes a datagram of a paced flow through pacing. Returns it, and how it will have ended, when it leaves now.
+    fn follow_datagram(
+        &mut self,
+        frame: F,
+        id: PacedId,
+        (hop, tuple): (Hop, &Tuple),
+        models: &ModelSet,
+        passage: &mut Passage,
+    ) -> Option<(F, Verdict)> {
+        let Core { now, pacing: Some(pacing), stats, tally, .. } = self else {
+            return Some((frame, Verdict::Untracked));
+        };
+        stats.count_untracked(Untracked::Udp);
+        pacing.rebind_if_stale(id, *now, models, stats);
+        let bytes = frame.wire_len();
+        match pacing.offer_datagram(id, (hop, tuple), frame, *now, stats) {
+            Offer::Pass(frame) => {
+                passage.datagram = pacing.datagram(id, bytes);
+                Some((frame, Verdict::Forwarded))
+            }
+            Offer::Held => None,
+            Offer::Refused(frame, verdict) => {
+                drop(frame);
+                tally.end(verdict);
+                None
             }
         }
     }
@@ -591,6 +653,7 @@ impl Heard for () {
 struct Passage {
     departed: Departed,
     acked: Option<Acked>,
+    datagram: Option<Datagram>,
 }
 
 impl Heard for Passage {

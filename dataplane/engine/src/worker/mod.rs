@@ -227,6 +227,7 @@ impl<F: Frame> Worker<F> {
             }
             core.flush();
         }
+        core.feed();
         if let Some(pacing) = &mut core.pacing {
             pacing.end_intervals(core.now, &core.flows, models, &mut core.stats, probe);
         }
@@ -352,6 +353,10 @@ impl<F: Frame> Core<F> {
             let (mut scheduled, mut departed) = (None, Departed::default());
             let verdict = match whose {
                 Whose::Nobody { verdict, .. } => verdict,
+                Whose::Datagrams { id, bytes, .. } => {
+                    pacing.on_datagram_departed(id, bytes, *now);
+                    Verdict::Paced
+                }
                 Whose::Flow { id, segment } => {
                     if let Some(entry) = flows.get_mut(id) {
                         departed = burst::depart(entry, Some(pacing), &segment, *now, stats);
@@ -366,7 +371,7 @@ impl<F: Frame> Core<F> {
             if let Some(schedule) = schedule {
                 match whose {
                     Whose::Flow { .. } => schedule.rejoin((frame, hop), scheduled, *now, tally, stats),
-                    Whose::Nobody { .. } => {
+                    Whose::Datagrams { .. } | Whose::Nobody { .. } => {
                         schedule.join_late((frame, hop), verdict, *now, tally, stats);
                     }
                 }
@@ -378,17 +383,36 @@ impl<F: Frame> Core<F> {
                     let way = Way { out: Side::Outside, hop };
                     let mut outlet = Outlet { io, backlogs, tally, stats };
                     if way.hop == Hop::PATHS {
-                        let (hash, begins) = match whose {
-                            Whose::Nobody { hash, begins, .. } => (hash, begins),
-                            Whose::Flow { id, .. } => (flows.hash(id).unwrap_or_default(), false),
+                        let parcel = match whose {
+                            Whose::Nobody { hash, begins, .. } => {
+                                Parcel { hash, begins, ..Parcel::default() }
+                            }
+                            Whose::Datagrams { id, hash, bytes } => {
+                                Parcel { hash, datagram: pacing.datagram(id, bytes), ..Parcel::default() }
+                            }
+                            Whose::Flow { id, .. } => {
+                                let hash = flows.hash(id).unwrap_or_default();
+                                Parcel { hash, departed, ..Parcel::default() }
+                            }
                         };
-                        let parcel = Parcel { hash, departed, begins };
                         router.queue(frame, verdict, parcel, &mut outlet);
                         continue;
                     }
                     router.depart(way, frame, verdict, *now, &mut outlet);
                 }
             }
+        }
+    }
+
+    /// Tells flows of datagrams what the answers to their paths' probes say.
+    #[inline]
+    fn feed(&mut self) {
+        let Core { now, pacing: Some(pacing), router: Some(router), stats, .. } = self else { return };
+        if pacing.paces_datagrams()
+            && let Some(ledger) = router.ledger_mut()
+        {
+            let has_news = ledger.take_news();
+            pacing.feed(*now, has_news, |slot| ledger.settle(slot), stats);
         }
     }
 
@@ -492,6 +516,9 @@ impl<F: Frame> Core<F> {
         }
         if let Some(router) = &mut self.router {
             router.keep_paths(now);
+        }
+        if let Some(pacing) = &mut self.pacing {
+            pacing.sweep_datagrams(now, idle_max);
         }
     }
 

@@ -13,6 +13,7 @@
 #[path = "../worker/allocations.rs"]
 mod allocations;
 mod books;
+mod datagrams;
 mod errors;
 mod fleet;
 mod flows;

@@ -138,6 +138,7 @@ pub(crate) fn config(kinds: &[Kind], own: u8) -> EngineConfig {
                 paths: paths(kinds, own, other),
                 vlans,
                 probe_interval: PROBES,
+                paces_datagrams: false,
                 settings: BalanceSettings { slow_start: Ns::from_secs(1), ..BalanceSettings::default() },
             }),
         }),
@@ -264,8 +265,13 @@ pub(crate) struct Bottleneck {
     pub(crate) loss_permille: u64,
     free_at: Ns,
     draws: u64,
-    /// Frames that the draw has lost.
+    /// Frames that came, and of those that did not get through: for want of room, and by the draw.
+    pub(crate) came: u64,
+    pub(crate) dropped: u64,
     pub(crate) drawn: u64,
+    /// The time that all that got through waited, and how many did.
+    waited: Ns,
+    passed: u64,
 }
 
 impl Bottleneck {
@@ -276,7 +282,11 @@ impl Bottleneck {
             loss_permille: 0,
             free_at: Ns::ZERO,
             draws: 1,
+            came: 0,
+            dropped: 0,
             drawn: 0,
+            waited: Ns::ZERO,
+            passed: 0,
         }
     }
 
@@ -287,6 +297,7 @@ impl Bottleneck {
 
     /// When a frame that comes now has left it, if it does.
     fn pass(&mut self, bytes: usize, now: Ns) -> Option<Ns> {
+        self.came += 1;
         // Knuth's MMIX generator; of its bits the upper ones are good.
         self.draws =
             self.draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -296,10 +307,19 @@ impl Bottleneck {
         }
         let wait = self.free_at - now;
         if wait.0 * self.rate_bps / 8_000_000_000 + bytes as u64 > self.queue_bytes {
+            self.dropped += 1;
             return None;
         }
         self.free_at = self.free_at.max(now) + Ns(bytes as u64 * 8_000_000_000 / self.rate_bps);
+        (self.waited, self.passed) = (self.waited + wait, self.passed + 1);
         Some(self.free_at)
+    }
+
+    /// The mean wait since this was asked last.
+    pub(crate) fn mean_wait(&mut self) -> Ns {
+        let (waited, passed) =
+            (std::mem::replace(&mut self.waited, Ns::ZERO), std::mem::take(&mut self.passed));
+        Ns(waited.0 / passed.max(1))
     }
 }
 

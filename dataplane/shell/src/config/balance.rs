@@ -67,7 +67,8 @@ pub(super) fn check(
     if !(Ns::from_micros(100)..=Ns::from_secs(60)).contains(&probe_interval) {
         return Err(source.error("balance.probe_interval", "expected 100us to 60s"));
     }
-    config.balance = Some(BalanceConfig { to, paths, vlans, probe_interval, settings });
+    config.balance =
+        Some(BalanceConfig { to, paths, vlans, probe_interval, paces_datagrams: false, settings });
     Ok(())
 }
 

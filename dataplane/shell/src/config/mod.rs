@@ -6,6 +6,7 @@
 
 mod adapt;
 mod balance;
+mod datagrams;
 mod error;
 mod limit;
 mod plan;

@@ -2,6 +2,7 @@
 
 use super::adapt::{self, AdaptPlan};
 use super::balance;
+use super::datagrams;
 use super::error::ConfigError;
 use super::limit;
 use super::ports::{Device, PortsPlan};
@@ -232,6 +233,7 @@ impl Plan {
             _ => None,
         };
         balance::check(&file, route.as_mut(), path_spec, source)?;
+        datagrams::check(&file, route.as_mut(), source)?;
         let mac_of_port = route.as_ref().map_or([false; 2], |route| route.mac_of_port);
         let engine = EngineConfig {
             seed: keys.seed.get(),

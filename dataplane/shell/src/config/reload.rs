@@ -1,6 +1,6 @@
 //! What a reload may change, and what it may not.
 //!
-//! A policy, that is `[pacing]`, `[schedule]` but for its tables' sizes, `[[model]]`, how `[balance]` chooses and what a
+//! A policy, that is `[pacing]` but for `datagrams`, `[schedule]` but for its tables' sizes, `[[model]]`, how `[balance]` chooses and what a
 //! `[[path]]` takes, changes while frames flow. Everything else was given to DPDK, to a thread
 //! or to a table at the start, so a file that changes it is refused whole. A key is fixed unless it is listed here:
 //! a new one cannot be overlooked.
@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// The tables that a reload may change. That `pacing` is there at all is fixed: its tables are made at the start.
 const CHANGEABLE: [&str; 2] = ["pacing", "model"];
+/// The keys that may not, of those tables.
+const FIXED_KEYS: [(&str, &str); 1] = [("pacing", "datagrams")];
 /// The keys that may change in tables that are otherwise fixed.
 const CHANGEABLE_KEYS: [(&str, &[&str]); 3] = [
     (
@@ -88,9 +90,6 @@ pub fn needs_restart(started: &Plan, next: &Plan, source: &Source) -> Vec<Config
 
 fn compare(key: &str, was: &Value, is: &Value, differs: &mut impl FnMut(&str, &Value, &Value)) {
     if let (Value::Object(was), Value::Object(is)) = (was, is) {
-        if CHANGEABLE.contains(&key) {
-            return;
-        }
         let mut names: Vec<&String> = was.keys().chain(is.keys()).collect();
         names.sort();
         names.dedup();
@@ -116,6 +115,9 @@ fn compare(key: &str, was: &Value, is: &Value, differs: &mut impl FnMut(&str, &V
 /// Whether a key of a table that is otherwise fixed may change; of an array's tables, `path[0]` is one.
 fn is_changeable(table: &str, key: &str) -> bool {
     let table = table.split('[').next().unwrap_or_default();
+    if CHANGEABLE.contains(&table) {
+        return !FIXED_KEYS.contains(&(table, key));
+    }
     CHANGEABLE_KEYS.iter().any(|(name, keys)| *name == table && keys.contains(&key))
 }
 

@@ -137,6 +137,8 @@ pub(crate) struct PacingKeys {
     #[serde(default)]
     pub(crate) mode: PacingMode,
     #[serde(default)]
+    pub(crate) datagrams: bool,
+    #[serde(default)]
     pub(crate) limit: Vec<LimitKeys>,
 }
 

@@ -25,6 +25,39 @@ fn a_failure_is_found_within_three_intervals_of_the_last_answer() {
 }
 
 #[test]
+fn with_datagrams_answers_may_be_eight_times_farther_apart_than_probes() {
+    for (apart, fails) in [(5, false), (7, false), (12, true)] {
+        let mut path = PathState::new(None, START);
+        path.bear_datagrams();
+        let (mut answered, mut failed) = (0_u64, false);
+        for tick in 0..60 {
+            let now = START + Ns(tick * INTERVAL.0);
+            failed |= path.judge(INTERVAL, now) == Some(Health::Down);
+            path.on_probe(now, INTERVAL);
+            // A queue that grows: each answer comes so many intervals after the one before.
+            if tick > 0 && tick % apart == 0 {
+                path.on_answer(answered as u32, Ns(0), now);
+                answered += 1;
+            }
+        }
+        assert_eq!(failed, fails, "{apart}");
+    }
+    // Silence is found out within nine.
+    let mut path = PathState::new(None, START);
+    path.bear_datagrams();
+    let down = (0..40_u64).find(|tick| {
+        let now = START + Ns(tick * INTERVAL.0);
+        let down = path.judge(INTERVAL, now) == Some(Health::Down);
+        let sequence = path.on_probe(now, INTERVAL);
+        if *tick < 10 {
+            path.on_answer(sequence, Ns(0), now + Ns::from_micros(200));
+        }
+        down
+    });
+    assert_eq!(down, Some(18));
+}
+
+#[test]
 fn one_lost_probe_is_no_failure() {
     let (path, changes) = probed(|sequence| sequence % 4 != 0, 40);
     assert_eq!(changes, []);
