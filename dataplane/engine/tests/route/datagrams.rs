@@ -3,14 +3,18 @@
 use super::flows::paced;
 use super::frames::{CLIENT, finish, ip4, ip6};
 use super::limits::limits;
+use super::networks::{generation, latency_keeper, set};
 use super::pair::{Bottleneck, FAR, Kind, PROBES, Pair, extension, settings, weights};
 use proptest::prelude::*;
 use weir_engine::balance::PathRule;
 use weir_engine::config::{EngineConfig, PacingRule};
 use weir_engine::counters::WorkerStats;
 use weir_engine::limit::Limits;
+use weir_engine::models::ModelSet;
+use weir_engine::policy::Policy;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::verdict::Verdict;
+use weir_features::Sample;
 
 const MACS: ([u8; 6], [u8; 6]) = ([0; 6], [0; 6]);
 const ALL: [Kind; 6] = [Kind::Bare, Kind::Vlan, Kind::IpIp, Kind::IpIpOverV6, Kind::Vxlan, Kind::VxlanOverV6];
@@ -393,6 +397,49 @@ fn what_answers_claim_moves_no_rate_beyond_what_was_sent() {
     let wait = link(&mut pair).mean_wait();
     assert!(wait < Ns::from_millis(30), "{wait:?}");
     assert!(pair.ends[0].path(0).measure_refused > 100);
+}
+
+/// All flows follow these networks, and all are told of.
+fn by_network(models: ModelSet) -> Policy {
+    let mut config = super::pair::config(&[Kind::IpIp], 1);
+    by_rule(&mut config);
+    let mut pacing = config.pacing.unwrap();
+    (pacing.model, pacing.sample_share) = (true, 65_536);
+    Policy { models, pacing: Some(pacing), ..Policy::default() }
+}
+
+#[test]
+fn a_network_paces_them_and_the_trainer_is_told() {
+    let mut pair = narrow(|_| {});
+    let first = set(&latency_keeper(1.3));
+    pair.ends[0].publish(by_network(first.clone()));
+    let sender = &mut [Sender::new(1, 25)];
+    let mut told: Vec<Sample> = Vec::new();
+    let mut run = |pair: &mut Pair, span: u64| {
+        for _ in 0..span / 100 {
+            send(pair, sender, Ns::from_millis(100));
+            pair.ends[0].pacing_samples.drain(usize::MAX, |sample| told.push(*sample));
+        }
+    };
+    run(&mut pair, 6_000);
+    pair.ends[0].publish(by_network(first.with(generation(2, &latency_keeper(1.3)))));
+    arrived_mbps(&mut pair, Ns(1));
+    link(&mut pair).mean_wait();
+    run(&mut pair, 4_000);
+    let (used, wait) = (arrived_mbps(&mut pair, Ns::from_secs(4)), link(&mut pair).mean_wait());
+    assert!(used > 8.0 && wait < Ns::from_millis(10), "{used} Mb/s, {wait:?}");
+    let stats = stats(&pair);
+    assert!(stats.decisions_model > 200 && stats.following_active == 1, "{stats:?}");
+    assert_eq!((stats.samples_dropped, stats.following_previous), (0, 0));
+    // One flow, by its hash; each interval is told with what its answers brought.
+    assert!(told.len() > 100 && told[0].flow != 0, "{}", told.len());
+    assert!(told.iter().all(|sample| sample.flow == told[0].flow && sample.acked_bytes > 0));
+    let chained = told.windows(2).filter(|pair| pair[1].follows(&pair[0])).count();
+    assert!(chained * 10 > told.len() * 8, "{chained} of {}", told.len());
+    assert!([1, 2].iter().all(|number| told.iter().any(|sample| sample.generation == *number)));
+    pair.run_for(Ns::from_secs(12));
+    let stats = *pair.ends[0].worker.stats();
+    assert_eq!((stats.paced_datagram_flows, stats.following_active, stats.held_frames), (0, 0, 0));
 }
 
 proptest! {

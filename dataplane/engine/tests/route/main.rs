@@ -25,6 +25,9 @@ mod limits;
 mod local;
 mod measure;
 mod neighbours;
+#[path = "../worker/networks.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod networks;
 mod pair;
 mod paths;
 mod paths_model;

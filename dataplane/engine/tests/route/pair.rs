@@ -18,7 +18,7 @@ use weir_engine::io::Side;
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide};
 use weir_engine::time::Ns;
-use weir_features::PathSample;
+use weir_features::{PathSample, Sample};
 use weir_handoff::{LaneReceiver, Publisher, Reader, epoch, lane};
 
 /// Beyond B.
@@ -155,6 +155,7 @@ pub(crate) struct End {
     pub(crate) worker: Worker<Vec<u8>>,
     pub(crate) io: TestIo,
     pub(crate) samples: LaneReceiver<PathSample>,
+    pub(crate) pacing_samples: LaneReceiver<Sample>,
     reader: Reader<Policy>,
     publisher: Publisher<Policy>,
     station: Station,
@@ -167,13 +168,14 @@ pub(crate) struct End {
 
 impl End {
     fn new(config: &EngineConfig, station: Station, now: Ns) -> End {
-        let (samples, _) = lane(4, 16);
+        let (samples, pacing_samples) = lane(4, 16);
         let (path_samples, path_samples_out) = lane(8, 16);
         let (publisher, mut readers) = epoch(Policy::default(), 1);
         End {
             worker: Worker::new(config, now, samples).recording(path_samples),
             io: TestIo::new(4_096),
             samples: path_samples_out,
+            pacing_samples,
             reader: readers.pop().unwrap(),
             publisher,
             station,
