@@ -331,7 +331,6 @@ fn gate(keys: &GateKeys, precision: AdaptPrecision, paces: bool) -> GateConfig {
             each: or(&keys.episode_reward_loss_max, defaults.tolerance.each),
             lost: or(&keys.episode_loss_max, defaults.tolerance.lost),
             forgotten: or(&keys.forgotten_share_max, defaults.tolerance.forgotten),
-            ..defaults.tolerance
         },
         rows_min: keys.rows_min.get() as usize,
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! candidate -> stale? -> converged -> sound (floats) -> necessary -> known bad? -> quantised -> valid (integers)
-//!           -> precise -> safe -> not worse -> accepted
+//!           -> precise -> safe -> not worse in replay, or better on hold-out rows -> accepted
 //! ```
 //!
 //! LiteFlow publishes what is *correct and necessary*; the stages after *necessary* are what it leaves to the user. Each
@@ -10,6 +10,7 @@
 //! that of cost, save that floats are looked at before anything is computed with them.
 
 mod converged;
+mod hold_out;
 mod necessary;
 mod not_worse;
 mod precise;
@@ -23,6 +24,7 @@ mod valid;
 pub(super) mod tests;
 
 pub use converged::{Stability, converged};
+pub use hold_out::{ERRORS, HoldOut};
 pub use necessary::{Fidelity, Statistic, fidelity_loss, necessary};
 pub use not_worse::{Replayed, Tolerance};
 pub use precise::{Encoded, Quantisation, Quantiser, calibrated};
@@ -133,7 +135,7 @@ pub struct Evidence<'a> {
     pub comparison: Comparison<'a>,
 }
 
-/// How a candidate is shown to be not worse.
+/// How a candidate is held against what runs.
 #[derive(Clone, Copy)]
 pub enum Comparison<'a> {
     /// In closed loop, in a link world.
@@ -145,7 +147,7 @@ pub enum Comparison<'a> {
         /// Paths met earlier.
         remembered: &'a [Met],
     },
-    /// By its loss on the hold-out rows.
+    /// By its loss on the hold-out rows: it must be better there.
     HoldOut,
 }
 
@@ -169,8 +171,8 @@ pub struct Figures {
     pub bests: Vec<(u64, f64)>,
     /// Rewards in replay.
     pub replayed: Option<Replayed>,
-    /// Hold-out losses: the candidate's and the running snapshot's.
-    pub hold_out: Option<(f64, f64)>,
+    /// Losses on hold-out rows.
+    pub hold_out: Option<HoldOut>,
 }
 
 /// A verdict, with what it rests on.
@@ -264,8 +266,7 @@ fn stages(
         figures.clamped_share = Some(safety.check(hold_out, &encoded.answers, &running)?);
     }
     if matches!(evidence.comparison, Comparison::HoldOut) {
-        figures.hold_out =
-            Some(not_worse::hold_out(hold_out, &encoded.answers, &running, &config.tolerance)?);
+        figures.hold_out = Some(hold_out::hold_out(hold_out, &encoded.answers, &running)?);
     }
     Ok(encoded)
 }

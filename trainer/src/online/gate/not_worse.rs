@@ -1,7 +1,7 @@
-//! *Not worse*: in closed loop for pacing, where an action's consequences are what counts; by loss for predictions.
+//! *Not worse* in closed loop, for pacing, where an action's consequences are what counts. Predictions: [`super::hold_out`].
 
 use super::Refusal;
-use crate::online::examples::{Answers, Examples, mean};
+use crate::online::examples::mean;
 use crate::online::paths::Met;
 use crate::online::replay::{Driven, Driver, Episode, Replay, Start};
 use std::collections::VecDeque;
@@ -21,13 +21,11 @@ pub struct Tolerance {
     pub lost: f64,
     /// Share of the best reward on a remembered path that may be lost, on each of them.
     pub forgotten: f64,
-    /// Share by which the hold-out loss may grow (predictions).
-    pub loss: f64,
 }
 
 impl Default for Tolerance {
     fn default() -> Self {
-        Tolerance { mean: 0.005, each: 0.05, lost: 0.05, forgotten: 0.05, loss: 0.0 }
+        Tolerance { mean: 0.005, each: 0.05, lost: 0.05, forgotten: 0.05 }
     }
 }
 
@@ -186,35 +184,12 @@ fn below(reward: f64, least: f64) -> bool {
     reward.is_nan() || reward < least
 }
 
-/// Mean squared errors on hold-out rows, each by its weight: the candidate's integers, and the running ones.
-pub(super) fn hold_out(
-    examples: &Examples,
-    candidate: &Answers,
-    running: &Answers,
-    tolerance: &Tolerance,
-) -> Result<(f64, f64), Refusal> {
-    let loss = |answers: &Answers| {
-        let (mut squares, mut weights) = (0.0, 0.0);
-        for (outcome, row) in examples.outcomes().iter().zip(answers.rows()) {
-            squares += outcome.weight * row.first().map_or(0.0, |y| (y - outcome.truth).powi(2));
-            weights += outcome.weight;
-        }
-        squares / f64::max(weights, f64::MIN_POSITIVE)
-    };
-    let (candidate, running) = (loss(candidate), loss(running));
-    match candidate <= running * (1.0 + tolerance.loss) {
-        true => Ok((candidate, running)),
-        false => Err(Refusal::WorseHoldOut { candidate, running }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{network, running, terms};
     use super::super::{precise, tests};
     use super::*;
     use crate::online::Batch;
-    use crate::online::examples::Outcome;
     use crate::online::replay::{Driven, Rehearsal};
     use weir_snapshot::{Executor, Precision, Snapshot};
 
@@ -352,27 +327,5 @@ mod tests {
         assert!(judged(old, None).is_ok(), "little worse than what runs");
         let drifted = judged(old, Some(0.7));
         assert!(matches!(drifted, Err(Refusal::Forgets { .. })), "{drifted:?}");
-    }
-
-    #[test]
-    fn predictions_are_held_to_the_truth() {
-        let mut examples = Examples::new(1, 2);
-        for truth in [1.0, 2.0] {
-            examples.push(&[0], Outcome { truth, ..Outcome::default() });
-        }
-        let answers = |values: [f64; 2]| Answers::of_one_output(values.to_vec());
-        let tolerance = Tolerance::default();
-        let running = answers([1.5, 2.5]);
-        assert_eq!(hold_out(&examples, &answers([1.0, 2.5]), &running, &tolerance), Ok((0.125, 0.25)));
-        for worse in [[1.5, 2.6], [f64::NAN, 2.0]] {
-            let refused = hold_out(&examples, &answers(worse), &running, &tolerance);
-            assert!(matches!(refused, Err(Refusal::WorseHoldOut { .. })), "{refused:?}");
-        }
-        // What is right about the first alone is worse where the second counts for three.
-        let mut weighed = Examples::new(1, 2);
-        weighed.push(&[0], Outcome { truth: 1.0, ..Outcome::default() });
-        weighed.push(&[0], Outcome { truth: 2.0, weight: 3.0, ..Outcome::default() });
-        let refused = hold_out(&weighed, &answers([1.0, 2.6]), &running, &tolerance);
-        assert!(matches!(refused, Err(Refusal::WorseHoldOut { .. })), "{refused:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Why a candidate is not published.
 
+use super::hold_out::ERRORS;
 use std::fmt;
 use weir_snapshot::SnapshotError;
 
@@ -122,12 +123,27 @@ pub enum Refusal {
         best: f64,
     },
     /// It predicts hold-out rows worse than what runs.
-    #[error("hold-out loss {candidate:.6}, running {running:.6}")]
+    #[error("hold-out loss {candidate:.6} +- {error:.6}, running {running:.6}")]
     WorseHoldOut {
         /// The candidate's mean loss.
         candidate: f64,
         /// The running snapshot's.
         running: f64,
+        /// Standard error of their difference.
+        error: f64,
+    },
+    /// On hold-out rows it is neither better nor worse than what runs beyond doubt.
+    #[error(
+        "hold-out loss {candidate:.6}, running {running:.6}: less by {errors} standard errors of {error:.6} would be better",
+        errors = ERRORS
+    )]
+    Indistinguishable {
+        /// The candidate's mean loss.
+        candidate: f64,
+        /// The running snapshot's.
+        running: f64,
+        /// Standard error of their difference.
+        error: f64,
     },
     /// There is not enough to judge it by.
     #[error("{found} hold-out rows, {needed} are needed to judge a candidate")]
@@ -159,12 +175,13 @@ pub enum RefusalReason {
     WorseThanRule,
     Forgets,
     WorseHoldOut,
+    Indistinguishable,
     TooLittleEvidence,
 }
 
 impl RefusalReason {
     /// All, in the order in which a candidate meets them.
-    pub const ALL: [RefusalReason; 17] = [
+    pub const ALL: [RefusalReason; 18] = [
         RefusalReason::Stale,
         RefusalReason::NotConverged,
         RefusalReason::NotFinite,
@@ -182,6 +199,7 @@ impl RefusalReason {
         RefusalReason::WorseThanRule,
         RefusalReason::Forgets,
         RefusalReason::WorseHoldOut,
+        RefusalReason::Indistinguishable,
     ];
 
     /// As in metrics and logs.
@@ -203,6 +221,7 @@ impl RefusalReason {
             RefusalReason::WorseThanRule => "worse_than_rule",
             RefusalReason::Forgets => "forgets",
             RefusalReason::WorseHoldOut => "worse_hold_out",
+            RefusalReason::Indistinguishable => "indistinguishable",
             RefusalReason::TooLittleEvidence => "too_little_evidence",
         }
     }
@@ -211,7 +230,10 @@ impl RefusalReason {
     pub const fn is_wait(self) -> bool {
         matches!(
             self,
-            RefusalReason::NotConverged | RefusalReason::Unnecessary | RefusalReason::TooLittleEvidence
+            RefusalReason::NotConverged
+                | RefusalReason::Unnecessary
+                | RefusalReason::TooLittleEvidence
+                | RefusalReason::Indistinguishable
         )
     }
 }
@@ -242,6 +264,7 @@ impl Refusal {
             Refusal::WorseThanRule { .. } => RefusalReason::WorseThanRule,
             Refusal::Forgets { .. } => RefusalReason::Forgets,
             Refusal::WorseHoldOut { .. } => RefusalReason::WorseHoldOut,
+            Refusal::Indistinguishable { .. } => RefusalReason::Indistinguishable,
             Refusal::TooLittleEvidence { .. } => RefusalReason::TooLittleEvidence,
         }
     }

@@ -391,8 +391,9 @@ fn named(figures: &Figures) -> BTreeMap<String, f64> {
         ("reward_candidate", replayed.map(|replayed| replayed.candidate)),
         ("reward_running", replayed.map(|replayed| replayed.running)),
         ("reward_rule", replayed.map(|replayed| replayed.rule)),
-        ("loss_candidate", figures.hold_out.map(|losses| losses.0)),
-        ("loss_running", figures.hold_out.map(|losses| losses.1)),
+        ("loss_candidate", figures.hold_out.map(|losses| losses.candidate)),
+        ("loss_running", figures.hold_out.map(|losses| losses.running)),
+        ("loss_error", figures.hold_out.map(|losses| losses.error)),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
