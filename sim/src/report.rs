@@ -1,7 +1,9 @@
 //! Results as text, and what was expected of them.
 
+mod compare;
 mod figure;
 
+pub use compare::comparisons;
 pub use figure::{DrawError, draw};
 
 use crate::experiment::{Better, Claim, Expectation, Experiment, Results};
@@ -100,12 +102,17 @@ pub fn judge(experiment: &Experiment, results: &Results) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for expectation in &experiment.expectations {
         for (case, name) in experiment.cases().iter().enumerate() {
-            if expectation.case.as_ref().is_none_or(|wanted| wanted == name) {
+            if is_meant(&expectation.cases, name) {
                 verdicts.push(judge_one(experiment, results, expectation, case, name));
             }
         }
     }
     verdicts
+}
+
+/// Whether a case is one of those named; where none is, each is meant.
+fn is_meant(cases: &[String], name: &str) -> bool {
+    cases.is_empty() || cases.iter().any(|case| case == name)
 }
 
 fn judge_one(
@@ -132,12 +139,17 @@ fn judge_one(
         (None, None) => "anything".to_owned(),
     };
     let (holds, text) = match &expectation.claim {
-        Claim::Factor { scheme, over, at_least, at_most } => {
-            let factor = mean(scheme) / mean(over);
+        Claim::Factor { scheme, over, at_least, at_most, whole_interval } => {
+            let compared = compare::compare(experiment, results, case, (metric, scheme, over));
             let wanted = bounds(*at_least, *at_most);
+            let (low, high) = match whole_interval {
+                true => compared.interval(),
+                false => (compared.factor(), compared.factor()),
+            };
+            let interval = if *whole_interval { ", the whole interval" } else { "" };
             (
-                within(factor, *at_least, *at_most),
-                format!("{metric} of {scheme:?} is {factor:.3} times that of {over:?} ({wanted})"),
+                within(low, *at_least, *at_most) && within(high, *at_least, *at_most),
+                format!("{metric} of {scheme:?} is {} ({wanted}{interval})", compared.told(over.len())),
             )
         }
         Claim::Bounds { scheme, at_least, at_most } => {
@@ -159,12 +171,12 @@ fn judge_one(
 }
 
 /// All figures as comma-separated values: case, scheme, seed, metric, value.
-pub fn csv(experiment: &Experiment, results: &Results, first_seed: u64) -> String {
+pub fn csv(experiment: &Experiment, results: &Results) -> String {
     let mut text = "case,scheme,seed,metric,value\n".to_owned();
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     for (case, schemes) in experiment.cases().iter().zip(&results.figures) {
         for (scheme, runs) in experiment.schemes().iter().zip(schemes) {
-            for (seed, run) in (first_seed..).zip(runs) {
+            for (seed, run) in (experiment.first_seed..).zip(runs) {
                 for (metric, value) in experiment.metrics().iter().zip(run) {
                     let _ =
                         writeln!(text, "{},{},{seed},{},{value}", quoted(case), quoted(scheme), metric.name);

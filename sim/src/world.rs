@@ -224,6 +224,10 @@ impl World {
     pub fn weir_mut(&mut self, host: HostId) -> Option<&mut Weir> {
         self.hosts.get_mut(usize::from(host.0))?.weir.as_mut()
     }
+    /// Who chooses a host's paths.
+    pub fn edge_mut(&mut self, host: HostId) -> Option<&mut Edge> {
+        self.hosts.get_mut(usize::from(host.0))?.edge.as_mut()
+    }
     /// Who chooses the hosts' paths.
     pub fn edges(&self) -> impl Iterator<Item = &Edge> + '_ {
         self.hosts.iter().filter_map(|host| host.edge.as_ref())

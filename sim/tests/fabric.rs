@@ -9,7 +9,7 @@ use weir_engine::models::Generation;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
 use weir_features::{PATH_INPUTS, PathSchema};
-use weir_sim::edge::EnginePaths;
+use weir_sim::edge::{EnginePaths, HermesSettings, Plb};
 use weir_sim::experiment::{
     Experiment, FabricCase, FabricExperiment, FabricScheme, Fault, JobsCase, JobsExperiment, JobsScheme,
     PathRule, Priorities, WeirSettings, World,
@@ -79,7 +79,16 @@ fn by_rtt() -> Arc<Generation> {
 }
 
 fn experiment(world: World) -> Experiment {
-    Experiment { title: String::new(), seeds: 1, baseline: 0, expectations: Vec::new(), world }
+    let (comparisons, expectations) = (Vec::new(), Vec::new());
+    Experiment {
+        title: String::new(),
+        seeds: 1,
+        first_seed: 1,
+        baseline: 0,
+        comparisons,
+        expectations,
+        world,
+    }
 }
 
 fn fabric(fault: Fault, version: IpVersion, weir: Option<WeirSettings>) -> Experiment {
@@ -90,22 +99,25 @@ fn fabric_for(arrivals: Ns, fault: Fault, version: IpVersion, weir: Option<WeirS
     let rules = [
         ("ecmp", PathRule::Ecmp),
         ("letflow", PathRule::LetFlow(GAP)),
-        ("plb", PathRule::Plb),
+        ("plb", PathRule::Plb(Plb::ROUNDS)),
         ("power-of-two", PathRule::PowerOfTwo(GAP)),
         ("conga", PathRule::Conga(GAP)),
-        ("hermes", PathRule::Hermes),
+        ("hermes", PathRule::Hermes(HermesSettings::for_rtt(Ns::from_micros(80)))),
         ("engine ecmp", engine(EngineRule::Ecmp, None)),
         ("engine power-of-two", engine(EngineRule::PowerOfTwo, None)),
         ("engine model", engine(EngineRule::Ecmp, Some(Ns::ZERO))),
         ("engine model, far too late", engine(EngineRule::Ecmp, Some(Ns::from_secs(60)))),
         ("engine model, probes", probed()),
     ];
-    let scheme =
-        |(name, path): (&str, PathRule)| FabricScheme { name: name.to_owned(), path, weir: weir.clone() };
+    let scheme = |(name, path): (&str, PathRule)| FabricScheme {
+        weir: weir.clone(),
+        ..FabricScheme::new(name.to_owned(), path)
+    };
     experiment(World::Fabric(FabricExperiment {
         fabric: FabricConfig { leaves: 2, spines: 2, hosts_per_leaf: 4, ..FabricConfig::default() },
         sizes: Sizes::parse("bytes,cdf\n1000,0.5\n100000,0.9\n2000000,1\n", None).unwrap(),
         arrivals,
+        warm_up: Ns::ZERO,
         drain: Ns::from_secs(2),
         congestion: CongestionKind::Dctcp,
         version,
@@ -147,19 +159,24 @@ fn a_worker_that_forwards_changes_no_figure() {
 
 #[test]
 fn who_sees_the_queues_suffers_less_from_a_slow_link_and_who_senses_loss_from_a_lossy_spine() {
-    let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1 }, IpVersion::V6, None);
+    let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1, at: Ns::ZERO }, IpVersion::V6, None);
     let mean = |experiment: &Experiment, scheme, name| {
         (1..=3).map(|seed| figure(experiment, scheme, name, seed)).sum::<f64>()
     };
     assert!(mean(&slow, 4, "fct_ms") < 0.7 * mean(&slow, 0, "fct_ms"));
-    let lossy = fabric_for(Ns::from_millis(40), Fault::Lossy { spine: 0, loss: 0.05 }, IpVersion::V6, None);
+    let lossy = fabric_for(
+        Ns::from_millis(40),
+        Fault::Lossy { spine: 0, loss: 0.05, at: Ns::ZERO },
+        IpVersion::V6,
+        None,
+    );
     let repeated = [0, 5].map(|scheme| mean(&lossy, scheme, "repeated_percent"));
     assert!(repeated[1] < 0.8 * repeated[0], "{repeated:?}");
 }
 
 #[test]
 fn the_engine_chooses_by_its_rules_and_its_network_inline_or_late() {
-    let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1 }, IpVersion::V6, None);
+    let slow = fabric(Fault::Slow { links: vec![(0, 0)], factor: 0.1, at: Ns::ZERO }, IpVersion::V6, None);
     let means: Vec<f64> = (6..11)
         .map(|scheme| (1..=3).map(|seed| figure(&slow, scheme, "fct_ms", seed)).sum::<f64>())
         .collect();
@@ -169,6 +186,23 @@ fn the_engine_chooses_by_its_rules_and_its_network_inline_or_late() {
     assert!(probed < model, "{means:?}");
     // Until its network has answered a flow goes by the rule: here to its end.
     assert_eq!(late.to_bits(), ecmp.to_bits(), "{means:?}");
+}
+
+#[test]
+fn a_fault_may_begin_on_the_way_and_what_came_before_is_not_measured() {
+    let slow = |at| Fault::Slow { links: vec![(0, 0)], factor: 0.1, at };
+    let run = |fault, warm_up| {
+        let mut experiment = fabric(fault, IpVersion::V6, None);
+        let World::Fabric(world) = &mut experiment.world else { unreachable!() };
+        world.warm_up = warm_up;
+        ["flows", "fct_ms"].map(|name| figure(&experiment, 0, name, 1))
+    };
+    let whole = run(Fault::None, Ns::ZERO);
+    assert_eq!(run(slow(Ns::from_secs(60)), Ns::ZERO), whole, "a fault after the end is none");
+    let late = run(slow(Ns::from_millis(5)), Ns::ZERO);
+    let [flows, after] = run(slow(Ns::from_millis(5)), Ns::from_millis(5));
+    assert!(flows > 0.3 * whole[0] && flows < 0.7 * whole[0], "{flows} of {}", whole[0]);
+    assert!(whole[1] < late[1] && late[1] < after, "{whole:?} {late:?} {after}");
 }
 
 #[test]

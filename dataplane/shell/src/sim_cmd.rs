@@ -23,9 +23,9 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct SimArgs {
     /// The experiment's file (TOML). Paths in it are relative to it.
     experiment: PathBuf,
-    /// The first seed; the others follow it.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// The first seed, in place of what the file says; the others follow it.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Runs of each scheme in each case, in place of what the file says.
     #[arg(long)]
     seeds: Option<u64>,
@@ -53,9 +53,11 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(seeds > 0, "--seeds: expected at least 1");
         experiment.seeds = seeds;
     }
+    experiment.first_seed = args.seed.unwrap_or(experiment.first_seed);
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let results = run_all(&experiment, args.seed, jobs.max(1))?;
+    let results = run_all(&experiment, jobs.max(1))?;
     let mut text = format!("{}\n\n{}", experiment.title, report::tables(&experiment, &results));
+    text.push_str(&report::comparisons(&experiment, &results));
     let verdicts = report::judge(&experiment, &results);
     for verdict in &verdicts {
         text.push_str(&verdict.text);
@@ -71,7 +73,7 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<ExitCode> {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
         write("txt", &text)?;
-        write("csv", &report::csv(&experiment, &results, args.seed))?;
+        write("csv", &report::csv(&experiment, &results))?;
         report::draw(&folder.join(format!("{stem}.svg")), &experiment, &results, PANELS)?;
     }
     let all_hold = verdicts.iter().all(|verdict| verdict.holds);
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Does every run, `jobs` at a time. Each has a world of its own, so their order does not matter.
-fn run_all(experiment: &Experiment, first_seed: u64, jobs: usize) -> Result<Results, RunError> {
+fn run_all(experiment: &Experiment, jobs: usize) -> Result<Results, RunError> {
     let (cases, schemes) = (experiment.cases().len(), experiment.schemes().len());
     let seeds = usize::try_from(experiment.seeds).unwrap_or(usize::MAX);
     let runs: Vec<Run> = (0..seeds)
@@ -95,7 +97,8 @@ fn run_all(experiment: &Experiment, first_seed: u64, jobs: usize) -> Result<Resu
         for _ in 0..jobs.min(runs.len()) {
             scope.spawn(|| {
                 while let Some(&(case, scheme, seed)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match experiment.run(case, scheme, first_seed.wrapping_add(seed as u64)) {
+                    let seed_number = experiment.first_seed.wrapping_add(seed as u64);
+                    match experiment.run(case, scheme, seed_number) {
                         Ok(figures) => {
                             let mut results = locked(&results);
                             if let Some(place) = place(&mut results, (case, scheme, seed)) {

@@ -136,7 +136,7 @@ fn a_small_run_has_its_digits() {
     report::draw(&path, &experiment, &results, 3).unwrap();
     let drawn = std::fs::read_to_string(path).unwrap();
     assert!(["goodput_mbps", "cubic", "small"].iter().all(|word| drawn.contains(word)));
-    assert_eq!(report::csv(&experiment, &results, 1).lines().count(), 1 + 3 * 2 * experiment.metrics().len());
+    assert_eq!(report::csv(&experiment, &results).lines().count(), 1 + 3 * 2 * experiment.metrics().len());
 }
 
 #[test]
@@ -144,6 +144,7 @@ fn a_wrong_file_says_where_and_what_was_expected() {
     let without = |line: &str| SMALL.replace(line, "");
     let with = |from: &str, to: &str| SMALL.replace(from, to);
     let paths = |keys: &str| format!("{ENGINE}{keys}\n");
+    let compared = |over: &str| format!("{SMALL}[[compare]]\nscheme = \"fixed\"\n{over}\n");
     let cases = [
         (without("rate = \"20Mbps\"\n"), "small.toml:7:1: link[0].rate: missing key"),
         (
@@ -172,6 +173,23 @@ fn a_wrong_file_says_where_and_what_was_expected() {
         (paths("decision_delay = \"1ms\""), "scheme[0].decision_delay: expected only beside a model"),
         (paths("hysteresis = 101.0"), "scheme[0].hysteresis: expected 0 to 100"),
         (paths("model = \"none.onnx\""), "scheme[0].model:"),
+        (paths("rounds = [3, 12]"), "scheme[0].rounds: expected only with paths = \"plb\""),
+        (paths("rtt_good = \"90us\""), "scheme[0].rtt_good: expected only with paths = \"hermes\""),
+        (paths("adapt = true"), "scheme[0].adapt: expected only with a model"),
+        (
+            paths("").replace("duration", "warm_up = \"1ms\"\nduration"),
+            "warm_up: expected less than duration",
+        ),
+        (compared("over = []"), "compare[0].over: expected at least one scheme"),
+        (compared("over = 1"), "compare[0].over: expected a name or a list of names, found 1"),
+        (
+            compared("over = [\"rule\", \"cubik\"]"),
+            "compare[0].over: expected one of \"rule\", \"cubic\", \"fixed\", found \"cubik\"; did you mean \"cubic\"?",
+        ),
+        (
+            with("at_most = 0.1", "at_most = 0.1\nwhole_interval = true"),
+            "expect[2].whole_interval: expected only beside over",
+        ),
         (
             paths("rule = \"plb\"").replace("\"engine\"", "\"ecmp\""),
             "scheme[0].rule: expected only with paths = \"engine\"",
@@ -204,4 +222,60 @@ fn a_wrong_file_says_where_and_what_was_expected() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Two seeds whose goodputs are set by hand: schemes against the best of others, and claims about a whole interval.
+#[test]
+fn schemes_are_held_against_the_best_of_others_run_by_run() {
+    let text = SMALL.replace("[[expect]]", "[[old]]").split("[[old]]").next().unwrap().to_owned();
+    let more = r#"
+[[compare]]
+scheme = "fixed"
+over = ["rule", "cubic"]
+[[expect]]
+metric = "goodput_mbps"
+case = ["one"]
+scheme = "fixed"
+over = ["rule", "cubic"]
+at_least = 1.05
+whole_interval = true
+[[expect]]
+metric = "goodput_mbps"
+scheme = "fixed"
+over = ["rule", "cubic"]
+at_least = 1.05
+"#;
+    let experiment = check(&(text + more)).unwrap();
+    let metrics = experiment.metrics();
+    let goodput = metrics.iter().position(|metric| metric.name == "goodput_mbps").unwrap();
+    let runs = |values: [f64; 2]| -> Vec<Vec<f64>> {
+        let figures = |value| (0..metrics.len()).map(|at| if at == goodput { value } else { 0.0 }).collect();
+        values.map(figures).into()
+    };
+    // More goodput is better, so the rule is the best of the others.
+    let results = Results { figures: vec![vec![runs([9.0, 11.0]), runs([5.0, 6.0]), runs([9.9, 12.1])]] };
+    // Gains of 0.9 and 1.1, standard error 0.1, 12.706 of them (one degree of freedom), over 10.
+    let line = "1.100 times that of \"rule\", the best of 2: +10.0 % +- 12.7";
+    assert_eq!(
+        report::comparisons(&experiment, &results),
+        format!("one: goodput_mbps of \"fixed\" is {line}\n")
+    );
+    let verdicts = report::judge(&experiment, &results);
+    assert_eq!(verdicts.iter().map(|verdict| verdict.holds).collect::<Vec<_>>(), [false, true]);
+    assert!(
+        verdicts[0].text.ends_with(&format!("is {line} (at least 1.05, the whole interval)")),
+        "{verdicts:?}"
+    );
+}
+
+/// A network that is tuned on the way, on real flowlets: the same seed gives the same digits.
+#[test]
+fn a_network_that_chooses_paths_learns_on_the_way_and_is_repeatable() {
+    let adapting = "model = \"../../conf/models/balance.onnx\"\nflowlet_gap = \"60us\"\nprobe_interval = \"100us\"\nadapt = true\nexplore_share = 0.2\n";
+    let text =
+        format!("{ENGINE}{adapting}").replace("\"1ms\"", "\"40ms\"").replace("load = 0.5", "load = 0.3");
+    let experiment = check(&text).unwrap();
+    let figures =
+        || -> Vec<u64> { experiment.run(0, 0, 1).unwrap().iter().map(|figure| figure.to_bits()).collect() };
+    assert_eq!(figures(), figures());
 }

@@ -147,6 +147,8 @@ pub struct Plb {
     flows: BTreeMap<u32, PlbFlow>,
     /// How long a flow keeps its label after a timeout. Linux: 60 s, longer than a run lasts.
     suspend: Ns,
+    /// Congested rounds in a row after which an idle flow draws anew, and after which any does.
+    rounds: [u32; 2],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -161,12 +163,11 @@ struct PlbFlow {
 
 impl Plb {
     /// `tcp_plb_idle_rehash_rounds` and `tcp_plb_rehash_rounds`.
-    const IDLE_ROUNDS: u32 = 3;
-    const ROUNDS: u32 = 12;
+    pub const ROUNDS: [u32; 2] = [3, 12];
 
     /// With nothing heard yet.
-    pub fn new(suspend: Ns) -> Plb {
-        Plb { flows: BTreeMap::new(), suspend }
+    pub fn new(suspend: Ns, rounds: [u32; 2]) -> Plb {
+        Plb { flows: BTreeMap::new(), suspend, rounds }
     }
 }
 
@@ -195,7 +196,8 @@ impl PathPolicy for Plb {
         }
         flow.congested = if 2 * flow.marked >= flow.bytes { flow.congested + 1 } else { 0 };
         (flow.bytes, flow.marked, flow.round_end) = (0, 0, now + rtt);
-        let limit = if idle { Self::IDLE_ROUNDS } else { Self::ROUNDS };
+        let [idle_rounds, rounds] = self.rounds;
+        let limit = if idle { idle_rounds } else { rounds };
         if flow.congested < limit || now < flow.not_before {
             return None;
         }

@@ -16,10 +16,15 @@ use weir_engine::models::{Generation, ModelSet};
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::track::{SegmentInfo, Track};
 use weir_engine::wire::{Flags, IpVersion, Parsed, Segment, parse};
+use weir_features::PathSample;
+use weir_handoff::{LaneReceiver, lane};
 use weir_trainer::paths::Decision;
 
 /// Flows between a host and a leaf for which there is room, and the silence after which one is forgotten.
 const LIMITS: (u32, Ns) = (512, Ns::from_secs(1));
+
+/// Records between a host and a leaf that wait for whoever asks for them; those beyond are dropped and counted.
+const SAMPLES: usize = 512;
 
 /// How the engine chooses.
 #[derive(Clone, Debug)]
@@ -46,6 +51,8 @@ pub struct EngineEdge {
     flows: BTreeMap<u32, Followed>,
     stats: WorkerStats,
     watched: Option<Vec<Decision>>,
+    /// Records of its choices, by selector; `None` where nobody asks for them.
+    told: Option<Vec<LaneReceiver<PathSample>>>,
     version: IpVersion,
     /// By leaf and spine: the newest probe's number.
     probed: BTreeMap<(u16, u16), u32>,
@@ -76,6 +83,7 @@ impl EngineEdge {
             flows: BTreeMap::new(),
             stats: WorkerStats::default(),
             watched: None,
+            told: None,
             version,
             probed: BTreeMap::new(),
             paths,
@@ -87,6 +95,25 @@ impl EngineEdge {
     pub fn watching(mut self) -> EngineEdge {
         self.watched = Some(Vec::new());
         self
+    }
+
+    /// The same, whose choices are recorded with what came of them: for who tunes a network.
+    #[must_use]
+    pub fn telling(mut self) -> EngineEdge {
+        self.told = Some(Vec::new());
+        self
+    }
+
+    /// Takes the records of choices that are complete.
+    pub fn drain(&mut self, mut each: impl FnMut(&PathSample)) {
+        for lane in self.told.iter_mut().flatten() {
+            lane.drain(usize::MAX, &mut each);
+        }
+    }
+
+    /// Takes up another network. Flows stay where they are.
+    pub fn swap(&mut self, model: Arc<Generation>) {
+        self.models = self.models.with(model);
     }
 
     /// What was kept so far.
@@ -105,8 +132,8 @@ impl EngineEdge {
         });
         let hash = followed.hash;
         let departed = followed.track.on_depart(None, &SegmentInfo::from(&tcp.segment), now);
-        let EngineEdge { selectors, paths, spines, rate, .. } = self;
-        let selector = selectors.entry(to_leaf).or_insert_with(|| selector(paths, spines, *rate));
+        let EngineEdge { selectors, paths, spines, rate, told, .. } = self;
+        let selector = selectors.entry(to_leaf).or_insert_with(|| selector(paths, spines, *rate, told));
         let begins = tcp.segment.flags.has(Flags::SYN);
         let ask = Ask { hash, begins, repeats: departed.retransmitted_bytes > 0 };
         let before = decisions(&self.stats);
@@ -134,9 +161,9 @@ impl EngineEdge {
         let Some(Probing { interval, version }) = self.probing() else { return Vec::new() };
         let own_leaf = own.0 / fabric.hosts_per_leaf.max(1);
         let mut frames = Vec::new();
-        let EngineEdge { selectors, paths, spines, rate, probed, .. } = self;
+        let EngineEdge { selectors, paths, spines, rate, told, probed, .. } = self;
         for leaf in (0..fabric.leaves).filter(|leaf| *leaf != own_leaf) {
-            let selector = selectors.entry(leaf).or_insert_with(|| selector(paths, spines, *rate));
+            let selector = selectors.entry(leaf).or_insert_with(|| selector(paths, spines, *rate, told));
             for spine in 0..spines.len() as u16 {
                 let sequence = selector.on_probe(spine.into(), interval, now);
                 probed.insert((leaf, spine), sequence);
@@ -169,9 +196,21 @@ impl EngineEdge {
     }
 }
 
-fn selector(paths: &EnginePaths, spines: &[String], rate: BitsPerSec) -> Selector {
+fn selector(
+    paths: &EnginePaths,
+    spines: &[String],
+    rate: BitsPerSec,
+    told: &mut Option<Vec<LaneReceiver<PathSample>>>,
+) -> Selector {
     let known = spines.iter().map(|name| (name.as_str(), Some(rate.0)));
-    Selector::new(known, &paths.settings, LIMITS).deciding_late(paths.decision_delay)
+    let mut selector = Selector::new(known, &paths.settings, LIMITS).deciding_late(paths.decision_delay);
+    if let Some(told) = told {
+        // One by one: none waits for others to fill a batch.
+        let (sender, receiver) = lane(SAMPLES, 1);
+        selector.record_into(sender);
+        told.push(receiver);
+    }
+    selector
 }
 
 fn decisions(stats: &WorkerStats) -> u64 {

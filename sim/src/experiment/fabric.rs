@@ -1,6 +1,7 @@
 //! Transfers over a leaf-spine fabric: who chooses paths how well.
 
-use super::{Better, Metric, WeirSettings};
+use super::adapt::{Adaptation, Tuned};
+use super::{Better, Metric, RunError, WeirSettings};
 use crate::books::Books;
 use crate::conn::{FlowReport, FlowSpec, Priority};
 use crate::edge::{
@@ -37,6 +38,7 @@ pub(super) const METRICS: &[Metric] = &[
     Metric { name: "repeated_percent", better: Better::Less },
     Metric { name: "dropped_percent", better: Better::Less },
     Metric { name: "timeouts", better: Better::Less },
+    Metric { name: "publications", better: Better::Neither },
 ];
 
 /// The traffic generator's buckets: small below 100 KiB, large from 10 MiB on.
@@ -54,6 +56,8 @@ pub enum Fault {
         links: Vec<(u16, u16)>,
         /// Share of the rate that is left.
         factor: f64,
+        /// From when on.
+        at: Ns,
     },
     /// A spine loses this share of what it is given, and nobody tells: a grey failure.
     Lossy {
@@ -61,6 +65,8 @@ pub enum Fault {
         spine: u16,
         /// Share of frames.
         loss: f64,
+        /// From when on.
+        at: Ns,
     },
     /// A link between leaf and spine breaks, both ways, and the switches know.
     Cut {
@@ -89,14 +95,14 @@ pub enum PathRule {
     Ecmp,
     /// [`LetFlow`], with the idle time that ends a flowlet.
     LetFlow(Ns),
-    /// [`Plb`].
-    Plb,
+    /// [`Plb`], with the congested rounds after which an idle flow redraws, and any.
+    Plb([u32; 2]),
     /// [`PowerOfTwo`], likewise.
     PowerOfTwo(Ns),
     /// [`CongaLike`], likewise.
     Conga(Ns),
-    /// [`HermesLike`], with constants for the fabric's RTT.
-    Hermes,
+    /// [`HermesLike`].
+    Hermes(HermesSettings),
     /// The engine.
     Engine(EnginePaths),
 }
@@ -110,6 +116,15 @@ pub struct FabricScheme {
     pub path: PathRule,
     /// The Weir on every host; `None`: none.
     pub weir: Option<WeirSettings>,
+    /// What tunes the engine's network, on the flowlets of all hosts; `None`: it stays as it is.
+    pub tuned: Option<Tuned>,
+}
+
+impl FabricScheme {
+    /// Without a Weir that paces, and without a trainer.
+    pub fn new(name: String, path: PathRule) -> FabricScheme {
+        FabricScheme { name, path, weir: None, tuned: None }
+    }
 }
 
 /// The experiment.
@@ -121,6 +136,8 @@ pub struct FabricExperiment {
     pub sizes: Sizes,
     /// How long flows arrive.
     pub arrivals: Ns,
+    /// Transfers that come before are not measured.
+    pub warm_up: Ns,
     /// How long those that have may take after that.
     pub drain: Ns,
     /// Their congestion control.
@@ -140,23 +157,36 @@ impl FabricExperiment {
         self.conditions.iter().map(|case| case.name.clone()).collect()
     }
 
-    pub(crate) fn run(&self, case: usize, scheme: usize, seed: u64) -> (Vec<f64>, Books) {
+    /// Fails where the trainer does not take the model that it is to tune.
+    pub(crate) fn run(&self, case: usize, scheme: usize, seed: u64) -> Result<(Vec<f64>, Books), RunError> {
         let (Some(case), Some(scheme)) = (self.conditions.get(case), self.schemes.get(scheme)) else {
-            return (Vec::new(), Books::default());
+            return Ok((Vec::new(), Books::default()));
         };
+        let refused = |reason| RunError::Adapt { scheme: scheme.name.clone(), reason };
+        let tuned = scheme.tuned.as_ref();
+        let mut adaptation =
+            tuned.map(|tuned| Adaptation::of_paths(tuned, seed)).transpose().map_err(refused)?;
         let fabric = self.leaves_and_spines(seed);
-        let mut world = self.world(case, &fabric, seed, |path, rng| self.edge(path, rng), scheme);
+        let edge = |path: &PathRule, rng| match (self.edge(path, rng), &adaptation) {
+            (Edge::Engine(engine), Some(_)) => Edge::Engine(Box::new(engine.telling())),
+            (edge, _) => edge,
+        };
+        let mut world = self.world(case, &fabric, seed, edge, scheme);
         let end = self.arrivals + self.drain;
+        if let Some(adaptation) = &mut adaptation {
+            adaptation.run(&mut world, fabric.hosts(), self.arrivals);
+        }
         world.run(end, true);
-        let flows: Vec<FlowReport> = world.flows().collect();
+        let flows: Vec<FlowReport> = world.flows().filter(|flow| flow.spec.start >= self.warm_up).collect();
         let books = world.books();
-        (figures(&flows, &fabric, end, &books), books)
+        let publications = adaptation.map_or(0, |adaptation| adaptation.publications());
+        Ok((figures(&flows, &fabric, end, (&books, publications)), books))
     }
 
     /// A run of the engine in which every decision is kept, with the truth about each path: for who trains a network.
     pub fn watch(&self, case: &FabricCase, paths: &EnginePaths, seed: u64) -> Vec<Decision> {
         let fabric = self.leaves_and_spines(seed);
-        let scheme = FabricScheme { name: String::new(), path: PathRule::Engine(paths.clone()), weir: None };
+        let scheme = FabricScheme::new(String::new(), PathRule::Engine(paths.clone()));
         let watching = |_: &PathRule, rng| Edge::Engine(Box::new(self.engine(paths, rng).watching()));
         let mut world = self.world(case, &fabric, seed, watching, &scheme);
         world.run(self.arrivals + self.drain, true);
@@ -246,13 +276,10 @@ impl FabricExperiment {
             PathRule::Ecmp => Box::new(Ecmp),
             PathRule::LetFlow(gap) => Box::new(LetFlow { spines, gap: *gap, rng }),
             // Longer than a run lasts, as Linux' is.
-            PathRule::Plb => Box::new(Plb::new(Ns::from_secs(60))),
+            PathRule::Plb(rounds) => Box::new(Plb::new(Ns::from_secs(60), *rounds)),
             PathRule::PowerOfTwo(gap) => Box::new(PowerOfTwo::new(spines, *gap, rng)),
             PathRule::Conga(gap) => Box::new(CongaLike { spines, gap: *gap, rng }),
-            PathRule::Hermes => {
-                let base = Ns(8 * self.fabric.delay.0);
-                Box::new(HermesLike::new(HermesSettings::for_rtt(base), spines, rng))
-            }
+            PathRule::Hermes(settings) => Box::new(HermesLike::new(*settings, spines, rng)),
             PathRule::Engine(paths) => return Edge::Engine(Box::new(self.engine(paths, rng))),
         };
         Edge::new(policy)
@@ -262,17 +289,17 @@ impl FabricExperiment {
         let both = |leaf: u16, spine: u16| [fabric.up(leaf, spine), fabric.down(spine, leaf)];
         match fault {
             Fault::None => {}
-            Fault::Slow { links, factor } => {
+            Fault::Slow { links, factor, at } => {
                 for link in links.iter().flat_map(|(leaf, spine)| both(*leaf, *spine)) {
                     let config = fabric.link_config(link);
                     let rate = BitsPerSec((config.rate.0 as f64 * factor) as u64);
-                    world.script(Ns::ZERO, Script::Link { link, config: LinkConfig { rate, ..config } });
+                    world.script(*at, Script::Link { link, config: LinkConfig { rate, ..config } });
                 }
             }
-            Fault::Lossy { spine, loss } => {
+            Fault::Lossy { spine, loss, at } => {
                 for link in (0..self.fabric.leaves).map(|leaf| fabric.down(*spine, leaf)) {
                     let config = LinkConfig { loss: *loss, ..fabric.link_config(link) };
-                    world.script(Ns::ZERO, Script::Link { link, config });
+                    world.script(*at, Script::Link { link, config });
                 }
             }
             Fault::Cut { link: (leaf, spine), at } => {
@@ -286,7 +313,12 @@ impl FabricExperiment {
 
 /// The figures of a run. A transfer that has not ended counts as if it did when the run does: left out, it would make who
 /// starves it look better.
-pub(super) fn figures(flows: &[FlowReport], fabric: &Fabric, end: Ns, books: &Books) -> Vec<f64> {
+pub(super) fn figures(
+    flows: &[FlowReport],
+    fabric: &Fabric,
+    end: Ns,
+    (books, publications): (&Books, u64),
+) -> Vec<f64> {
     let time = |flow: &FlowReport| (flow.finished.unwrap_or(end) - flow.spec.start).0 as f64;
     let size = |flow: &FlowReport| flow.spec.bytes.unwrap_or(0);
     let all: Vec<f64> = flows.iter().map(time).collect();
@@ -322,5 +354,6 @@ pub(super) fn figures(flows: &[FlowReport], fabric: &Fabric, end: Ns, books: &Bo
         repeated as f64 * 100.0 / segments.max(1) as f64,
         books.dropped as f64 * 100.0 / books.originated.max(1) as f64,
         flows.iter().map(|flow| flow.timeouts).sum::<u64>() as f64,
+        publications as f64,
     ]
 }

@@ -7,7 +7,7 @@
 //! Transfers come open-loop, job by job, so that all schemes are offered the same. A host has as many jobs as the load takes at
 //! the application's own gaps, about; the gaps are stretched by what is left.
 
-use super::adapt::Adaptation;
+use super::adapt::{Adaptation, Tuned};
 use super::fabric::figures;
 use super::{Better, Metric, RunError, WeirSettings};
 use crate::books::Books;
@@ -27,8 +27,6 @@ use weir_engine::wire::IpVersion;
 use weir_env::Rng;
 use weir_env::jobs::{Application, Job};
 use weir_features::{ONE, SizeSpec};
-use weir_trainer::Built;
-use weir_trainer::ort_engine::Engine;
 
 const OF_FABRIC: &[Metric] = super::fabric::METRICS;
 /// A fabric's, and how far predictions were off: mean of |log2|, 1 is a factor of two.
@@ -62,10 +60,8 @@ pub struct JobsCase {
 pub struct SizeModel {
     /// Ready to run.
     pub generation: Arc<Generation>,
-    /// As it was built.
-    pub built: Arc<Built>,
     /// What tunes it, on the flows as they end; `None` where it stays as it is.
-    pub tuned_by: Option<Engine>,
+    pub tuned: Option<Tuned>,
 }
 
 /// Who says how urgent a transfer is.
@@ -167,7 +163,9 @@ impl JobsExperiment {
                 config.size_model = model.as_ref().map(|model| Arc::clone(&model.generation));
                 if let Some(model) = model {
                     let refused = |reason| RunError::Adapt { scheme: scheme.name.clone(), reason };
-                    adaptation = Adaptation::of(model, seed).map_err(refused)?;
+                    let tuned = model.tuned.as_ref();
+                    adaptation =
+                        tuned.map(|tuned| Adaptation::of_sizes(tuned, seed)).transpose().map_err(refused)?;
                 }
             }
             (0..fabric.hosts()).for_each(|host| world.install(HostId(host), &config));
@@ -204,10 +202,11 @@ impl JobsExperiment {
         if let Some(adaptation) = &mut adaptation {
             adaptation.run(&mut world, fabric.hosts(), self.arrivals);
         }
+        let publications = adaptation.map_or(0, |adaptation| adaptation.publications());
         world.run(end, true);
         let flows: Vec<FlowReport> = world.flows().filter(|flow| flow.spec.start >= self.warm_up).collect();
         let books = world.books();
-        let mut found = figures(&flows, &fabric, end, &books);
+        let mut found = figures(&flows, &fabric, end, (&books, publications));
         let (mut off_q16, mut judged) = (0, 0);
         for host in (0..fabric.hosts()).map(HostId) {
             let Some(stats) = world.weir_mut(host).map(|weir| weir.stats()) else { continue };

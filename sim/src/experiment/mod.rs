@@ -10,6 +10,7 @@ mod jobs;
 mod link;
 mod settings;
 
+pub use adapt::Tuned;
 pub use fabric::{FabricCase, FabricExperiment, FabricScheme, Fault, PathRule};
 pub use jobs::{JobsCase, JobsExperiment, JobsScheme, Priorities, SizeModel};
 pub use link::{FlowSettings, LinkChange, LinkExperiment, LinkScheme, LinkSettings};
@@ -42,25 +43,40 @@ pub struct Metric {
 pub struct Expectation {
     /// Of which figure.
     pub metric: String,
-    /// In which case; `None`: in each.
-    pub case: Option<String>,
+    /// In which cases; none named: in each.
+    pub cases: Vec<String>,
     /// What.
     pub claim: Claim,
+}
+
+/// Two schemes that are held against each other run by run, seed by seed, without a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// In which figure.
+    pub metric: String,
+    /// In which cases; none named: in each.
+    pub cases: Vec<String>,
+    /// Who.
+    pub scheme: String,
+    /// Against the best of these, case by case.
+    pub over: Vec<String>,
 }
 
 /// What may be claimed of a figure's means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Claim {
-    /// A scheme's mean is at least (at most) so many times another's.
+    /// A scheme's mean is at least (at most) so many times that of the best of others.
     Factor {
         /// Whose mean.
         scheme: String,
-        /// Over whose.
-        over: String,
+        /// Over the best of whose, case by case.
+        over: Vec<String>,
         /// Least factor.
         at_least: Option<f64>,
         /// Greatest factor.
         at_most: Option<f64>,
+        /// Whether the whole of the paired difference's 95 % interval must lie there, and not the mean alone.
+        whole_interval: bool,
     },
     /// A scheme's mean is within bounds.
     Bounds {
@@ -94,10 +110,14 @@ pub enum World {
 pub struct Experiment {
     /// What it shows, one line.
     pub title: String,
-    /// Runs of each scheme in each case, with seeds 1, 2, 3 and so on after the first.
+    /// Runs of each scheme in each case, with seeds that follow the first.
     pub seeds: u64,
+    /// The first of them.
+    pub first_seed: u64,
     /// What the others are compared with.
     pub baseline: usize,
+    /// What is told beside the tables.
+    pub comparisons: Vec<Comparison>,
     /// What must hold.
     pub expectations: Vec<Expectation>,
     /// The world.
@@ -164,7 +184,7 @@ impl Experiment {
     pub fn run(&self, case: usize, scheme: usize, seed: u64) -> Result<Vec<f64>, RunError> {
         let (figures, books) = match &self.world {
             World::Link(link) => link.run(case, scheme, seed),
-            World::Fabric(fabric) => fabric.run(case, scheme, seed),
+            World::Fabric(fabric) => fabric.run(case, scheme, seed)?,
             World::Jobs(jobs) => jobs.run(case, scheme, seed)?,
         };
         if books.balanced() {

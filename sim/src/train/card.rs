@@ -10,7 +10,7 @@ use weir_snapshot::Precision;
 /// The whole card, from the file read back.
 pub(super) fn text(options: &Options, points: &[Point], file: &Path) -> Result<String, TrainError> {
     let Options { recipe, command, date, jobs, .. } = options;
-    let scheme = |name: &str, path| FabricScheme { name: name.to_owned(), path, weir: None };
+    let scheme = |name: &str, path| FabricScheme::new(name.to_owned(), path);
     let engine =
         |wanted: EngineRule| scheme(&format!("rule {}", wanted.name()), PathRule::Engine(rule(wanted)));
     let mut schemes = vec![
@@ -98,7 +98,7 @@ Integers against the float network on 4 096 seeded rows within the clips, in uni
   the paths.
 - Told how much a flow has left: `log_remaining` is 0 in all that it has seen, and has no weight.
 - Good without frequent probes: a host's own flows alone tell it little of what others do to a path.
-- Good when late: flows that wait 1 ms for its answers end later than under LetFlow.
+- Good when late: flows that wait 1 ms for its answers end later than under the best rule.
 "
     ))
 }

@@ -25,6 +25,7 @@ fn fabric(workload: &str, arrivals: Ns, schemes: Vec<FabricScheme>) -> Result<Fa
         fabric: FabricConfig::default(),
         sizes: Sizes::parse(workload, Some(CAP))?,
         arrivals,
+        warm_up: Ns::ZERO,
         drain: Ns::from_secs(2),
         congestion: CongestionKind::Dctcp,
         version: IpVersion::V6,
@@ -48,8 +49,8 @@ pub(super) fn to_learn_from(seed: u64, round: u64, arrivals: Ns) -> Result<Vec<C
         let share = rng.unit();
         let fault = match number % 3 {
             0 => Fault::None,
-            1 => Fault::Slow { links: vec![(leaf, spine)], factor: 0.1 + 0.4 * share },
-            _ => Fault::Lossy { spine, loss: 0.002 + 0.01 * share },
+            1 => Fault::Slow { links: vec![(leaf, spine)], factor: 0.1 + 0.4 * share, at: Ns::ZERO },
+            _ => Fault::Lossy { spine, loss: 0.002 + 0.01 * share, at: Ns::ZERO },
         };
         let load = 0.3 + 0.5 * rng.unit();
         let case = FabricCase { name: String::new(), load, fault };
@@ -69,8 +70,8 @@ pub(super) fn to_judge(arrivals: Ns, schemes: Vec<FabricScheme>) -> Result<Fabri
     let mut judged = fabric(WEB_SEARCH, arrivals, schemes)?;
     judged.conditions = vec![
         case("symmetric", Fault::None),
-        case("asymmetric", Fault::Slow { links: vec![(0, 0)], factor: 0.2 }),
-        case("grey failure", Fault::Lossy { spine: 0, loss: 0.005 }),
+        case("asymmetric", Fault::Slow { links: vec![(0, 0)], factor: 0.2, at: Ns::ZERO }),
+        case("grey failure", Fault::Lossy { spine: 0, loss: 0.005, at: Ns::ZERO }),
     ];
     Ok(judged)
 }

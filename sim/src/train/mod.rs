@@ -249,7 +249,7 @@ fn exploring(paths: EnginePaths) -> EnginePaths {
 
 /// Mean FCT in the conditions that networks are judged in, in milliseconds, by condition.
 fn judge(paths: &EnginePaths, seeds: (u64, u64), arrivals: Ns, jobs: usize) -> Result<Vec<f64>, TrainError> {
-    let scheme = FabricScheme { name: String::new(), path: PathRule::Engine(paths.clone()), weir: None };
+    let scheme = FabricScheme::new(String::new(), PathRule::Engine(paths.clone()));
     let fabric = conditions::to_judge(arrivals, vec![scheme])?;
     Ok(means(&fabric, seeds, jobs).into_iter().map(|schemes| schemes[0]).collect())
 }
@@ -263,7 +263,9 @@ fn means(fabric: &FabricExperiment, (first, seeds): (u64, u64), jobs: usize) -> 
         })
         .collect();
     let found = beside(&runs, jobs, |(case, scheme, seed)| {
-        fabric.run(*case, *scheme, *seed).0.first().copied().unwrap_or(f64::NAN)
+        // None of these is tuned on the way, so none can be refused.
+        let figures = fabric.run(*case, *scheme, *seed).map(|(figures, _)| figures);
+        figures.ok().and_then(|figures| figures.first().copied()).unwrap_or(f64::NAN)
     });
     let mut sums = vec![vec![0.0; schemes]; cases];
     for ((case, scheme, _), fct) in runs.iter().zip(found) {

@@ -8,9 +8,9 @@ mod schema;
 
 use super::error::ConfigError;
 use super::source::Source;
-use schema::{ExpectKeys, File};
+use schema::{CompareKeys, ExpectKeys, File, Names};
 use std::path::Path;
-use weir_sim::experiment::{Claim, Expectation, Experiment, Metric, World};
+use weir_sim::experiment::{Better, Claim, Comparison, Expectation, Experiment, Metric, World};
 
 /// Reads and checks an experiment, and builds the models that it names.
 ///
@@ -40,7 +40,9 @@ pub fn from_source(source: &Source) -> Result<Experiment, ConfigError> {
     let mut experiment = Experiment {
         title: file.title.clone(),
         seeds: file.seeds.get(),
+        first_seed: file.first_seed.get(),
         baseline: 0,
+        comparisons: Vec::new(),
         expectations: Vec::new(),
         world,
     };
@@ -54,11 +56,68 @@ pub fn from_source(source: &Source) -> Result<Experiment, ConfigError> {
         experiment.baseline = find("baseline", name, &schemes, source)?;
     }
     let cases = experiment.cases();
+    let known = Known { schemes: &schemes, cases: &cases, metrics: experiment.metrics() };
+    for (at, keys) in file.compare.iter().enumerate() {
+        experiment.comparisons.push(comparison(at, keys, &known, source)?);
+    }
     for (at, keys) in file.expect.iter().enumerate() {
-        let expectation = expectation(at, keys, &schemes, &cases, experiment.metrics(), source)?;
-        experiment.expectations.push(expectation);
+        experiment.expectations.push(expectation(at, keys, &known, source)?);
     }
     Ok(experiment)
+}
+
+/// What expectations and comparisons may name.
+struct Known<'a> {
+    schemes: &'a [String],
+    cases: &'a [String],
+    metrics: &'a [Metric],
+}
+
+impl Known<'_> {
+    fn metric(&self, key: &str, name: &str, source: &Source) -> Result<&Metric, ConfigError> {
+        let names: Vec<String> = self.metrics.iter().map(|metric| metric.name.to_owned()).collect();
+        let at = find(key, name, &names, source)?;
+        self.metrics.get(at).ok_or_else(|| source.error(key, "no such figure"))
+    }
+
+    /// All of `names`, at `key`, are among `known`.
+    fn all(&self, key: &str, names: &Names, known: &[String], source: &Source) -> Result<(), ConfigError> {
+        names.0.iter().try_for_each(|name| find(key, name, known, source).map(|_| ()))
+    }
+}
+
+fn comparison(
+    at: usize,
+    keys: &CompareKeys,
+    known: &Known<'_>,
+    source: &Source,
+) -> Result<Comparison, ConfigError> {
+    let key = |name: &str| format!("compare[{at}].{name}");
+    let first = known.metrics.first().map_or("", |metric| metric.name);
+    let metric = keys.metric.clone().unwrap_or_else(|| first.to_owned());
+    known.metric(&key("metric"), &metric, source)?;
+    known.all(&key("case"), &keys.case, known.cases, source)?;
+    find(&key("scheme"), &keys.scheme, known.schemes, source)?;
+    over(&key("over"), &keys.over, (known, &metric), source)?;
+    let (cases, scheme, over) = (keys.case.0.clone(), keys.scheme.clone(), keys.over.0.clone());
+    Ok(Comparison { metric, cases, scheme, over })
+}
+
+/// The schemes of which the best is to be compared with.
+fn over(
+    key: &str,
+    names: &Names,
+    (known, metric): (&Known<'_>, &str),
+    source: &Source,
+) -> Result<(), ConfigError> {
+    known.all(key, names, known.schemes, source)?;
+    match names.0.len() {
+        0 => Err(source.error(key, "expected at least one scheme")),
+        2.. if known.metric(key, metric, source)?.better == Better::Neither => {
+            Err(source.error(key, format!("expected one scheme: none is the best in {metric}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The place of `name` among `known`.
@@ -75,16 +134,17 @@ fn find(key: &str, name: &str, known: &[String], source: &Source) -> Result<usiz
 fn expectation(
     at: usize,
     keys: &ExpectKeys,
-    schemes: &[String],
-    cases: &[String],
-    metrics: &[Metric],
+    known: &Known<'_>,
     source: &Source,
 ) -> Result<Expectation, ConfigError> {
     let key = |name: &str| format!("expect[{at}].{name}");
-    let names: Vec<String> = metrics.iter().map(|metric| metric.name.to_owned()).collect();
-    find(&key("metric"), &keys.metric, &names, source)?;
-    if let Some(case) = &keys.case {
-        find(&key("case"), case, cases, source)?;
+    let schemes = known.schemes;
+    known.metric(&key("metric"), &keys.metric, source)?;
+    known.all(&key("case"), &keys.case, known.cases, source)?;
+    if keys.whole_interval && keys.over.is_none() {
+        return Err(
+            source.error(&key("whole_interval"), "expected only beside over: it is that of a difference")
+        );
     }
     let (at_least, at_most) = (keys.at_least.map(|real| real.0), keys.at_most.map(|real| real.0));
     for (name, list) in [("rising", &keys.rising), ("falling", &keys.falling)] {
@@ -102,9 +162,10 @@ fn expectation(
             let scheme = scheme.clone();
             match &keys.over {
                 None => Claim::Bounds { scheme, at_least, at_most },
-                Some(over) => {
-                    find(&key("over"), over, schemes, source)?;
-                    Claim::Factor { scheme, over: over.clone(), at_least, at_most }
+                Some(others) => {
+                    over(&key("over"), others, (known, &keys.metric), source)?;
+                    let (over, whole_interval) = (others.0.clone(), keys.whole_interval);
+                    Claim::Factor { scheme, over, at_least, at_most, whole_interval }
                 }
             }
         }
@@ -115,5 +176,5 @@ fn expectation(
             return Err(source.error(&format!("expect[{at}]"), reason));
         }
     };
-    Ok(Expectation { metric: keys.metric.clone(), case: keys.case.clone(), claim })
+    Ok(Expectation { metric: keys.metric.clone(), cases: keys.case.0.clone(), claim })
 }

@@ -7,6 +7,7 @@ use super::schema::{CaseKeys, FabricKeys, FaultWord, File, PathWord, PriorityWor
 use crate::config::error::ConfigError;
 use crate::config::source::Source;
 use weir_engine::time::Ns;
+use weir_sim::edge::{HermesSettings, Plb};
 use weir_sim::experiment::{
     FabricCase, FabricExperiment, FabricScheme, Fault, JobsCase, JobsExperiment, JobsScheme, PathRule,
     Priorities, WeirSettings,
@@ -17,6 +18,8 @@ use weir_sim::workload::Sizes;
 /// A Weir that forwards: in a fabric, what is compared is who chooses paths or says how urgent a frame is.
 const FORWARDING: WeirSettings =
     WeirSettings { pacing: None, decision_delay: Ns::ZERO, decision_cost: Ns::ZERO };
+/// Links that a frame and its acknowledgement cross between hosts of two leaves.
+const HOPS: u64 = 8;
 /// Gap that ends a flowlet where a scheme names none: CONGA's and LetFlow's large experiments.
 const FLOWLET_GAP: Ns = Ns::from_micros(500);
 
@@ -34,15 +37,18 @@ pub(super) fn check(
     let version = version(file, source)?;
     let cases = file.case.iter().enumerate();
     let schemes = file.scheme.iter().enumerate();
+    let arrivals = arrivals(file, source)?;
+    let base_rtt = Ns(HOPS * config.delay.0);
     Ok(FabricExperiment {
         sizes,
-        arrivals: arrivals(file, source)?,
+        arrivals,
+        warm_up: warm_up(file, Ns::ZERO, arrivals, source)?,
         drain: keys.drain.0,
         congestion: congestion(keys.congestion),
         version,
         rto_min: keys.rto_min.0,
         conditions: cases.map(|(at, keys)| case(at, keys, &config, source)).collect::<Result<_, _>>()?,
-        schemes: schemes.map(|(at, keys)| scheme(at, keys, source)).collect::<Result<_, _>>()?,
+        schemes: schemes.map(|(at, keys)| scheme(at, keys, base_rtt, source)).collect::<Result<_, _>>()?,
         fabric: config,
     })
 }
@@ -68,10 +74,7 @@ pub(super) fn check_jobs(
             load: load(at, keys, source)?,
         })
     };
-    let warm_up = file.warm_up.map_or(Ns(arrivals.0 / 5), |span| span.0);
-    if warm_up >= arrivals {
-        return Err(source.error("warm_up", "expected less than duration"));
-    }
+    let warm_up = warm_up(file, Ns(arrivals.0 / 5), arrivals, source)?;
     let schemes = file.scheme.iter().enumerate();
     Ok(JobsExperiment {
         fabric: config(keys),
@@ -153,6 +156,14 @@ fn arrivals(file: &File, source: &Source) -> Result<Ns, ConfigError> {
     file.duration.map(|span| span.0).ok_or_else(|| source.error("duration", "missing key"))
 }
 
+/// Time in which transfers begin that are not measured.
+fn warm_up(file: &File, default: Ns, arrivals: Ns, source: &Source) -> Result<Ns, ConfigError> {
+    match file.warm_up.map_or(default, |span| span.0) {
+        warm_up if warm_up < arrivals => Ok(warm_up),
+        _ => Err(source.error("warm_up", "expected less than duration")),
+    }
+}
+
 fn load(at: usize, keys: &CaseKeys, source: &Source) -> Result<f64, ConfigError> {
     match keys.load.0 {
         load if load > 0.0 => Ok(load),
@@ -183,6 +194,7 @@ fn case(
         let pairs = keys.links.as_ref().ok_or_else(|| missing("links"))?;
         pairs.iter().map(|pair| exists("links", pair.map(|number| number.get()))).collect()
     };
+    let from = keys.at.map_or(Ns::ZERO, |span| span.0);
     let fault = match keys.fault {
         None => Fault::None,
         Some(FaultWord::Slow) => {
@@ -192,12 +204,12 @@ fn case(
                     source.error(&key("factor"), "expected more than nothing; a cut is fault = \"cut\"")
                 );
             }
-            Fault::Slow { links: links()?, factor }
+            Fault::Slow { links: links()?, factor, at: from }
         }
         Some(FaultWord::Lossy) => {
             let spine = keys.spine.ok_or_else(|| missing("spine"))?.get();
             let (_, spine) = exists("spine", [0, spine])?;
-            Fault::Lossy { spine, loss: keys.loss.ok_or_else(|| missing("loss"))?.0 }
+            Fault::Lossy { spine, loss: keys.loss.ok_or_else(|| missing("loss"))?.0, at: from }
         }
         Some(FaultWord::Cut) => {
             let link = *links()?.first().ok_or_else(|| missing("links"))?;
@@ -210,7 +222,7 @@ fn case(
     Ok(FabricCase { name: keys.name.clone(), load: load(at, keys, source)?, fault })
 }
 
-fn scheme(at: usize, keys: &SchemeKeys, source: &Source) -> Result<FabricScheme, ConfigError> {
+fn scheme(at: usize, keys: &SchemeKeys, base_rtt: Ns, source: &Source) -> Result<FabricScheme, ConfigError> {
     let key = |name: &str| format!("scheme[{at}].{name}");
     let word = keys.paths.ok_or_else(|| source.error(&key("paths"), "missing key"))?;
     let gaps = [PathWord::Letflow, PathWord::PowerOfTwo, PathWord::Conga, PathWord::Engine];
@@ -221,15 +233,33 @@ fn scheme(at: usize, keys: &SchemeKeys, source: &Source) -> Result<FabricScheme,
     if word != PathWord::Engine {
         engine::refuse(at, keys, source)?;
     }
+    if keys.rounds.is_some() && word != PathWord::Plb {
+        return Err(source.error(&key("rounds"), "expected only with paths = \"plb\""));
+    }
+    let thresholds = [("rtt_good", keys.rtt_good), ("rtt_bad", keys.rtt_bad)];
+    if let Some((name, _)) = thresholds.iter().find(|(_, span)| span.is_some() && word != PathWord::Hermes) {
+        return Err(source.error(&key(name), "expected only with paths = \"hermes\""));
+    }
+    let hermes = HermesSettings::for_rtt(base_rtt);
+    let hermes = HermesSettings {
+        rtt_good: keys.rtt_good.map_or(hermes.rtt_good, |span| span.0),
+        rtt_bad: keys.rtt_bad.map_or(hermes.rtt_bad, |span| span.0),
+        ..hermes
+    };
     let gap = keys.flowlet_gap.map_or(FLOWLET_GAP, |span| span.0);
+    let mut tuned = None;
     let path = match word {
         PathWord::Ecmp => PathRule::Ecmp,
         PathWord::Letflow => PathRule::LetFlow(gap),
-        PathWord::Plb => PathRule::Plb,
+        PathWord::Plb => PathRule::Plb(keys.rounds.map_or(Plb::ROUNDS, |pair| pair.map(|n| n.get() as u32))),
         PathWord::PowerOfTwo => PathRule::PowerOfTwo(gap),
         PathWord::Conga => PathRule::Conga(gap),
-        PathWord::Hermes => PathRule::Hermes,
-        PathWord::Engine => PathRule::Engine(engine::check(at, keys, gap, source)?),
+        PathWord::Hermes => PathRule::Hermes(hermes),
+        PathWord::Engine => {
+            let (paths, tunes) = engine::check(at, keys, gap, source)?;
+            tuned = tunes;
+            PathRule::Engine(paths)
+        }
     };
-    Ok(FabricScheme { name: keys.name.clone(), path, weir: keys.weir.then_some(FORWARDING) })
+    Ok(FabricScheme { name: keys.name.clone(), path, weir: keys.weir.then_some(FORWARDING), tuned })
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use weir_engine::models::Generation;
 use weir_engine::time::Ns;
-use weir_sim::experiment::{ModelUse, PacingUse, SizeModel};
+use weir_sim::experiment::{ModelUse, PacingUse, SizeModel, Tuned};
 use weir_snapshot::{Executable, Executor};
 use weir_trainer::ort_engine::Engine;
 use weir_trainer::{Built, ModelSpec};
@@ -35,11 +35,14 @@ pub(super) fn build_sizes(
     let (built, executable) = built(key, &spec, source)?;
     let schema = built.snapshot.schema_hash();
     let generation = Generation::of_sizes(1, executable, schema).map_err(|error| source.error(key, error))?;
-    let tuned_by = match adapt {
-        true => Some(Engine::load(None).map_err(|error| source.error(key, format!("to adapt it: {error}")))?),
-        false => None,
-    };
-    Ok(SizeModel { generation: Arc::new(generation), built: Arc::new(built), tuned_by })
+    let tuned = adapt.then(|| tuned(key, built, source)).transpose()?;
+    Ok(SizeModel { generation: Arc::new(generation), tuned })
+}
+
+/// What tunes a model on the way: ONNX Runtime, where it is.
+fn tuned(key: &str, built: Built, source: &Source) -> Result<Tuned, ConfigError> {
+    let engine = Engine::load(None).map_err(|error| source.error(key, format!("to adapt it: {error}")))?;
+    Ok(Tuned { built: Arc::new(built), engine })
 }
 
 /// Builds the pacing model that `file`, named at `key`, holds.
@@ -59,19 +62,21 @@ pub(super) fn build(key: &str, file: &str, terms: &Terms, source: &Source) -> Re
     Ok(ModelUse { generation: Arc::new(generation), spec: spec.pacing })
 }
 
-/// Builds the model that chooses paths which `file`, named at `key`, holds.
+/// Builds the model that chooses paths which `file`, named at `key`, holds; with `adapt` also what tunes it.
 pub(super) fn build_paths(
     key: &str,
     file: &str,
     precision: ModelPrecision,
+    adapt: bool,
     source: &Source,
-) -> Result<Arc<Generation>, ConfigError> {
+) -> Result<(Arc<Generation>, Option<Tuned>), ConfigError> {
     let path = source.resolve(file);
     let spec = ModelSpec::balance(&name(&path), &path, precision.into());
     let (built, executable) = built(key, &spec, source)?;
     let schema = built.snapshot.schema_hash();
     let generation = Generation::of_paths(1, executable, schema).map_err(|error| source.error(key, error))?;
-    Ok(Arc::new(generation))
+    let tuned = adapt.then(|| tuned(key, built, source)).transpose()?;
+    Ok((Arc::new(generation), tuned))
 }
 
 fn name(path: &Path) -> String {

@@ -3,6 +3,8 @@
 use crate::config::schema::{ModelPrecision, PacingCadence};
 use crate::config::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use std::fmt;
 
 /// A whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -11,6 +13,8 @@ pub(super) struct File {
     pub(super) title: String,
     #[serde(default = "default_seeds")]
     pub(super) seeds: Whole<1, 1_000>,
+    #[serde(default = "default_first_seed")]
+    pub(super) first_seed: Whole<0, 1_000_000>,
     /// Name of the scheme that the others are compared with; the first one.
     pub(super) baseline: Option<String>,
     pub(super) duration: Option<Span>,
@@ -29,11 +33,44 @@ pub(super) struct File {
     pub(super) pacing: RateKeys,
     pub(super) scheme: Vec<SchemeKeys>,
     #[serde(default)]
+    pub(super) compare: Vec<CompareKeys>,
+    #[serde(default)]
     pub(super) expect: Vec<ExpectKeys>,
+}
+
+/// One name, or a list of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Names, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Names;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Names, E> {
+                Ok(Names(vec![name.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        from.deserialize_any(OneOrMore)
+    }
 }
 
 fn default_seeds() -> Whole<1, 1_000> {
     Whole::clamped(3)
+}
+
+fn default_first_seed() -> Whole<0, 1_000_000> {
+    Whole::clamped(1)
 }
 
 /// A bottleneck.
@@ -148,9 +185,13 @@ pub(super) struct SchemeKeys {
     pub(super) paths: Option<PathWord>,
     pub(super) flowlet_gap: Option<Span>,
     pub(super) hysteresis: Option<Real>,
+    pub(super) tie: Option<Real>,
     pub(super) control_share: Option<Share>,
     pub(super) explore_share: Option<Share>,
     pub(super) probe_interval: Option<Span>,
+    pub(super) rounds: Option<[Whole<1, 1_000>; 2]>,
+    pub(super) rtt_good: Option<Span>,
+    pub(super) rtt_bad: Option<Span>,
     pub(super) priorities: Option<PriorityWord>,
     pub(super) threshold_scale: Option<Real>,
     #[serde(default)]
@@ -299,16 +340,30 @@ pub(super) enum CongestionWord {
     WeirYield,
 }
 
+/// What is told beside the tables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CompareKeys {
+    pub(super) metric: Option<String>,
+    #[serde(default)]
+    pub(super) case: Names,
+    pub(super) scheme: String,
+    pub(super) over: Names,
+}
+
 /// What must hold.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExpectKeys {
     pub(super) metric: String,
-    pub(super) case: Option<String>,
+    #[serde(default)]
+    pub(super) case: Names,
     pub(super) scheme: Option<String>,
-    pub(super) over: Option<String>,
+    pub(super) over: Option<Names>,
     pub(super) at_least: Option<Real>,
     pub(super) at_most: Option<Real>,
+    #[serde(default)]
+    pub(super) whole_interval: bool,
     pub(super) rising: Option<Vec<String>>,
     pub(super) falling: Option<Vec<String>>,
 }
