@@ -14,7 +14,7 @@ use crossbeam_utils::CachePadded;
 /// One worker's place among those that count `N` things together.
 #[derive(Clone, Debug)]
 pub struct SharedCounts<const N: usize> {
-    workers: Arc<[CachePadded<[AtomicU64; N]>]>,
+    workers: Arc<Vec<CachePadded<[AtomicU64; N]>>>,
     own: usize,
 }
 
@@ -22,8 +22,8 @@ impl<const N: usize> SharedCounts<N> {
     /// A place for each worker, all counts zero. All memory is allocated here.
     pub fn mesh(workers: usize) -> Vec<SharedCounts<N>> {
         let line = |_| CachePadded::new(core::array::from_fn(|_| AtomicU64::new(0)));
-        let lines: Vec<_> = (0..workers).map(line).collect();
-        let all: Arc<[_]> = lines.into();
+        // Loom's `Arc` takes no slice.
+        let all = Arc::new((0..workers).map(line).collect::<Vec<_>>());
         (0..workers).map(|own| SharedCounts { workers: Arc::clone(&all), own }).collect()
     }
 
