@@ -94,7 +94,10 @@ pub(super) fn quantise(
     let reference_values: Vec<f64> =
         inputs.iter().zip(reference).map(|(coding, x)| (x - coding.zero) / coding.step).collect();
     let sums: Vec<Vec<f64>> = rows.float.iter().map(|row| float.sums(row)).collect();
-    let rounding = Rounding::new(&rows.coded, &reference_values);
+    // What plain rounding leaves of 12 bits is little, and the closed loop minds more where an error lies than how large it is: with
+    // weights rounded together mocc.onnx lost a third of its goodput at its last preference (`sim/experiments/preference.toml`).
+    let together = precision == Precision::Bits8;
+    let rounding = together.then(|| Rounding::new(&rows.coded, &reference_values)).flatten();
     let mut parts = LayerParts {
         inputs: float.inputs,
         outputs: float.outputs,

@@ -73,7 +73,7 @@ pub struct QuantiseOptions<'a> {
     pub reference: &'a [f64],
     /// Rows of feature values that ranges are taken from; empty for interval bounds over the clips.
     pub calibration: &'a [Vec<f64>],
-    /// Rows of feature values, as they occur, on which a channel's weights are rounded together; empty for each by itself.
+    /// Rows of feature values, as they occur, on which a channel's weights are rounded together at 8 bits; empty for each by itself.
     pub rows: &'a [Vec<f64>],
 }
 
