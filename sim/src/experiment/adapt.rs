@@ -31,6 +31,8 @@ pub struct Tuned {
 pub(super) struct Adaptation {
     trainer: Trainer,
     function: Function,
+    /// Time between two steps.
+    interval: Ns,
     now: Ns,
     publications: u64,
 }
@@ -85,7 +87,7 @@ impl Adaptation {
         let start = Start { number: 0, reason: Reason::Configured, network, bytes, refused: false };
         let publication = trainer.install(start).map_err(|error| error.to_string())?;
         trainer.published(publication.generation, 0);
-        Ok(Adaptation { trainer, function, now: Ns::ZERO, publications: 0 })
+        Ok(Adaptation { trainer, function, interval, now: Ns::ZERO, publications: 0 })
     }
 
     /// How often something that was learned has been published.
@@ -95,12 +97,8 @@ impl Adaptation {
 
     /// Lets the world go on until `end`, step by step.
     pub(super) fn run(&mut self, world: &mut World, hosts: u16, end: Ns) {
-        let interval = match self.function {
-            Function::Sizes => SIZES_EVERY,
-            Function::Paths => PATHS_EVERY,
-        };
         while self.now < end {
-            self.now += interval;
+            self.now += self.interval;
             world.run(self.now, true);
             for host in (0..hosts).map(HostId) {
                 match self.function {
