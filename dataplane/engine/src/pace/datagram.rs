@@ -29,7 +29,7 @@ use crate::rule::BbrLite;
 use crate::sampler::Draw;
 use crate::time::Ns;
 use crate::track::{Departed, SegmentInfo};
-use crate::wire::{self, Tuple};
+use crate::wire::Tuple;
 
 /// Bytes that a flow has sent before it is paced: about the ten packets that QUIC, and TCP, may send at once before anybody has
 /// answered (RFC 9002 section 7.2, RFC 6928).
@@ -62,9 +62,6 @@ impl Offered for Whole<'_> {
     }
     fn segment(&self) -> SegmentInfo {
         SegmentInfo { payload_len: self.bytes, ..SegmentInfo::default() }
-    }
-    fn mark(&self, bytes: &mut [u8]) -> bool {
-        wire::mark_ce(bytes)
     }
 }
 

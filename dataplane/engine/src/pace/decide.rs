@@ -28,7 +28,13 @@ const WAIT_FRACTION: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Batch {
     groups: [ArrayVec<Waiting, ENDS_PER_TURN>; 2],
-    rows: Box<[i16; ENDS_PER_TURN * INPUTS]>,
+    pub(super) rows: Rows,
+}
+
+/// What a network is run over, and with.
+#[derive(Debug)]
+pub(super) struct Rows {
+    items: Box<[i16; ENDS_PER_TURN * INPUTS]>,
     scratch: Scratch,
 }
 
@@ -43,14 +49,35 @@ impl Batch {
     pub(super) fn new() -> Batch {
         Batch {
             groups: [ArrayVec::new(), ArrayVec::new()],
-            rows: Box::new([0; ENDS_PER_TURN * INPUTS]),
-            scratch: Scratch::new(),
+            rows: Rows { items: Box::new([0; ENDS_PER_TURN * INPUTS]), scratch: Scratch::new() },
         }
     }
+}
 
-    /// Where rows are put, and what a network needs to run over them, for one who asks between interval ends.
-    pub(super) fn buffers(&mut self) -> (&mut [i16], &mut Scratch) {
-        (self.rows.as_mut_slice(), &mut self.scratch)
+impl Rows {
+    /// What the network answers, in order, on one row for each of `asked`, of which there are [`ENDS_PER_TURN`] at most; `show`
+    /// writes what it is shown.
+    pub(super) fn run<T>(
+        &mut self,
+        generation: &Generation,
+        asked: &[T],
+        mut show: impl FnMut(&T, &mut [i32; INPUTS]),
+        stats: &mut WorkerStats,
+        probe: &mut impl Probe,
+    ) -> [i32; ENDS_PER_TURN] {
+        let executable = generation.executable();
+        let (count, mut actions) = (asked.len(), [0; ENDS_PER_TURN]);
+        probe.inference_begin();
+        for (asked, row) in asked.iter().zip(self.items.chunks_exact_mut(INPUTS)) {
+            let mut inputs = [0; INPUTS];
+            show(asked, &mut inputs);
+            executable.quantise_row(&inputs, row);
+        }
+        executable.run(&self.items[..count * INPUTS], count, &mut actions[..count], &mut self.scratch);
+        probe.inference_end(count);
+        stats.inferences += count as u64;
+        stats.inference_batches += 1;
+        actions
     }
 }
 
@@ -196,29 +223,19 @@ impl<F: Frame> Pacing<F> {
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
     ) {
-        let Batch { groups, rows, scratch } = &mut self.batch;
+        let Batch { groups, rows } = &mut self.batch;
         let waiting = &mut groups[group];
         if waiting.is_empty() {
             return;
         }
-        let count = waiting.len();
-        let executable = generation.executable();
-        let mut actions = [0; ENDS_PER_TURN];
-        probe.inference_begin();
-        for (waiting, row) in waiting.iter().zip(rows.chunks_exact_mut(INPUTS)) {
+        let shown = |waiting: &Waiting, inputs: &mut [i32; INPUTS]| {
             if let Some(Some(PacedFlow { governor: Governor::Model { history, .. }, .. })) =
                 self.flows.get(waiting.index as usize)
             {
-                let mut inputs = [0; INPUTS];
-                history.write_inputs(&mut inputs);
-                executable.quantise_row(&inputs, row);
+                history.write_inputs(inputs);
             }
-        }
-        executable.run(&rows[..count * INPUTS], count, &mut actions[..count], scratch);
-        probe.inference_end(count);
-        stats.inferences += count as u64;
-        stats.inference_batches += 1;
-
+        };
+        let actions = rows.run(generation, waiting, shown, stats, probe);
         for (waiting, output_q16) in waiting.drain(..).zip(actions) {
             let place =
                 (self.flows.get_mut(waiting.index as usize), self.asides.get_mut(waiting.index as usize));

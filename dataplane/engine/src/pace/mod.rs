@@ -149,8 +149,6 @@ pub(crate) trait Offered {
     fn payload_len(&self) -> u16;
     /// What is told when it departs.
     fn segment(&self) -> SegmentInfo;
-    /// Marks it, where its sender understands that. Whether it did.
-    fn mark(&self, bytes: &mut [u8]) -> bool;
 }
 
 impl Offered for TcpFrame {
@@ -165,10 +163,6 @@ impl Offered for TcpFrame {
     #[inline(always)]
     fn segment(&self) -> SegmentInfo {
         SegmentInfo::from(&self.segment)
-    }
-    #[inline(always)]
-    fn mark(&self, bytes: &mut [u8]) -> bool {
-        wire::set_ce(bytes, self)
     }
 }
 
@@ -356,7 +350,7 @@ impl<F: Frame> Pacing<F> {
             }
             if wait > self.settings.mark_delay
                 && queued >= QUEUED_BEFORE_MARK
-                && offered.mark(frame.bytes_mut())
+                && wire::mark_ce(frame.bytes_mut())
             {
                 stats.ecn_marks += 1;
             }
@@ -370,7 +364,7 @@ impl<F: Frame> Pacing<F> {
                     }
                     return Offer::Refused(frame, Verdict::LimitFull);
                 }
-                limiter::Held::Marked(by) if offered.mark(frame.bytes_mut()) => {
+                limiter::Held::Marked(by) if wire::mark_ce(frame.bytes_mut()) => {
                     stats.ecn_marks += 1;
                     self.limited.count_mark(by);
                 }

@@ -70,29 +70,23 @@ impl<F: Frame> Pacing<F> {
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
     ) {
-        let executable = generation.executable();
-        let (rows, scratch) = self.batch.buffers();
-        let mut app_limited_at = [None; BURST];
-        let mut actions = [0; BURST];
-        probe.inference_begin();
-        for ((index, row), limited_at) in
-            asked.iter().zip(rows.chunks_exact_mut(INPUTS)).zip(&mut app_limited_at)
-        {
-            let Some(Some(flow)) = self.flows.get(*index as usize) else { continue };
-            let Governor::Model { history, .. } = &flow.governor else { continue };
-            let report = flow.interval.finish(now.0, &mut { flow.base }, &self.settings.spec);
-            let waited_ns = self.limited.waited_ns(*index as usize);
-            let app_limited = flow.is_app_limited(waited_ns, report.duration_ns);
-            *limited_at = app_limited.then(|| flow.sent_rate(&report));
-            let mut inputs = [0; INPUTS];
-            history.write_inputs_with(report.features, &mut inputs);
-            executable.quantise_row(&inputs, row);
-        }
-        let count = asked.len();
-        executable.run(&rows[..count * INPUTS], count, &mut actions[..count], scratch);
-        probe.inference_end(count);
-        stats.inferences += count as u64;
-        stats.inference_batches += 1;
+        let mut app_limited_at = ArrayVec::<_, BURST>::new();
+        let shown = |index: &u32, inputs: &mut [i32; INPUTS]| {
+            let limited_at = match self.flows.get(*index as usize) {
+                Some(Some(flow)) => {
+                    let report = flow.interval.finish(now.0, &mut { flow.base }, &self.settings.spec);
+                    if let Governor::Model { history, .. } = &flow.governor {
+                        history.write_inputs_with(report.features, inputs);
+                    }
+                    let waited_ns = self.limited.waited_ns(*index as usize);
+                    let app_limited = flow.is_app_limited(waited_ns, report.duration_ns);
+                    app_limited.then(|| flow.sent_rate(&report))
+                }
+                _ => None,
+            };
+            app_limited_at.push(limited_at);
+        };
+        let actions = self.batch.rows.run(generation, asked, shown, stats, probe);
         for ((index, output_q16), limited_at) in asked.iter().zip(actions).zip(app_limited_at) {
             let place = (self.flows.get_mut(*index as usize), self.asides.get_mut(*index as usize));
             let (Some(Some(flow)), Some(aside)) = place else { continue };
