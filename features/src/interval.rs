@@ -29,7 +29,11 @@ const BUCKET_BITS: u32 = BUCKETS.trailing_zeros();
 
 /// What happened to one flow since a moment. Open it with [`Interval::new`], feed it, and read it with
 /// [`Interval::finish`], as often as wanted.
+///
+/// In this order, because it is part of an entry that more flows have than fit a cache: what every packet counts comes first,
+/// and of the sums the first ones serve most intervals.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Interval {
     start_ns: u64,
     end_ns: u64,

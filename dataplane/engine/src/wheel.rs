@@ -15,6 +15,7 @@
 //! walking such a list misses the cache once per handle (measured with 100 000 handles: 164 ns against 3.5).
 
 use crate::time::Ns;
+use weir_cpu::large_slice;
 
 /// log2 of the width of a near slot in nanoseconds.
 const SLOT_BITS: u32 = 13;
@@ -73,7 +74,7 @@ impl Wheel {
         // A slot of n > 0 handles holds at most n / CHUNK + 2 chunks: a partly read head, a partly written tail.
         // Only the slot at the cursor, or the far slot being emptied, is partly read, hence 2 beyond the sum.
         let chunks = handles.min(SLOTS) + handles / CHUNK + 2;
-        let mut pool = vec![Chunk { next: NONE, handles: [NONE; CHUNK] }; chunks].into_boxed_slice();
+        let mut pool = large_slice(chunks, |_| Chunk { next: NONE, handles: [NONE; CHUNK] });
         for (index, chunk) in pool.iter_mut().enumerate() {
             chunk.next = if index + 1 < chunks { index as u32 + 1 } else { NONE };
         }
@@ -85,7 +86,7 @@ impl Wheel {
             slots: vec![Slot { head: NONE, tail: NONE, read: 0, write: 0 }; SLOTS].into_boxed_slice(),
             chunks: pool,
             free: 0,
-            due: vec![0; handles].into_boxed_slice(),
+            due: large_slice(handles, |_| 0),
         }
     }
 

@@ -131,6 +131,9 @@ fn a_bare_virtual_machine() {
     let (text, more) = render(&host, Some(&learns));
     assert!(text.contains("without it the model of this configuration does not learn"), "{text}");
     assert_eq!(more, faults, "it forwards and paces all the same");
+    fs::write(root.path().join("sys/kernel/mm/transparent_hugepage/enabled"), "always madvise [never]\n").unwrap();
+    let (text, _) = render(&host, Some(&needs(pci())));
+    assert!(text.contains("madvise: tables of many flows lie on large pages"), "{text}");
     // The same machine under a configuration of capture files: nothing that it lacks is needed.
     assert_eq!(render(&host, None).1, 0);
 }

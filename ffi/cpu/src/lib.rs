@@ -1,5 +1,5 @@
 //! Safe wrappers for what the packet path asks of the processor itself: prefetch hints, the time-stamp counter,
-//! the spin hint, and on which core a thread runs; and a keyed hash and a search over several values
+//! the spin hint, large pages, and on which core a thread runs; and a keyed hash and a search over several values
 //! at once. No DPDK.
 //!
 //! On x86-64 these are single instructions. Elsewhere prefetch does nothing and the counter is the kernel's
@@ -8,6 +8,7 @@
 
 mod affinity;
 mod lanes;
+mod large;
 mod model;
 mod prefetch;
 mod siphash;
@@ -15,10 +16,9 @@ mod tsc;
 
 pub use affinity::{CpuError, allowed_cpus, current_cpu, permitted_cpus, pin_current_thread};
 pub use lanes::equal_lanes;
+pub use large::large_slice;
 pub use model::cpu_model;
-pub use prefetch::{
-    CACHE_LINE, prefetch_element_read, prefetch_element_write, prefetch_read, prefetch_write,
-};
+pub use prefetch::{CACHE_LINE, prefetch_element};
 pub use siphash::{TwoWords, siphash13_two_words};
 pub use tsc::{Calibration, TscClock, TscError, TscSource, tsc};
 

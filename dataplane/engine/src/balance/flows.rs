@@ -6,6 +6,7 @@
 
 use super::config::PATHS_MAX;
 use crate::time::Ns;
+use weir_cpu::large_slice;
 
 const WAYS: usize = 8;
 /// Ways per flow that the table is made for: at half the load few sets are full.
@@ -102,8 +103,8 @@ impl FlowPaths {
     pub(super) fn new(flows_max: u32, idle_max: Ns) -> FlowPaths {
         let sets = (flows_max as usize * WAYS_PER_FLOW).div_ceil(WAYS).next_power_of_two();
         FlowPaths {
-            hashes: vec![[0; WAYS]; sets].into_boxed_slice(),
-            flows: vec![[FlowPath::NEW; WAYS]; sets].into_boxed_slice(),
+            hashes: large_slice(sets, |_| [0; WAYS]),
+            flows: large_slice(sets, |_| [FlowPath::NEW; WAYS]),
             idle_max,
             cursor: 0,
             on_path: [0; PATHS_MAX],
@@ -122,7 +123,7 @@ impl FlowPaths {
     /// Asks for the memory that a look-up will read.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
-        weir_cpu::prefetch_element_read(&self.hashes, self.set(hash));
+        weir_cpu::prefetch_element(&self.hashes, self.set(hash));
     }
 
     #[inline]

@@ -120,7 +120,7 @@ impl Ledger {
     /// Room for this many flows. Everything is allocated here.
     pub(super) fn new(flows: u32) -> Ledger {
         Ledger {
-            accounts: vec![Account::default(); flows as usize].into_boxed_slice(),
+            accounts: weir_cpu::large_slice(flows as usize, |_| Account::default()),
             paths: [Rulings::NONE; PATHS_MAX],
             has_news: false,
         }

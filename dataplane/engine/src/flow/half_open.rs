@@ -21,6 +21,7 @@ use super::{WAYS, matches, signature_of};
 use crate::io::Side;
 use crate::time::Ns;
 use crate::wire::{Flags, Segment, Tuple};
+use weir_cpu::large_slice;
 
 /// How far beyond the SYN-ACK's number its answer may lie. The answer is the next number, unless the accepting side
 /// sent its first data before (TCP Fast Open): an initial window, which 64 KiB exceeds by far. A guess hits
@@ -85,8 +86,8 @@ impl HalfOpen {
         let wanted = (half_open_max as usize / WAYS).max(1);
         let buckets = 1 << wanted.ilog2();
         HalfOpen {
-            buckets: vec![Bucket { signatures: [0; WAYS], touched: [0; WAYS] }; buckets].into_boxed_slice(),
-            pending: vec![[Pending::default(); WAYS]; buckets].into_boxed_slice(),
+            buckets: large_slice(buckets, |_| Bucket { signatures: [0; WAYS], touched: [0; WAYS] }),
+            pending: large_slice(buckets, |_| [Pending::default(); WAYS]),
             len: 0,
             replaced: 0,
             cursor: 0,
@@ -188,7 +189,7 @@ impl HalfOpen {
             }
         }
         for next in self.cursor..self.cursor + buckets {
-            weir_cpu::prefetch_element_read(&self.buckets, next);
+            weir_cpu::prefetch_element(&self.buckets, next);
         }
     }
 

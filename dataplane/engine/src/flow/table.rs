@@ -15,6 +15,7 @@
 use super::{FlowEntry, WAYS, matches, signature_of};
 use crate::wire::Tuple;
 use core::num::NonZeroU64;
+use weir_cpu::large_slice;
 
 /// Bytes of a tracked flow, its share of the index aside.
 pub const FLOW_BYTES: usize = size_of::<Slot<FlowEntry>>();
@@ -110,8 +111,8 @@ impl<E: Default> Table<E> {
         let ways = (flows_max as usize * WAYS_PER_ENTRY_Q2).div_ceil(4);
         let vacant_slot = || Slot { entry: E::default(), hash: 0, generation: 0, key: Tuple::default() };
         Table {
-            buckets: vec![Bucket::EMPTY; ways.div_ceil(WAYS).next_power_of_two()].into_boxed_slice(),
-            slots: (0..flows_max).map(|_| vacant_slot()).collect(),
+            buckets: large_slice(ways.div_ceil(WAYS).next_power_of_two(), |_| Bucket::EMPTY),
+            slots: large_slice(flows_max as usize, |_| vacant_slot()),
             vacant: (0..flows_max).rev().collect(),
             cursor: 0,
         }
@@ -133,7 +134,7 @@ impl<E: Default> Table<E> {
     /// First pass over a burst: asks for the bucket that a look-up of `hash` reads first.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        weir_cpu::prefetch_element_read(&self.buckets, self.first_bucket(hash));
+        weir_cpu::prefetch_element(&self.buckets, self.first_bucket(hash));
     }
 
     /// Second pass: reads that bucket and asks for the entry that `hash` most likely means. Gives a hint for
@@ -144,7 +145,7 @@ impl<E: Default> Table<E> {
         let found = matches(&bucket.signatures, signature_of(hash));
         // A mask of nothing points behind the ways: slot 0 then, which is as wrong as any.
         let slot = bucket.slots.get(found.trailing_zeros() as usize).copied().unwrap_or_default();
-        weir_cpu::prefetch_element_write(&self.slots, slot as usize);
+        weir_cpu::prefetch_element(&self.slots, slot as usize);
         Hint(slot)
     }
 
@@ -249,7 +250,7 @@ impl<E: Default> Table<E> {
             }
         }
         for next in self.cursor..self.cursor + slots {
-            weir_cpu::prefetch_element_read(&self.slots, next);
+            weir_cpu::prefetch_element(&self.slots, next);
         }
     }
 

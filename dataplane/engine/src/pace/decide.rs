@@ -98,8 +98,8 @@ impl<F: Frame> Pacing<F> {
         while !ended.is_full()
             && let Some(index) = self.intervals.pop(now)
         {
-            weir_cpu::prefetch_element_write(&self.flows, index as usize);
-            weir_cpu::prefetch_element_write(&self.asides, index as usize);
+            weir_cpu::prefetch_element(&self.flows, index as usize);
+            weir_cpu::prefetch_element(&self.asides, index as usize);
             ended.push(index);
         }
         for index in ended {

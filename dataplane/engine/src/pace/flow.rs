@@ -6,6 +6,7 @@ use crate::flow::FlowId;
 use crate::rule::BbrLite;
 use crate::time::{BitsPerSec, Ns};
 use crate::track::Detail;
+use core::mem::offset_of;
 use weir_features::{Brake, History, Interval, IntervalReport, LongerPath, RttBase};
 
 // Seven cache lines, besides the flow's entry in the flow table: docs/decisions/0001-slab-size.md.
@@ -15,23 +16,26 @@ const _: () = assert!(PACED_FLOW_BYTES <= 448);
 pub const PACED_FLOW_BYTES: usize = size_of::<Option<PacedFlow>>();
 
 /// Who governs a flow, and what only that one needs to know. A flow that changes hands begins anew.
+///
+/// The small facts first: beside the discriminant they cost no room.
 #[derive(Clone, Debug)]
+#[repr(u8)]
 pub(super) enum Governor {
     /// A network.
     Model {
-        /// What it is shown.
-        history: History,
-        /// When the flow was bound to its generation, in milliseconds modulo 2^16.
-        bound_at_ms: u16,
         /// Whether the open interval follows from the network's action.
         decided: bool,
+        /// When the flow was bound to its generation, in milliseconds modulo 2^16.
+        bound_at_ms: u16,
+        /// What it is shown.
+        history: History,
     },
     /// The rule `bbr_lite`.
     Bbr {
-        /// Its estimate.
-        rule: BbrLite,
         /// Whether the open interval follows from its decision.
         decided: bool,
+        /// Its estimate.
+        rule: BbrLite,
     },
     /// A configured rate.
     Fixed {
@@ -146,30 +150,40 @@ impl Aside {
 }
 
 /// One paced flow: its interval, its governor, its clock, and the queue of what it holds.
+///
+/// In this order, so that a frame meets few of the seven lines, and dirties fewer: a data frame the first, the fourth and the
+/// sixth, an acknowledgement those and what is known to be missing; only an interval's end meets the others too. The
+/// governor's discriminant, by which a place is known to be taken, is at the end of the first.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct PacedFlow {
-    pub(super) detail: Detail,
-    pub(super) governor: Governor,
-    pub(super) interval: Interval,
     pub(super) pacer: Pacer,
-    pub(super) base: RttBase,
-    pub(super) id: FlowId,
     pub(super) queue: Queue,
+    /// Number of the snapshot generation that it follows; 0 for none.
+    pub(super) generation: u32,
     /// Time in the open interval for which nothing was held although the clock would have let a frame go.
     pub(super) idle_ns: u32,
     /// Time in the open interval that was lost because the worker came too late to send what was held.
     pub(super) stall_ns: u32,
-    /// Number of the snapshot generation that it follows; 0 for none.
-    pub(super) generation: u32,
-    /// The network's last output, in 1/65536.
-    pub(super) output_q16: i32,
     /// Length of the longest data frame seen: the flow's packet size.
     frame_len: u16,
     /// How much of that was headers.
     header_len: u8,
     pub(super) flags: FlowFlags,
+    pub(super) governor: Governor,
+    pub(super) id: FlowId,
+    pub(super) interval: Interval,
+    pub(super) base: RttBase,
+    pub(super) detail: Detail,
+    /// The network's last output, in 1/65536.
+    pub(super) output_q16: i32,
 }
+
+const _: () = {
+    assert!(offset_of!(PacedFlow, governor) == 56);
+    assert!(offset_of!(PacedFlow, interval) == 192);
+    assert!(offset_of!(PacedFlow, detail) == 320);
+};
 
 /// Small facts about a paced flow: in the lowest two bits its share, then what is yes or no, one bit each, and in the
 /// upper three where in its cycle its rule begins.
@@ -221,20 +235,20 @@ impl FlowFlags {
 impl PacedFlow {
     pub(super) fn new(id: FlowId, pacer: Pacer) -> PacedFlow {
         PacedFlow {
-            detail: Detail::EMPTY,
-            governor: Governor::Free,
-            interval: Interval::new(0, 0),
             pacer,
-            base: RttBase::default(),
-            id,
             queue: Queue::EMPTY,
+            generation: 0,
             idle_ns: 0,
             stall_ns: 0,
-            generation: 0,
-            output_q16: 0,
             frame_len: 0,
             header_len: 0,
             flags: FlowFlags::default(),
+            governor: Governor::Free,
+            id,
+            interval: Interval::new(0, 0),
+            base: RttBase::default(),
+            detail: Detail::EMPTY,
+            output_q16: 0,
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::route::Hop;
 use crate::track::SegmentInfo;
+use weir_cpu::large_slice;
 
 const NONE: u32 = u32::MAX;
 
@@ -50,12 +51,9 @@ impl Queue {
 
 impl<F> HeldFrames<F> {
     pub(super) fn new(max: u32) -> HeldFrames<F> {
-        let places = (0..max).map(|index| Place {
-            held: None,
-            next: if index + 1 < max { index + 1 } else { NONE },
-            hop: Hop::NONE,
-        });
-        HeldFrames { places: places.collect(), free: if max == 0 { NONE } else { 0 }, len: 0 }
+        let next = |index: usize| if index + 1 < max as usize { index as u32 + 1 } else { NONE };
+        let place = |index| Place { held: None, next: next(index), hop: Hop::NONE };
+        HeldFrames { places: large_slice(max as usize, place), free: if max == 0 { NONE } else { 0 }, len: 0 }
     }
 
     pub(super) fn len(&self) -> u32 {

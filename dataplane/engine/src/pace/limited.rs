@@ -19,6 +19,7 @@ use crate::track::SegmentInfo;
 use crate::verdict::Verdict;
 use crate::wheel::SLOT;
 use crate::wire::{self, Parsed, Tuple};
+use weir_cpu::large_slice;
 
 /// A queue that waits is looked at again after this long: so other limits hold for it no later than that, although its
 /// handle lies on the wheel.
@@ -75,7 +76,7 @@ impl Limited {
             is_on: !limits.is_empty(),
             limiter: Limiter::new(limits.clone()),
             lanes: Lanes::new(held_max),
-            flows: vec![FlowClaim::default(); flows_max as usize].into(),
+            flows: large_slice(flows_max as usize, |_| FlowClaim::default()),
         }
     }
 

@@ -61,6 +61,7 @@ use late::Late;
 use limited::Limited;
 use open::{Following, OpenIntervals};
 use settings::Settings;
+use weir_cpu::large_slice;
 use weir_features::{RttBase, Sample};
 use weir_handoff::LaneSender;
 
@@ -181,8 +182,8 @@ impl<F: Frame> Pacing<F> {
             settings: Settings::new(config),
             edition: 0,
             features_edition: 0,
-            flows: (0..places).map(|_| None).collect(),
-            asides: vec![Aside::default(); places as usize].into(),
+            flows: large_slice(places as usize, |_| None),
+            asides: large_slice(places as usize, |_| Aside::default()),
             free: (0..engine.flows_max).rev().collect(),
             held: HeldFrames::new(engine.held_max),
             departures: Wheel::new(places + lanes::LANES as u32, now),
@@ -256,7 +257,7 @@ impl<F: Frame> Pacing<F> {
     /// Asks for the memory of a paced flow, for a burst whose frames will need it.
     #[inline]
     pub fn prefetch(&self, id: PacedId) {
-        weir_cpu::prefetch_element_write(&self.flows, id.index());
+        weir_cpu::prefetch_element(&self.flows, id.index());
     }
 
     /// Whether the flow holds frames.

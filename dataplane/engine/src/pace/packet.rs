@@ -52,7 +52,7 @@ impl<F: Frame> Pacing<F> {
             };
             if may_be_asked(flow) && !asked[group].contains(&index) {
                 asked[group].push(index);
-                weir_cpu::prefetch_element_write(&self.asides, id.index());
+                weir_cpu::prefetch_element(&self.asides, id.index());
             }
         }
         for (generation, asked) in live.into_iter().zip(asked) {

@@ -43,6 +43,7 @@ use peers::{Found, Peers};
 use queues::Waiting;
 use shaper::Shaper;
 use std::collections::VecDeque;
+use weir_cpu::large_slice;
 use weir_features::{FirstData, FlowEnd, FlowSample, PeerHistory, log2_1p_q16};
 use weir_handoff::{Budget, LaneSender};
 
@@ -106,7 +107,7 @@ impl<F: Frame> Schedule<F> {
         Schedule {
             hasher: FlowHasher::new(engine.seed),
             config: config.clone(),
-            flows: (0..engine.flows_max).map(|_| None).collect(),
+            flows: large_slice(engine.flows_max as usize, |_| None),
             free: (0..engine.flows_max).rev().collect(),
             peers: Peers::new(config.peers_max),
             shaper: Shaper::new(config, Budget::new()),

@@ -6,6 +6,7 @@
 //! a history, and counted.
 
 use crate::time::Ns;
+use weir_cpu::large_slice;
 use weir_features::PeerHistory;
 
 const WAYS: usize = 8;
@@ -50,7 +51,7 @@ impl Peers {
     /// A table for `max` peers, rounded down to a power of two, at least 8. All of it is allocated here.
     pub(super) fn new(max: u32) -> Peers {
         let places = 1_usize << (max.max(WAYS as u32)).ilog2();
-        Peers { places: vec![Peer::default(); places].into_boxed_slice(), len: 0 }
+        Peers { places: large_slice(places, |_| Peer::default()), len: 0 }
     }
 
     /// Peers known.

@@ -90,14 +90,17 @@ const _: () = assert!(size_of::<Track>() <= 48);
 
 /// What a tracker knows more about a *paced* flow. Lives in the paced slab; a tracker works without it, then with
 /// timestamps only and blind to selective acknowledgements.
+///
+/// In this order: markers, which every segment needs, are in one cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Detail {
     markers: Markers,
     sacked: Ranges<SACKED_RANGES>,
     holes: Ranges<HOLES>,
 }
 
-// Shares the 384 bytes of a paced flow with its interval and history.
+// Shares the 448 bytes of a paced flow with its interval and history.
 const _: () = assert!(size_of::<Detail>() <= 128);
 
 impl Detail {

@@ -125,5 +125,9 @@ fn transparent(files: &Sysfs, needs: &Needs) -> Finding {
         let wanted = "madvise: the kernel's search for pages to merge interrupts workers";
         return Finding::advice(check, chosen, wanted, format!("echo madvise > {SWITCH}"));
     }
+    if chosen == "never" {
+        let wanted = "madvise: tables of many flows lie on large pages";
+        return Finding::advice(check, chosen, wanted, format!("echo madvise > {SWITCH}"));
+    }
     Finding::ok(check, chosen)
 }

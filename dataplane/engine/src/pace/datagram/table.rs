@@ -6,6 +6,7 @@ use crate::flow::{FlowEntry, FlowId, PacedId, Table};
 use crate::time::Ns;
 use crate::verdict::Verdict;
 use arrayvec::ArrayVec;
+use weir_cpu::large_slice;
 
 /// Intervals that end at most per turn because of an answer.
 const ENDS_PER_TURN: usize = 16;
@@ -51,9 +52,9 @@ impl Datagrams {
         };
         Datagrams {
             first,
-            hashes: vec![[0; WAYS]; sets].into_boxed_slice(),
-            slots: vec![[0; WAYS]; sets].into_boxed_slice(),
-            flows: vec![Known::default(); places as usize].into_boxed_slice(),
+            hashes: large_slice(sets, |_| [0; WAYS]),
+            slots: large_slice(sets, |_| [0; WAYS]),
+            flows: large_slice(places as usize, |_| Known::default()),
             free: (0..places).rev().collect(),
             active: Vec::with_capacity(places as usize),
             cursor: 0,
