@@ -131,7 +131,8 @@ fn a_bare_virtual_machine() {
     let (text, more) = render(&host, Some(&learns));
     assert!(text.contains("without it the model of this configuration does not learn"), "{text}");
     assert_eq!(more, faults, "it forwards and paces all the same");
-    fs::write(root.path().join("sys/kernel/mm/transparent_hugepage/enabled"), "always madvise [never]\n").unwrap();
+    fs::write(root.path().join("sys/kernel/mm/transparent_hugepage/enabled"), "always madvise [never]\n")
+        .unwrap();
     let (text, _) = render(&host, Some(&needs(pci())));
     assert!(text.contains("madvise: tables of many flows lie on large pages"), "{text}");
     // The same machine under a configuration of capture files: nothing that it lacks is needed.

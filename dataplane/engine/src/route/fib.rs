@@ -5,6 +5,7 @@
 //! own networks a walk reads at most 272 rows, in order, with one mask and one comparison each; a host's edge has a
 //! handful. A table of a provider's size would want a trie.
 
+use super::address::Address;
 use super::config::RouteConfig;
 use super::prefix::Prefix;
 use crate::io::Side;
@@ -12,41 +13,50 @@ use core::net::IpAddr;
 
 /// Where a packet goes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NextHop {
+pub(super) struct NextHop<A = IpAddr> {
     /// The side by which it leaves.
     pub(super) out: Side,
     /// The neighbour there; the destination itself where paths lead there.
-    pub(super) neighbour: IpAddr,
+    pub(super) neighbour: A,
     /// A path is to be chosen, which knows its own neighbour.
     pub(super) by_paths: bool,
 }
 
+impl<A: Address> NextHop<A> {
+    /// The same, with the neighbour's address in full.
+    pub(super) fn in_full(self) -> NextHop {
+        let NextHop { out, neighbour, by_paths } = self;
+        NextHop { out, neighbour: neighbour.ip(), by_paths }
+    }
+}
+
+/// A network, and where packets to it go.
 #[derive(Clone, Copy, Debug)]
-struct Row<A> {
+pub(super) struct Row<A> {
     network: A,
     mask: A,
     out: Side,
-    via: Via,
+    via: Via<A>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Via {
+enum Via<A> {
     /// The destination itself is on the link.
     Link,
-    Neighbour(IpAddr),
+    Neighbour(A),
     Paths,
 }
 
 /// The table. Fixed once made.
 #[derive(Debug)]
 pub(super) struct Fib {
-    v4: Box<[Row<u32>]>,
-    v6: Box<[Row<u128>]>,
+    pub(super) v4: Box<[Row<u32>]>,
+    pub(super) v6: Box<[Row<u128>]>,
 }
 
 impl Fib {
     pub(super) fn new(config: &RouteConfig) -> Fib {
-        let mut rows: Vec<(Prefix, Side, Via)> = Vec::new();
+        let mut rows: Vec<(Prefix, Side, Via<IpAddr>)> = Vec::new();
         for (side, interface) in Side::ALL.into_iter().zip(&config.sides) {
             rows.extend(interface.addresses.iter().map(|prefix| (*prefix, side, Via::Link)));
         }
@@ -55,37 +65,48 @@ impl Fib {
         rows.extend(by_paths.map(|prefix| (*prefix, Side::Outside, Via::Paths)));
         rows.extend(config.routes.iter().map(|route| (route.prefix, route.out, Via::Neighbour(route.via))));
         rows.sort_by_key(|(prefix, ..)| core::cmp::Reverse(prefix.len));
-        let (v4, v6): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(prefix, ..)| prefix.address.is_ipv4());
-        let row = |(prefix, out, via): (Prefix, Side, Via)| {
-            let (network, mask) = prefix.network_and_mask();
-            Row { network, mask, out, via }
-        };
-        let narrow = |Row { network, mask, out, via }: Row<u128>| {
-            // The low half holds all of an IPv4 address.
-            Row { network: network as u32, mask: mask as u32, out, via }
-        };
-        Fib { v4: v4.into_iter().map(row).map(narrow).collect(), v6: v6.into_iter().map(row).collect() }
+        Fib {
+            // The low half of a prefix holds all of an IPv4 address.
+            v4: table(&rows, true, |bits| bits as u32),
+            v6: table(&rows, false, |bits| bits),
+        }
     }
 
     /// The next hop towards `destination`.
-    #[inline]
-    pub(super) fn find(&self, destination: IpAddr) -> Option<NextHop> {
-        let (out, via) = match destination {
-            IpAddr::V4(address) => {
-                let bits = address.to_bits();
-                let row = self.v4.iter().find(|row| bits & row.mask == row.network)?;
-                (row.out, row.via)
-            }
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                let row = self.v6.iter().find(|row| bits & row.mask == row.network)?;
-                (row.out, row.via)
-            }
+    #[inline(always)]
+    pub(super) fn find<A: Address>(&self, destination: A) -> Option<NextHop<A>> {
+        let row = A::rows(self).iter().find(|row| destination & row.mask == row.network)?;
+        let (neighbour, by_paths) = match row.via {
+            Via::Neighbour(neighbour) => (neighbour, false),
+            Via::Link => (destination, false),
+            Via::Paths => (destination, true),
         };
-        Some(match via {
-            Via::Neighbour(neighbour) => NextHop { out, neighbour, by_paths: false },
-            Via::Link => NextHop { out, neighbour: destination, by_paths: false },
-            Via::Paths => NextHop { out, neighbour: destination, by_paths: true },
-        })
+        Some(NextHop { out: row.out, neighbour, by_paths })
     }
+
+    /// The same towards an address of either kind.
+    pub(super) fn find_any(&self, destination: IpAddr) -> Option<NextHop> {
+        match destination {
+            IpAddr::V4(address) => self.find(address.to_bits()).map(NextHop::in_full),
+            IpAddr::V6(address) => self.find(address.to_bits()).map(NextHop::in_full),
+        }
+    }
+}
+
+/// The rows of one IP version. A neighbour is of its network's kind: the configuration holds no others.
+fn table<A: Address>(
+    rows: &[(Prefix, Side, Via<IpAddr>)],
+    v4: bool,
+    number: impl Fn(u128) -> A,
+) -> Box<[Row<A>]> {
+    let row = |(prefix, out, via): &(Prefix, Side, Via<IpAddr>)| {
+        let (network, mask) = prefix.network_and_mask();
+        let via = match *via {
+            Via::Link => Via::Link,
+            Via::Neighbour(neighbour) => Via::Neighbour(A::of(neighbour)?),
+            Via::Paths => Via::Paths,
+        };
+        Some(Row { network: number(network), mask: number(mask), out: *out, via })
+    };
+    rows.iter().filter(|(prefix, ..)| prefix.address.is_ipv4() == v4).filter_map(row).collect()
 }

@@ -3,7 +3,7 @@
 use super::config::{RouteConfig, RouteSide};
 use super::prefix::Prefix;
 use crate::io::Side;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(super) type Mac = [u8; 6];
 pub(super) const BROADCAST: Mac = [0xff; 6];
@@ -140,37 +140,40 @@ impl Kinds {
 
     /// Sorts an address that was seen on `side`. Any own address is answered on any side (the "weak" host of RFC 1122
     /// section 3.3.4.2), link-local ones at home.
-    #[inline]
     pub(super) fn of(&self, side: Side, address: IpAddr) -> Kind {
         match address {
-            IpAddr::V4(address) => {
-                let bits = address.to_bits();
-                let limited = bits == u32::MAX;
-                match address.octets()[0] {
-                    // RFC 1122 section 3.2.1.3: "this network", loopback, and class E less the limited broadcast.
-                    0 | 127 => Kind::Impossible,
-                    240.. if !limited => Kind::Impossible,
-                    _ if self.own_v4.contains(&bits) => Kind::Own,
-                    224.. => Kind::Group,
-                    _ if self.broadcasts.contains(&bits) => Kind::Group,
-                    169 if address.is_link_local() => Kind::LinkLocal,
-                    _ => Kind::Unicast,
-                }
-            }
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                if address.is_unspecified() || address.is_loopback() {
-                    Kind::Impossible
-                } else if self.own_v6.contains(&bits) || self.link_local[side as usize] == bits {
-                    Kind::Own
-                } else if address.is_multicast() {
-                    Kind::Group
-                } else if address.is_unicast_link_local() {
-                    Kind::LinkLocal
-                } else {
-                    Kind::Unicast
-                }
-            }
+            IpAddr::V4(address) => self.of_v4(address.to_bits()),
+            IpAddr::V6(address) => self.of_v6(side, address.to_bits()),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn of_v4(&self, address: u32) -> Kind {
+        match address >> 24 {
+            // RFC 1122 section 3.2.1.3: "this network", loopback, and class E less the limited broadcast.
+            0 | 127 => Kind::Impossible,
+            240.. if address != u32::MAX => Kind::Impossible,
+            _ if self.own_v4.contains(&address) => Kind::Own,
+            224.. => Kind::Group,
+            _ if self.broadcasts.contains(&address) => Kind::Group,
+            169 if Ipv4Addr::from_bits(address).is_link_local() => Kind::LinkLocal,
+            _ => Kind::Unicast,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn of_v6(&self, side: Side, bits: u128) -> Kind {
+        let address = Ipv6Addr::from_bits(bits);
+        if address.is_unspecified() || address.is_loopback() {
+            Kind::Impossible
+        } else if self.own_v6.contains(&bits) || self.link_local[side as usize] == bits {
+            Kind::Own
+        } else if address.is_multicast() {
+            Kind::Group
+        } else if address.is_unicast_link_local() {
+            Kind::LinkLocal
+        } else {
+            Kind::Unicast
         }
     }
 }
@@ -178,7 +181,6 @@ impl Kinds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
     use proptest::prelude::*;
 
     fn config() -> RouteConfig {

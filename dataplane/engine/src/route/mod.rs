@@ -24,6 +24,7 @@
 //! With several workers, each packet is its owner's (`Parsed::owner`), whether it is routed, answered, or refused; only ARP,
 //! which has none, stays with the worker that received it. What one learns of neighbours all learn: see `fellows`.
 
+mod address;
 mod answer;
 mod arp;
 mod bucket;
@@ -53,6 +54,7 @@ use crate::io::{Frame, Side};
 use crate::time::Ns;
 use crate::verdict::Verdict;
 use crate::wire::{Flags, Parsed};
+use address::Address;
 use arp::Arp;
 use bucket::Bucket;
 use core::net::IpAddr;
@@ -222,18 +224,36 @@ impl<F: Frame> Router<F> {
         if !packet::is_group(bytes) && !bytes.starts_with(&self.interfaces[side as usize].mac) {
             return Err(Verdict::NotForUs.into());
         }
-        let packet = match ether_type {
-            TYPE_IPV4 => Packet::v4(bytes, wire_len).ok_or(Verdict::BadHeader)?,
-            TYPE_IPV6 => Packet::v6(bytes, wire_len).ok_or(Verdict::BadHeader)?,
-            TYPE_ARP => return Err(self.hear_arp(side, bytes, now, outlet)),
-            TYPE_VLAN | TYPE_SERVICE_VLAN => return Err(Verdict::NotForUs.into()),
-            _ => return Err(Verdict::NotIp.into()),
-        };
-        let source = self.kinds.of(side, packet.source);
-        let destination = self.kinds.of(side, packet.destination);
+        match ether_type {
+            TYPE_IPV4 => {
+                let packet = Packet::v4(bytes, wire_len).ok_or(Verdict::BadHeader)?;
+                self.judge_packet(side, frame, (&packet, parsed), now, outlet)
+            }
+            TYPE_IPV6 => {
+                let packet = Packet::v6(bytes, wire_len).ok_or(Verdict::BadHeader)?;
+                self.judge_packet(side, frame, (&packet, parsed), now, outlet)
+            }
+            TYPE_ARP => Err(self.hear_arp(side, bytes, now, outlet)),
+            TYPE_VLAN | TYPE_SERVICE_VLAN => Err(Verdict::NotForUs.into()),
+            _ => Err(Verdict::NotIp.into()),
+        }
+    }
+
+    #[inline]
+    fn judge_packet<A: Address>(
+        &mut self,
+        side: Side,
+        frame: &mut F,
+        (packet, parsed): (&Packet<A>, &Parsed),
+        now: Ns,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) -> Result<Way, End> {
+        let (bytes, wire_len) = (frame.bytes(), frame.wire_len());
+        let source = packet.source.kind(&self.kinds, side);
+        let destination = packet.destination.kind(&self.kinds, side);
         // Discovery first: its sources may be link-local, and one who tests an address has none yet.
         if packet.may_be_discovery(bytes)
-            && let Some(end) = self.hear_discovery(side, bytes, &packet, source, now, outlet)
+            && let Some(end) = self.hear_discovery(side, bytes, &packet::in_full(packet), source, now, outlet)
         {
             return Err(end);
         }
@@ -244,22 +264,22 @@ impl<F: Frame> Router<F> {
             return Err(Verdict::NotForUs.into());
         }
         if destination == Kind::Own {
-            return Err(self.serve(bytes, &packet));
+            return Err(self.serve(bytes, &packet::in_full(packet)));
         }
         if source == Kind::LinkLocal {
             return Err(Verdict::Martian.into());
         }
         let Some(next) = self.fib.find(packet.destination) else {
-            return Err(End::Trouble(packet, Trouble::NoRoute, Verdict::NoRoute));
+            return Err(End::Trouble(packet::in_full(packet), Trouble::NoRoute, Verdict::NoRoute));
         };
         if packet.hops <= 1 {
-            return Err(End::Trouble(packet, Trouble::TimeExceeded, Verdict::TtlExpired));
+            return Err(End::Trouble(packet::in_full(packet), Trouble::TimeExceeded, Verdict::TtlExpired));
         }
         let mtu = self.mtu(next.out, next.by_paths);
         if packet.len > u32::from(mtu) {
             return Err(match packet.may_be_cut(bytes) {
-                true => End::Cut(packet, next),
-                false => End::Trouble(packet, Trouble::TooBig { mtu }, Verdict::TooBig),
+                true => End::Cut(packet::in_full(packet), next.in_full()),
+                false => End::Trouble(packet::in_full(packet), Trouble::TooBig { mtu }, Verdict::TooBig),
             });
         }
         // The packet fits and what follows it does not: no padding is that long, and no sender to be told of it.
@@ -270,7 +290,7 @@ impl<F: Frame> Router<F> {
         packet.take_hop(frame.bytes_mut());
         if let Parsed::Tcp(tcp) = parsed
             && tcp.segment.flags.has(Flags::SYN)
-            && mss::clamp(frame.bytes_mut(), tcp, self.mtu_of_connection(&packet, next))
+            && mss::clamp(frame.bytes_mut(), tcp, self.mtu_of_connection(packet.source, next.by_paths))
         {
             outlet.stats().mss_clamped += 1;
         }
@@ -292,7 +312,7 @@ impl<F: Frame> Router<F> {
             self.tell(side, frame.bytes(), packet, Trouble::TooBig { mtu }, now, outlet);
             return outlet.end(frame, Verdict::TooBig);
         };
-        let Some(hop) = self.find_or_ask(next, now, outlet) else {
+        let Some(hop) = self.find_or_ask_any(next, now, outlet) else {
             return outlet.end(frame, Verdict::NeighbourUnresolved);
         };
         packet.take_hop(frame.bytes_mut());
@@ -347,8 +367,8 @@ impl<F: Frame> Router<F> {
 
     fn way_of(&mut self, frame: &F, now: Ns, outlet: &mut impl Outlet<Frame = F>) -> Option<Way> {
         let packet = Packet::read(frame.bytes(), frame.wire_len())?;
-        let next = self.fib.find(packet.destination)?;
-        Some(Way { out: next.out, hop: self.find_or_ask(next, now, outlet)? })
+        let next = self.fib.find_any(packet.destination)?;
+        Some(Way { out: next.out, hop: self.find_or_ask_any(next, now, outlet)? })
     }
 
     fn send(

@@ -17,6 +17,7 @@
 //!
 //! TCP's progress is not taken as confirmation (RFC 4861 section 7.3.1 allows either): a router sees one path only.
 
+use super::address::Address;
 use super::interface::Mac;
 use crate::hash::FlowHasher;
 use crate::time::Ns;
@@ -220,18 +221,20 @@ impl<F> Neighbours<F> {
     }
 
     /// The entry of `address`, if there is one.
-    #[inline]
-    pub(super) fn find_hop(&mut self, address: IpAddr) -> Option<Hop> {
-        let last = match address {
-            IpAddr::V4(address) => address.to_bits() as usize,
-            IpAddr::V6(address) => address.to_bits() as usize,
-        };
-        let recent = self.recent[last % RECENT];
-        let known = self.entries.get(usize::from(recent)).is_some_and(|entry| entry.address == Some(address));
-        if !known {
-            self.recent[last % RECENT] = self.find(address)?;
+    #[inline(always)]
+    pub(super) fn find_hop(&mut self, address: impl Address) -> Option<Hop> {
+        let last = address.low_bits() % RECENT;
+        let recent = self.recent[last];
+        match self.entries.get(usize::from(recent)) {
+            Some(entry) if entry.address == Some(address.ip()) => Some(self.hop(recent)),
+            _ => self.find_again(address.ip(), last),
         }
-        Some(self.hop(self.recent[last % RECENT]))
+    }
+
+    #[inline(never)]
+    fn find_again(&mut self, address: IpAddr, last: usize) -> Option<Hop> {
+        self.recent[last] = self.find(address)?;
+        Some(self.hop(self.recent[last]))
     }
 
     /// Another worker has asked for `address`: as if this one had.
@@ -527,21 +530,23 @@ mod tests {
         let mut table = Neighbours::<()>::new(7, now);
         let heard =
             Heard { mac: None, solicited: false, overrides: true, creates: Some((State::Stale, [2; 6])) };
-        let hear = |table: &mut Neighbours<()>, address| table.hear(address, heard, now).unwrap().0;
+        fn hear(table: &mut Neighbours<()>, address: impl Address, heard: Heard, now: Ns) -> Hop {
+            table.hear(address.ip(), heard, now).unwrap().0
+        }
         // Alike in their last bits.
-        let [one, other, six] = ["10.0.0.1", "10.0.0.17", "fd00::1"].map(|text| text.parse().unwrap());
-        let hop = hear(&mut table, one);
+        let ([one, other], six) = ([0x0a00_0001_u32, 0x0a00_0011], 0xfd_u128 << 120 | 1);
+        let hop = hear(&mut table, one, heard, now);
         for _ in 0..2 {
             assert_eq!((table.find_hop(one), table.find_hop(other)), (Some(hop), None));
         }
         table.remove(hop.index() as u16);
         assert_eq!(table.find_hop(one), None);
         // The place that has become free.
-        let next = hear(&mut table, other);
+        let next = hear(&mut table, other, heard, now);
         assert_eq!(next.index(), hop.index());
         assert_ne!(next, hop);
         assert_eq!((table.find_hop(one), table.find_hop(other)), (None, Some(next)));
-        let (hop, of_six) = (hear(&mut table, one), hear(&mut table, six));
+        let (hop, of_six) = (hear(&mut table, one, heard, now), hear(&mut table, six, heard, now));
         for _ in 0..2 {
             assert_eq!(table.find_hop(one), Some(hop));
             assert_eq!(table.find_hop(other), Some(next));

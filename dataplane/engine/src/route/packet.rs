@@ -3,8 +3,9 @@
 //! The parser of `wire` judges nobody; a router must (RFC 1812 section 5.2.2). Hence a second, stricter look at the
 //! fixed header, and at nothing else unless the packet is for Weir itself or in trouble.
 
+use super::address::{Address, Version};
 use crate::wire::checksum::{Sum, after_change};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 pub(crate) const ETHERNET_LEN: usize = 14;
 pub(crate) const IPV4_LEN: usize = 20;
@@ -23,11 +24,11 @@ const DESTINATION: u8 = 60;
 /// As many extension headers as the parser follows.
 const EXTENSIONS_MAX: usize = crate::wire::IPV6_EXTENSIONS_MAX;
 
-/// An IP packet in an untagged Ethernet frame.
+/// An IP packet in an untagged Ethernet frame, its addresses in full or as numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Packet {
-    pub(crate) source: IpAddr,
-    pub(crate) destination: IpAddr,
+pub(crate) struct Packet<A = IpAddr> {
+    pub(crate) source: A,
+    pub(crate) destination: A,
     /// Length of the whole packet in bytes; what follows it in the frame is padding.
     pub(crate) len: u32,
     /// TTL or hop limit, as received.
@@ -56,9 +57,16 @@ pub(crate) enum Part {
     Later,
 }
 
-impl Packet {
+/// The same, with its addresses in full.
+pub(super) fn in_full<A: Address>(packet: &Packet<A>) -> Packet {
+    let Packet { source, destination, len, hops, to_group, header_len } = *packet;
+    Packet { source: source.ip(), destination: destination.ip(), len, hops, to_group, header_len }
+}
+
+impl Packet<u32> {
     /// Reads the IPv4 header behind Ethernet. `None` when it does not hold: RFC 1812 section 5.2.2, checksum included.
-    pub(crate) fn v4(bytes: &[u8], wire_len: u32) -> Option<Packet> {
+    #[inline(always)]
+    pub(crate) fn v4(bytes: &[u8], wire_len: u32) -> Option<Packet<u32>> {
         let ip = bytes.get(ETHERNET_LEN..)?;
         let fixed = ip.first_chunk::<IPV4_LEN>()?;
         let header_len = usize::from(fixed[0] & 0x0f) * 4;
@@ -71,17 +79,20 @@ impl Packet {
             && len <= room
             && Sum::default().bytes(header).finish() == 0;
         holds.then(|| Packet {
-            source: IpAddr::V4(Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15])),
-            destination: IpAddr::V4(Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19])),
+            source: u32::from_be_bytes([fixed[12], fixed[13], fixed[14], fixed[15]]),
+            destination: u32::from_be_bytes([fixed[16], fixed[17], fixed[18], fixed[19]]),
             len,
             hops: fixed[8],
             to_group: is_group(bytes),
             header_len,
         })
     }
+}
 
+impl Packet<u128> {
     /// Reads the IPv6 header behind Ethernet. `None` when it does not hold.
-    pub(crate) fn v6(bytes: &[u8], wire_len: u32) -> Option<Packet> {
+    #[inline(always)]
+    pub(crate) fn v6(bytes: &[u8], wire_len: u32) -> Option<Packet<u128>> {
         let fixed = bytes.get(ETHERNET_LEN..)?.first_chunk::<IPV6_LEN>()?;
         let payload_len = u32::from(u16::from_be_bytes([fixed[4], fixed[5]]));
         let room = wire_len.max(bytes.len() as u32) - ETHERNET_LEN as u32;
@@ -90,7 +101,7 @@ impl Packet {
         let len = if jumbo { room } else { IPV6_LEN as u32 + payload_len };
         let address = |at: usize| {
             let bytes = fixed.get(at..).and_then(<[u8]>::first_chunk::<16>).copied().unwrap_or_default();
-            IpAddr::V6(Ipv6Addr::from(bytes))
+            u128::from_be_bytes(bytes)
         };
         let holds = fixed[0] >> 4 == 6 && len <= room;
         holds.then(|| Packet {
@@ -102,18 +113,12 @@ impl Packet {
             header_len: IPV6_LEN,
         })
     }
+}
 
-    /// Reads whichever the frame's Ethernet type says.
-    pub(crate) fn read(bytes: &[u8], wire_len: u32) -> Option<Packet> {
-        match ether_type(bytes)? {
-            TYPE_IPV4 => Packet::v4(bytes, wire_len),
-            TYPE_IPV6 => Packet::v6(bytes, wire_len),
-            _ => None,
-        }
-    }
-
+impl<A: Version> Packet<A> {
+    #[inline(always)]
     pub(crate) fn is_v4(&self) -> bool {
-        self.source.is_ipv4()
+        self.source.is_v4()
     }
 
     /// Whether a closer look may find a message of neighbour discovery: ICMPv6 that has made no hop (RFC 4861 section 7.1).
@@ -130,15 +135,26 @@ impl Packet {
     /// One hop less (RFC 1812 section 5.3.1); an IPv4 header checksum follows. The caller knows that `hops` is above 1.
     pub(crate) fn take_hop(&self, bytes: &mut [u8]) {
         let Some(ip) = bytes.get_mut(ETHERNET_LEN..).and_then(<[u8]>::first_chunk_mut::<12>) else { return };
-        match self.source {
-            IpAddr::V4(_) => {
+        match self.is_v4() {
+            true => {
                 let before = u16::from_be_bytes([ip[8], ip[9]]);
                 ip[8] = ip[8].saturating_sub(1);
                 let after = u16::from_be_bytes([ip[8], ip[9]]);
                 let checksum = u16::from_be_bytes([ip[10], ip[11]]);
                 [ip[10], ip[11]] = after_change(checksum, before, after).to_be_bytes();
             }
-            IpAddr::V6(_) => ip[7] = ip[7].saturating_sub(1),
+            false => ip[7] = ip[7].saturating_sub(1),
+        }
+    }
+}
+
+impl Packet {
+    /// Reads whichever the frame's Ethernet type says.
+    pub(crate) fn read(bytes: &[u8], wire_len: u32) -> Option<Packet> {
+        match ether_type(bytes)? {
+            TYPE_IPV4 => Packet::v4(bytes, wire_len).map(|packet| in_full(&packet)),
+            TYPE_IPV6 => Packet::v6(bytes, wire_len).map(|packet| in_full(&packet)),
+            _ => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Finding neighbours out: what is asked and heard by ARP and discovery, and what time and other workers bring.
 
+use super::address::Address;
 use super::arp::{self, Arp, Operation};
 use super::fellows::{News, What};
 use super::fib::NextHop;
@@ -49,11 +50,10 @@ impl<F: Frame> Router<F> {
             }
         }
     }
-
-    #[inline]
-    pub(super) fn find_or_ask(
+    #[inline(always)]
+    pub(super) fn find_or_ask<A: Address>(
         &mut self,
-        next: NextHop,
+        next: NextHop<A>,
         now: Ns,
         outlet: &mut impl Outlet<Frame = F>,
     ) -> Option<Hop> {
@@ -61,8 +61,26 @@ impl<F: Frame> Router<F> {
             return Some(Hop::PATHS);
         }
         match self.neighbours[next.out as usize].find_hop(next.neighbour) {
-            None => self.look_for(next, now, outlet),
+            None => self.look_for(next.in_full(), now, outlet),
             known => known,
+        }
+    }
+
+    /// The same for a neighbour of either kind.
+    pub(super) fn find_or_ask_any(
+        &mut self,
+        next: NextHop,
+        now: Ns,
+        outlet: &mut impl Outlet<Frame = F>,
+    ) -> Option<Hop> {
+        let NextHop { out, neighbour, by_paths } = next;
+        match neighbour {
+            IpAddr::V4(address) => {
+                self.find_or_ask(NextHop { out, neighbour: address.to_bits(), by_paths }, now, outlet)
+            }
+            IpAddr::V6(address) => {
+                self.find_or_ask(NextHop { out, neighbour: address.to_bits(), by_paths }, now, outlet)
+            }
         }
     }
 

@@ -1,0 +1,101 @@
+//! Addresses as numbers.
+//!
+//! An `IpAddr` is a tag and bytes: passed about, it is written byte by byte and read back whole, and each such read waits until
+//! the writes have reached the cache (of a routed frame's time this was a quarter). So what is asked of every packet is
+//! written once, for either kind of number.
+
+use super::fib::{Fib, Row};
+use super::interface::{Kind, Kinds};
+use crate::io::Side;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::BitAnd;
+
+/// Whatever has an IP version.
+pub(crate) trait Version: Copy {
+    /// Whether it is 4.
+    fn is_v4(self) -> bool;
+}
+
+impl Version for IpAddr {
+    fn is_v4(self) -> bool {
+        self.is_ipv4()
+    }
+}
+
+impl Version for u32 {
+    #[inline(always)]
+    fn is_v4(self) -> bool {
+        true
+    }
+}
+
+impl Version for u128 {
+    #[inline(always)]
+    fn is_v4(self) -> bool {
+        false
+    }
+}
+
+/// An IPv4 address as `u32`, an IPv6 address as `u128`.
+pub(super) trait Address: Version + Eq + BitAnd<Output = Self> {
+    /// The address.
+    fn ip(self) -> IpAddr;
+    /// The number of an address of this kind.
+    fn of(address: IpAddr) -> Option<Self>;
+    /// Its lowest bits.
+    fn low_bits(self) -> usize;
+    /// What it is to a router that sees it on `side`.
+    fn kind(self, kinds: &Kinds, side: Side) -> Kind;
+    /// The forwarding table of its kind.
+    fn rows(fib: &Fib) -> &[Row<Self>];
+}
+
+impl Address for u32 {
+    #[inline(always)]
+    fn ip(self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from_bits(self))
+    }
+    fn of(address: IpAddr) -> Option<u32> {
+        match address {
+            IpAddr::V4(address) => Some(address.to_bits()),
+            IpAddr::V6(_) => None,
+        }
+    }
+    #[inline(always)]
+    fn low_bits(self) -> usize {
+        self as usize
+    }
+    #[inline(always)]
+    fn kind(self, kinds: &Kinds, _side: Side) -> Kind {
+        kinds.of_v4(self)
+    }
+    #[inline(always)]
+    fn rows(fib: &Fib) -> &[Row<u32>] {
+        &fib.v4
+    }
+}
+
+impl Address for u128 {
+    #[inline(always)]
+    fn ip(self) -> IpAddr {
+        IpAddr::V6(Ipv6Addr::from_bits(self))
+    }
+    fn of(address: IpAddr) -> Option<u128> {
+        match address {
+            IpAddr::V6(address) => Some(address.to_bits()),
+            IpAddr::V4(_) => None,
+        }
+    }
+    #[inline(always)]
+    fn low_bits(self) -> usize {
+        self as usize
+    }
+    #[inline(always)]
+    fn kind(self, kinds: &Kinds, side: Side) -> Kind {
+        kinds.of_v6(side, self)
+    }
+    #[inline(always)]
+    fn rows(fib: &Fib) -> &[Row<u128>] {
+        &fib.v6
+    }
+}
