@@ -201,7 +201,7 @@ impl<F: Frame> Pacing<F> {
         if let (Some(place), Some(aside)) =
             (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize))
         {
-            (*place, *aside) = (Some(flow), Aside::new(self.edition));
+            (*place, *aside) = (Some(flow), Aside::new(self.edition, hash));
         }
         if self.limited.is_on() {
             self.limited.open(index, hash, key);

@@ -6,7 +6,6 @@ use super::outcome::{self, Ended};
 use super::settings::Settings;
 use crate::config::Pin;
 use crate::counters::WorkerStats;
-use crate::flow::{FlowEntry, Table};
 use crate::guard::Limit;
 use crate::io::Frame;
 use crate::models::{Generation, ModelSet};
@@ -86,7 +85,6 @@ impl<F: Frame> Pacing<F> {
     pub fn end_intervals(
         &mut self,
         now: Ns,
-        flows: &Table<FlowEntry>,
         models: &ModelSet,
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
@@ -103,24 +101,17 @@ impl<F: Frame> Pacing<F> {
             ended.push(index);
         }
         for index in ended {
-            self.end_interval(index, now, flows, models, stats);
+            self.end_interval(index, now, models, stats);
         }
         for (group, generation) in [models.active(), models.previous()].into_iter().enumerate() {
             if let Some(generation) = generation {
-                self.infer(group, generation, now, flows, stats, probe);
+                self.infer(group, generation, now, stats, probe);
             }
         }
     }
 
-    fn end_interval(
-        &mut self,
-        index: u32,
-        now: Ns,
-        flows: &Table<FlowEntry>,
-        models: &ModelSet,
-        stats: &mut WorkerStats,
-    ) {
-        let (settings, datagrams) = (&self.settings, &self.datagrams);
+    fn end_interval(&mut self, index: u32, now: Ns, models: &ModelSet, stats: &mut WorkerStats) {
+        let settings = &self.settings;
         let place = (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize));
         let (Some(Some(flow)), Some(aside)) = place else { return };
         self.intervals.close(flow);
@@ -152,8 +143,7 @@ impl<F: Frame> Pacing<F> {
             if !unchanged {
                 let redefined = aside.edition < self.features_edition;
                 aside.edition = self.edition;
-                let hash = datagrams.hash_of(index, flow.id, flows);
-                settings.renew(flow, hash, redefined, now);
+                settings.renew(flow, aside.hash, redefined, now);
             }
         };
         let report = flow.interval.finish(now.0, &mut flow.base, &settings.spec);
@@ -171,16 +161,7 @@ impl<F: Frame> Pacing<F> {
         stats.intervals_limit_bound += u64::from(waited_ns > report.duration_ns / 5);
         stats.intervals_app_limited += u64::from(ended.app_limited);
         outcome::count(stats, flow, &ended);
-        if unchanged
-            && let Some(sample) = outcome::sample(
-                flow,
-                *aside,
-                || datagrams.hash_of(index, flow.id, flows),
-                &ended,
-                settings,
-                models,
-            )
-        {
+        if unchanged && let Some(sample) = outcome::sample(flow, *aside, &ended, settings, models) {
             outcome::tell(sample, &mut self.samples, stats);
         }
         // The interval that ended belongs to the settings that it had; the decision that follows to the new ones.
@@ -219,7 +200,6 @@ impl<F: Frame> Pacing<F> {
         group: usize,
         generation: &Generation,
         now: Ns,
-        flows: &Table<FlowEntry>,
         stats: &mut WorkerStats,
         probe: &mut impl Probe,
     ) {
@@ -242,8 +222,7 @@ impl<F: Frame> Pacing<F> {
             let (Some(Some(flow)), Some(aside)) = place else { continue };
             aside.explored = aside.explored.wrapping_add(u32::from(flow.flags.share() == Share::Exploring));
             flow.output_q16 = output_q16;
-            let hash = || self.datagrams.hash_of(waiting.index, flow.id, flows);
-            let noise = noise(&self.settings, flow, *aside, hash);
+            let noise = noise(&self.settings, flow, *aside);
             let (action_q16, limit) = action(&self.settings, output_q16, noise.as_ref());
             count_limits(stats, [limit]);
             if self.late.is_late() {
@@ -260,15 +239,10 @@ impl<F: Frame> Pacing<F> {
     }
 }
 
-/// The noise of the flow's last decision, where it explores. Its `hash` is not asked for where it does not.
-pub(super) fn noise(
-    settings: &Settings,
-    flow: &PacedFlow,
-    aside: Aside,
-    hash: impl Fn() -> Option<u64>,
-) -> Option<Noise> {
+/// The noise of the flow's last decision, where it explores.
+pub(super) fn noise(settings: &Settings, flow: &PacedFlow, aside: Aside) -> Option<Noise> {
     let explorer = settings.explorer.filter(|_| flow.flags.share() == Share::Exploring)?;
-    Some(explorer.noise(Draw::Noise.nth(hash()?, aside.explored)))
+    Some(explorer.noise(Draw::Noise.nth(aside.hash, aside.explored)))
 }
 
 /// What is done where a network says `output_q16`.

@@ -95,9 +95,13 @@ pub(super) enum Decider {
     Control,
 }
 
-/// What an interval's end reads of a flow besides its slab entry, whose seven cache lines are full.
+/// What an interval's end reads of a flow besides its slab entry, whose seven cache lines are full: two more.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub(super) struct Aside {
+    /// Hash of the flow's addresses and ports: by it, share and noise are drawn. The flow table has it too, in a line that a
+    /// decision would otherwise not need.
+    pub(super) hash: u64,
     /// Which settings the flow has taken up.
     pub(super) edition: u32,
     /// Decisions that it has explored with, modulo 2^32: the last one's number.
@@ -112,9 +116,11 @@ pub(super) struct Aside {
     refused_bytes: u32,
 }
 
+const _: () = assert!(size_of::<Aside>() <= 128);
+
 impl Aside {
-    pub(super) fn new(edition: u32) -> Aside {
-        Aside { edition, ..Aside::default() }
+    pub(super) fn new(edition: u32, hash: u64) -> Aside {
+        Aside { edition, hash, ..Aside::default() }
     }
 
     /// What was found out about the flow's path, or under its network, holds no more.

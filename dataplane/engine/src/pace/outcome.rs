@@ -60,19 +60,17 @@ pub(super) fn count(stats: &mut WorkerStats, flow: &PacedFlow, ended: &Ended) {
 pub(super) fn sample(
     flow: &PacedFlow,
     aside: Aside,
-    hash: impl Fn() -> Option<u64>,
     ended: &Ended,
     settings: &Settings,
     models: &ModelSet,
 ) -> Option<Sample> {
     let sampled = flow.flags.share() != Share::None && flow.governor.has_decided() && !ended.app_limited;
     let decider = sampled.then(|| flow.decider())?;
-    let hash = hash()?;
     let told = Sample {
         source: Source::Control,
         schema_hash: 0,
         generation: 0,
-        flow: hash,
+        flow: aside.hash,
         features: [0; INPUTS],
         output_q16: 0,
         action_q16: 0,
@@ -89,7 +87,7 @@ pub(super) fn sample(
         return (decider == Decider::Control).then_some(told);
     };
     let generation = models.live(flow.generation)?;
-    let noise = noise(settings, flow, aside, || Some(hash));
+    let noise = noise(settings, flow, aside);
     let mut features = [0; INPUTS];
     history.write_inputs(&mut features);
     Some(Sample {

@@ -93,10 +93,8 @@ impl Settings {
 
     /// Takes the flow over from other settings. `hash` is its flow hash, unless its entry is gone;
     /// `redefined` says that its features meant something else then.
-    pub(super) fn renew(&self, flow: &mut PacedFlow, hash: Option<u64>, redefined: bool, now: Ns) {
-        if let Some(hash) = hash {
-            flow.flags.set_share(self.share(hash));
-        }
+    pub(super) fn renew(&self, flow: &mut PacedFlow, hash: u64, redefined: bool, now: Ns) {
+        flow.flags.set_share(self.share(hash));
         match (&mut flow.governor, self.rule) {
             (Governor::Model { history, decided, .. }, _) => {
                 if redefined {

@@ -229,7 +229,7 @@ impl<F: Frame> Worker<F> {
         }
         core.feed();
         if let Some(pacing) = &mut core.pacing {
-            pacing.end_intervals(core.now, &core.flows, models, &mut core.stats, probe);
+            pacing.end_intervals(core.now, models, &mut core.stats, probe);
         }
         probe.stage(Stage::Decide);
         core.let_go(io);

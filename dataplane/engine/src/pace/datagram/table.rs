@@ -2,7 +2,7 @@
 //! are, so that a round over them costs what there is and not what there may be.
 
 use super::super::Whose;
-use crate::flow::{FlowEntry, FlowId, PacedId, Table};
+use crate::flow::PacedId;
 use crate::time::Ns;
 use crate::verdict::Verdict;
 use arrayvec::ArrayVec;
@@ -79,15 +79,6 @@ impl Datagrams {
     #[inline]
     pub(in crate::pace) fn slot_of(&self, index: u32) -> Option<u32> {
         index.checked_sub(self.first)
-    }
-
-    /// The hash of the flow in this place of the slab, whosever it is.
-    #[inline]
-    pub(in crate::pace) fn hash_of(&self, index: u32, flow: FlowId, flows: &Table<FlowEntry>) -> Option<u64> {
-        match self.slot_of(index) {
-            Some(slot) => self.flows.get(slot as usize).map(|known| known.hash),
-            None => flows.hash(flow),
-        }
     }
 
     /// Whose a departing datagram is.
