@@ -150,6 +150,12 @@ impl Brake {
         }
     }
 
+    /// For a flow that keeps its rate whatever it loses: what is lost whatever the rate counts as `lost_q16` / 65536 at most. Above
+    /// that it is braked again and again, and each time from what got through.
+    pub fn tolerate_at_most(&mut self, lost_q16: u16) {
+        self.tolerated_q16 = self.tolerated_q16.min(lost_q16);
+    }
+
     /// The rate that the flow may have at most, in bits per second, if there is one.
     pub fn ceiling_bps(&self) -> Option<u64> {
         (self.ceiling_kbps > 0).then_some(u64::from(self.ceiling_kbps) * 1_000)

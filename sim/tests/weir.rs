@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::sync::Arc;
-use weir_engine::config::{PacingCadence, PacingRule};
+use weir_engine::config::{PacingCadence, PacingMode, PacingRule};
 use weir_engine::models::Generation;
 use weir_engine::time::{BitsPerSec, Ns};
 use weir_engine::wire::IpVersion;
@@ -35,11 +35,18 @@ fn settings(rule: PacingRule, model: Option<ModelUse>) -> WeirSettings {
         swap: None,
         interval: None,
         cadence: PacingCadence::Interval,
+        mode: PacingMode::Transparent,
         rate_min: mbps(1),
         rate_max: mbps(1_000),
         rate_start: mbps(10),
     };
     WeirSettings { pacing: Some(pacing), decision_delay: Ns::ZERO, decision_cost: Ns::ZERO }
+}
+
+/// The same for senders that answer no loss, as those here do.
+fn yielding(settings: &WeirSettings) -> WeirSettings {
+    let pacing = settings.pacing.clone().map(|pacing| PacingUse { mode: PacingMode::Yield, ..pacing });
+    WeirSettings { pacing, ..settings.clone() }
 }
 
 struct Ran {
@@ -98,12 +105,21 @@ fn a_fixed_rate_is_kept() {
 fn the_network_and_the_rule_fill_a_link_that_yield_alone_would_flood() {
     let flooded = run(&settings(PacingRule::None, None), &[]);
     assert!(flooded.books.dropped > 1_000, "{:?}", flooded.books);
-    // Two flows that each remember their best round want more than a queue of one BDP holds: the rule drops, too.
-    let ruled = run(&settings(PacingRule::BbrLite, None), &[]);
+    // Two flows that each remember their best round want more than a queue of one BDP holds: the rule drops, too, as long as it
+    // takes its senders for ones that answer loss.
+    let ruled = settings(PacingRule::BbrLite, None);
+    let yielding = yielding(&ruled);
+    let [ruled, mut yielded] = [&ruled, &yielding].map(|settings| run(settings, &[]));
     let decided = run(&settings(PacingRule::None, Some(model(1))), &[]);
-    assert!(ruled.mbps > 40.0 && decided.mbps > 40.0, "{} {}", ruled.mbps, decided.mbps);
+    for (name, ran) in [("rule", &ruled), ("rule, yield", &yielded), ("network", &decided)] {
+        eprintln!("{name}: {} Mb/s, {:?}", ran.mbps, ran.books);
+        assert!(ran.mbps > 40.0, "{name}: {}", ran.mbps);
+    }
     assert!(ruled.books.dropped < flooded.books.dropped, "{:?} {:?}", ruled.books, flooded.books);
+    assert!(yielded.books.dropped * 6 < ruled.books.dropped, "{:?} {:?}", yielded.books, ruled.books);
     assert!(decided.books.dropped * 20 < flooded.books.dropped, "{:?} {:?}", decided.books, flooded.books);
+    let stats = *yielded.world.weir_mut(SENDER).unwrap().stats();
+    assert!(stats.guard_loss > 0 && stats.windows_lowered > 1_000, "{stats:?}");
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct PacingUse {
     pub interval: Option<Ns>,
     /// When the network is asked.
     pub cadence: PacingCadence,
+    /// Whether its senders are shown smaller windows; then what is held for long is marked as well.
+    pub mode: PacingMode,
     /// The guard's lower bound.
     pub rate_min: BitsPerSec,
     /// The guard's upper bound.
@@ -51,6 +53,8 @@ pub struct WeirSettings {
 /// Flows and frames for which a simulated Weir has room: more than any experiment here needs, so that no table's end decides.
 const FLOWS_MAX: u32 = 2_048;
 const HELD_MAX: u32 = 65_536;
+/// What `conf/demo.toml` has.
+const MARK_DELAY: Ns = Ns::from_millis(10);
 
 impl WeirSettings {
     /// The features that this pacing's network is shown.
@@ -74,14 +78,16 @@ impl WeirSettings {
             explore_sigma_q16: 0,
             sample_share: 0,
             // What is simulated is the network's queue. Weir's own holds what the sender's window lets it.
-            mark_delay: Ns::NEVER,
+            mark_delay: match pacing.mode {
+                PacingMode::Transparent => Ns::NEVER,
+                PacingMode::Yield => MARK_DELAY,
+            },
             delay_max: Ns::NEVER,
             flow_held_bytes_max: u32::MAX,
             limits: weir_engine::limit::Limits::none(),
             cadence: pacing.cadence,
             pin: Pin::Interval,
-            // Its senders have no receive window to lower.
-            mode: PacingMode::Transparent,
+            mode: pacing.mode,
         });
         WeirConfig {
             engine: EngineConfig {

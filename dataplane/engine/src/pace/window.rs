@@ -12,8 +12,12 @@
 //! and enough for the flow to have something to send until the next acknowledgement lets the sender go on. It is three
 //! quarters of what the rate sends in `mark_delay`, and at least one frame less than what a mark takes.
 //!
+//! Under the rule no more is to be in flight than BBR's own window would let: its estimate of the path, and what has arrived out of
+//! order besides.
+//!
 //! The window's right edge never lies before `next`, so whatever is lost can be sent again. A window is only ever lowered.
 
+use super::flow::Governor;
 use super::{Pacing, QUEUED_BEFORE_MARK};
 use crate::config::PacingMode;
 use crate::counters::WorkerStats;
@@ -26,7 +30,12 @@ use crate::wire::{Flags, TcpFrame, lower_window};
 fn ahead(rate: BitsPerSec, mark_delay: Ns, frame_len: u32) -> u64 {
     // In microseconds and bytes per millisecond, so that no product overflows below the highest rate.
     let in_time = (rate.0 / 8_000).saturating_mul(mark_delay.0 / 1_000 * 3 / 4) / 1_000;
-    in_time.max(u64::from((QUEUED_BEFORE_MARK - 1) * frame_len))
+    in_time.max(least(frame_len))
+}
+
+/// Whatever the rate: one frame less than what is marked.
+fn least(frame_len: u32) -> u64 {
+    u64::from((QUEUED_BEFORE_MARK - 1) * frame_len)
 }
 
 /// What the field must hold for a window of at least so many bytes.
@@ -82,7 +91,14 @@ impl<F: Frame> Pacing<F> {
             rate = rate.min(left);
         }
         let ahead = ahead(rate, self.settings.mark_delay, flow.frame_len());
-        let window = u64::from(departed) + ahead;
+        let mut window = u64::from(departed) + ahead;
+        if let Governor::Bbr { rule, .. } = &flow.governor
+            && let Some(in_flight) = rule.window_bytes()
+        {
+            // A few frames more, as Linux has it (`bbr_quantization_budget`): acknowledgements are delayed, windows rounded.
+            let allowed = in_flight + least(flow.frame_len()) + u64::from(flow.detail.sacked_bytes());
+            window = window.min(allowed).max(departed.into());
+        }
         stats.windows_lowered += u64::from(lower_window(frame.bytes_mut(), parsed, field(window, scale)));
     }
 }

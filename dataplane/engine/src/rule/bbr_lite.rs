@@ -19,7 +19,7 @@
 //! Constants are those of Linux `net/ipv4/tcp_bbr.c`. What differs from it, because Weir watches a sender and can
 //! only delay it:
 //!
-//! * There is no window to bound the bytes in flight by 2 BDP. A window of W bytes sends W per RTT, so Cruise paces at
+//! * There is no window to bound the bytes in flight by 2 BDP, but in mode `yield` ([`BbrLite::window_bytes`]). A window of W bytes sends W per RTT, so Cruise paces at
 //!   no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. The RTT is here the least of an
 //!   interval. A queue of the flow's own is in every RTT; jitter, from a radio or from a busy host, in most of them, and
 //!   with the mean a path whose RTT is commonly more than twice its shortest would wear the rate down to nothing, each
@@ -194,6 +194,18 @@ impl BbrLite {
         let paced = BitsPerSec(paced);
         // As in Linux: until the pipe has been full once, an estimate below the present rate is only a young one.
         Some(if self.state == State::Startup { paced.max(rate) } else { paced })
+    }
+
+    /// Bytes in flight at most, in frames, for a sender that Weir may tell so; `None` while the path is not known.
+    pub fn window_bytes(&self) -> Option<u64> {
+        let window = match self.state {
+            State::Startup | State::Drain => GAIN_STARTUP,
+            State::Cruise => GAIN_WINDOW,
+            State::ProbeRtt => GAIN_PROBE_RTT,
+        };
+        // kb/s x ns / 8 / 10^6 are bytes: 2^32 x 2^32 / 2^23 x 2^10 fits.
+        let bdp = u64::from(self.max_rate) * u64::from(self.min_rtt) / 8_000_000;
+        (bdp > 0).then_some(bdp * window / GAIN_ONE)
     }
 
     /// Takes the round's rate sample and begins the next.

@@ -109,6 +109,13 @@ impl Detail {
     pub const EMPTY: Detail = Detail { markers: Markers::EMPTY, sacked: Ranges::EMPTY, holes: Ranges::EMPTY };
 }
 
+impl Detail {
+    /// Bytes that have arrived beyond the cumulative acknowledgement, as far as they are kept in mind.
+    pub fn sacked_bytes(&self) -> u32 {
+        self.sacked.total()
+    }
+}
+
 impl Default for Detail {
     fn default() -> Detail {
         Detail::EMPTY

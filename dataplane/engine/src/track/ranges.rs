@@ -92,6 +92,11 @@ impl<const N: usize> Ranges<N> {
         self.remove(self.starts[0], seq)
     }
 
+    /// How many numbers are in the set.
+    pub(super) fn total(&self) -> u32 {
+        (0..self.len()).map(|i| span(self.starts[i], self.ends[i])).sum()
+    }
+
     /// How many numbers of `start..end` are in the set.
     #[inline]
     pub(super) fn overlap(&self, start: u32, end: u32) -> u32 {

@@ -9,8 +9,7 @@ use super::ports::{Device, PortsPlan};
 use super::route;
 use super::schedule;
 use super::schema::{
-    File, ModelFunction, ModelKeys, PacingCadence as PacingCadenceKey, PacingKeys,
-    PacingMode as PacingModeKey, Pin as PinKey, Rule,
+    File, ModelFunction, ModelKeys, PacingCadence as PacingCadenceKey, PacingKeys, Pin as PinKey, Rule,
 };
 use super::source::Source;
 use super::trainer::{self, TrainerPlan};
@@ -21,7 +20,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use weir_engine::balance::{PathConfig, Wrap};
-use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingMode, PacingRule, Pin};
+use weir_engine::config::{EngineConfig, PIN_MAX, PacingConfig, PacingRule, Pin};
 use weir_engine::io::Side;
 use weir_engine::steer::LANE_FRAMES;
 use weir_engine::time::{BitsPerSec, Ns};
@@ -662,10 +661,7 @@ fn check_pacing(keys: &PacingKeys, spec: PacingSpec, source: &Source) -> Result<
         limits: limit::check(keys, source)?,
         cadence: keys.cadence.into(),
         pin,
-        mode: match keys.mode {
-            PacingModeKey::Transparent => PacingMode::Transparent,
-            PacingModeKey::Yield => PacingMode::Yield,
-        },
+        mode: keys.mode.into(),
     })
 }
 

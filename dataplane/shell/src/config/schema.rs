@@ -181,6 +181,15 @@ pub(crate) enum PacingCadence {
     Packet,
 }
 
+impl From<PacingMode> for weir_engine::config::PacingMode {
+    fn from(key: PacingMode) -> weir_engine::config::PacingMode {
+        match key {
+            PacingMode::Transparent => weir_engine::config::PacingMode::Transparent,
+            PacingMode::Yield => weir_engine::config::PacingMode::Yield,
+        }
+    }
+}
+
 impl From<PacingCadence> for weir_engine::config::PacingCadence {
     fn from(key: PacingCadence) -> weir_engine::config::PacingCadence {
         match key {

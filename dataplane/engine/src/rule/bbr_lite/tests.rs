@@ -197,3 +197,28 @@ fn silence_and_extremes_are_survived() {
         }
     }
 }
+
+#[test]
+fn the_window_is_two_bdp_of_the_estimate_once_it_cruises() {
+    let mut path = path(100, 20);
+    let mut bbr = BbrLite::new(path.now, 3);
+    assert_eq!(bbr.window_bytes(), None);
+    // 100 Mb/s x 20 ms.
+    let bdp = 250_000;
+    let mut rate = BitsPerSec(path.rate / 50);
+    let mut seen = [false; 2];
+    for _ in 0..200 {
+        rate = path.interval(&mut bbr, rate, None);
+        let Some(window) = bbr.window_bytes() else { continue };
+        let estimate = u64::from(bbr.max_rate) * u64::from(bbr.min_rtt) / 8_000_000;
+        match bbr.state {
+            State::Startup | State::Drain => assert_eq!(window, estimate * GAIN_STARTUP / 256),
+            State::Cruise => assert_eq!(window, 2 * estimate),
+            State::ProbeRtt => {}
+        }
+        seen[usize::from(bbr.state == State::Cruise)] = true;
+    }
+    assert_eq!(seen, [true; 2]);
+    let window = bbr.window_bytes().unwrap();
+    assert!(window.abs_diff(2 * bdp) < bdp / 10, "{window}");
+}

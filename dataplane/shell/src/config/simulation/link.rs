@@ -185,6 +185,7 @@ fn scheme(at: usize, keys: &SchemeKeys, file: &File, source: &Source) -> Result<
         swap,
         interval,
         cadence: cadence.into(),
+        mode: file.pacing.mode.into(),
         rate_min: file.pacing.rate_min.0,
         rate_max: file.pacing.rate_max.0,
         rate_start: file.pacing.rate_start.0,

@@ -1,6 +1,6 @@
 //! The keys of an experiment's file.
 
-use crate::config::schema::{ModelPrecision, PacingCadence};
+use crate::config::schema::{ModelPrecision, PacingCadence, PacingMode};
 use crate::config::units::{Rate, Real, Share, Size, Span, Whole};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
@@ -30,7 +30,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) flows: FlowKeys,
     #[serde(default)]
-    pub(super) pacing: RateKeys,
+    pub(super) pacing: PacingKeys,
     pub(super) scheme: Vec<SchemeKeys>,
     #[serde(default)]
     pub(super) compare: Vec<CompareKeys>,
@@ -144,19 +144,25 @@ impl Default for FlowKeys {
     }
 }
 
-/// Rates of every pacing Weir.
+/// How every pacing Weir is set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RateKeys {
+pub(super) struct PacingKeys {
     pub(super) rate_min: Rate,
     pub(super) rate_max: Rate,
     pub(super) rate_start: Rate,
+    pub(super) mode: PacingMode,
 }
 
-impl Default for RateKeys {
-    fn default() -> RateKeys {
+impl Default for PacingKeys {
+    fn default() -> PacingKeys {
         let mbps = |mbps| Rate(weir_engine::time::BitsPerSec::from_mbps(mbps));
-        RateKeys { rate_min: mbps(1), rate_max: mbps(10_000), rate_start: mbps(10) }
+        PacingKeys {
+            rate_min: mbps(1),
+            rate_max: mbps(10_000),
+            rate_start: mbps(10),
+            mode: PacingMode::Transparent,
+        }
     }
 }
 
