@@ -34,7 +34,11 @@ fn by_rule(config: &mut EngineConfig) {
 }
 
 fn world_of(kinds: &[Kind], change: impl Fn(&mut EngineConfig)) -> Pair {
-    let mut pair = Pair::of(kinds, |config| {
+    world_of_workers(kinds, [1, 1], change)
+}
+
+fn world_of_workers(kinds: &[Kind], workers: [usize; 2], change: impl Fn(&mut EngineConfig)) -> Pair {
+    let mut pair = Pair::of_workers(kinds, workers, |config| {
         settings(config).rule = PathRule::Maglev;
         by_rule(config);
         change(config);
@@ -164,6 +168,49 @@ fn several_share_a_path() {
     let all: usize = frames.iter().sum();
     assert!(all * FRAME > 8_000_000, "{frames:?}");
     assert!(frames.iter().all(|frames| frames * 10 > all), "one starves: {frames:?}");
+}
+
+/// Paths are one, whichever worker sends by them: what is counted of one is all that any worker has sent, and so is what the far
+/// end, of several workers too, says has come.
+#[test]
+fn flows_of_several_workers_share_a_path_and_learn_the_same_of_it() {
+    for workers in [[3, 1], [1, 3], [3, 2]] {
+        let mut pair = world_of_workers(&[Kind::IpIp], workers, |_| {});
+        pair.narrow = vec![Some(Bottleneck::new(10, 200_000))];
+        let mut senders: Vec<Sender> = (0..6).map(|flow| Sender::new(flow, 10)).collect();
+        send(&mut pair, &mut senders, Ns::from_secs(8));
+        pair.ends[1].inbox.clear();
+        link(&mut pair).mean_wait();
+        let dropped = link(&mut pair).dropped;
+        send(&mut pair, &mut senders, Ns::from_secs(8));
+        let frames: Vec<usize> = (0..6).map(|flow| arrived(&mut pair, flow).len()).collect();
+        let all: usize = frames.iter().sum();
+        assert!(all * FRAME > 8_000_000, "{workers:?}: {frames:?}");
+        assert!(frames.iter().all(|frames| frames * 20 > all), "{workers:?}: one starves: {frames:?}");
+        let (wait, dropped) = (link(&mut pair).mean_wait(), link(&mut pair).dropped - dropped);
+        assert!(wait < Ns::from_millis(40) && dropped * 100 < all as u64, "{workers:?}: {wait:?} {dropped}");
+        let every = pair.ends[0].every_stats();
+        let flows: Vec<u64> = every.iter().map(|stats| stats.paced_datagram_flows).collect();
+        assert_eq!(flows.iter().sum::<u64>(), 6, "{workers:?}");
+        assert!(flows.iter().all(|flows| *flows > 0), "{workers:?}: {flows:?}");
+        assert!(pair.ends[0].tally().balanced());
+    }
+}
+
+#[test]
+fn several_workers_tell_of_a_path_that_loses_what_it_loses() {
+    for workers in [[3, 1], [3, 2]] {
+        let mut pair = world_of_workers(&[Kind::IpIp], workers, |_| {});
+        pair.narrow = vec![Some(Bottleneck::new(1_000, 200_000).losing(10))];
+        let mut senders: Vec<Sender> = (0..6).map(|flow| Sender::new(flow, 10)).collect();
+        send(&mut pair, &mut senders, Ns::from_secs(10));
+        let (drawn, came) = (link(&mut pair).drawn, link(&mut pair).came);
+        for stats in pair.ends[0].every_stats() {
+            let all = stats.datagram_lost_bytes + stats.datagram_delivered_bytes;
+            let (told, drawn) = (stats.datagram_lost_bytes * 10_000 / all, drawn * 10_000 / came);
+            assert!(told.abs_diff(drawn) * 5 <= drawn, "{workers:?}: {told} and {drawn} of 10 000");
+        }
+    }
 }
 
 #[test]

@@ -14,10 +14,13 @@ use weir_engine::balance::{
     BalanceConfig, BalanceSettings, Draws, Ends, PATHS_MAX, PathConfig, PathRule, PathStats, Wrap,
 };
 use weir_engine::config::EngineConfig;
+use weir_engine::counters::WorkerStats;
 use weir_engine::io::Side;
 use weir_engine::policy::Policy;
 use weir_engine::route::{Prefix, RouteConfig, RouteSide};
+use weir_engine::steer::Steering;
 use weir_engine::time::Ns;
+use weir_engine::verdict::Tally;
 use weir_features::{PathSample, Sample};
 use weir_handoff::{LaneReceiver, Publisher, Reader, epoch, lane};
 
@@ -150,7 +153,14 @@ pub(crate) fn settings(config: &mut EngineConfig) -> &mut BalanceSettings {
     &mut config.route.as_mut().unwrap().balance.as_mut().unwrap().settings
 }
 
-/// One Weir.
+/// One of a Weir's further workers, with its queues of both ports.
+struct Other {
+    worker: Worker<Vec<u8>>,
+    io: TestIo,
+    reader: Reader<Policy>,
+}
+
+/// One Weir. Frames come to its first worker's queues, whosever they are.
 pub(crate) struct End {
     pub(crate) worker: Worker<Vec<u8>>,
     pub(crate) io: TestIo,
@@ -158,6 +168,7 @@ pub(crate) struct End {
     pub(crate) pacing_samples: LaneReceiver<Sample>,
     reader: Reader<Policy>,
     publisher: Publisher<Policy>,
+    others: Vec<Other>,
     station: Station,
     mac: [u8; 6],
     /// What has arrived at the station inside.
@@ -167,17 +178,24 @@ pub(crate) struct End {
 }
 
 impl End {
-    fn new(config: &EngineConfig, station: Station, now: Ns) -> End {
+    fn new(config: &EngineConfig, workers: usize, station: Station, now: Ns) -> End {
         let (samples, pacing_samples) = lane(4, 16);
         let (path_samples, path_samples_out) = lane(8, 16);
-        let (publisher, mut readers) = epoch(Policy::default(), 1);
+        let (publisher, readers) = epoch(Policy::default(), workers);
+        let mut places = readers.into_iter().zip(Steering::mesh(workers, 512));
+        let (reader, place) = places.next().unwrap();
+        let other = |(reader, place)| {
+            let worker = Worker::new(config, now, lane(4, 16).0).among(place);
+            Other { worker, io: TestIo::new(4_096), reader }
+        };
         End {
-            worker: Worker::new(config, now, samples).recording(path_samples),
+            worker: Worker::new(config, now, samples).recording(path_samples).among(place),
             io: TestIo::new(4_096),
             samples: path_samples_out,
             pacing_samples,
-            reader: readers.pop().unwrap(),
+            reader,
             publisher,
+            others: places.map(other).collect(),
             station,
             mac: config.route.as_ref().unwrap().sides[0].mac,
             inbox: Vec::new(),
@@ -201,10 +219,41 @@ impl End {
         self.io.inbox[Side::Inside as usize].push_back(frame);
     }
 
+    /// Every worker's counters, the first one's first.
+    pub(crate) fn every_stats(&self) -> Vec<WorkerStats> {
+        let others = self.others.iter().map(|other| &other.worker);
+        [&self.worker].into_iter().chain(others).map(|worker| *worker.stats()).collect()
+    }
+
+    /// The books of all workers together.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut sum = *self.worker.tally();
+        self.others.iter().for_each(|other| sum += other.worker.tally());
+        sum
+    }
+
+    /// Turns of the further workers, until none has anything to do. What they send joins what the first one has sent.
+    fn turn_others(&mut self, now: Ns) -> Option<Ns> {
+        let mut due = None;
+        for Other { worker, io, reader } in &mut self.others {
+            let (report, allocations) = during(|| worker.turn(now, io, reader));
+            assert_eq!(allocations, 0, "a turn has allocated");
+            assert!(worker.tally().balanced(), "{:?}", worker.tally());
+            for side in Side::ALL {
+                self.io.outbox[side as usize].append(&mut io.outbox[side as usize]);
+                io.outbox[side as usize].reserve(4_096);
+            }
+            io.spare.extend(super::world::spare(4_096 - io.spare.len().min(4_096)));
+            due = [due, report.next_due, report.busy.then_some(now)].into_iter().flatten().min();
+        }
+        due
+    }
+
     fn turn(&mut self, now: Ns) -> Option<Ns> {
         let (report, allocations) = during(|| self.worker.turn(now, &mut self.io, &mut self.reader));
         assert_eq!(allocations, 0, "a turn has allocated");
         assert!(self.worker.tally().balanced(), "{:?}", self.worker.tally());
+        let others_due = self.turn_others(now);
         for frame in self.io.outbox[Side::Inside as usize].drain(..) {
             if !self.bent {
                 frames::check(&frame);
@@ -224,7 +273,9 @@ impl End {
             }
         }
         self.io.spare.extend(super::world::spare(4_096 - self.io.spare.len().min(4_096)));
-        report.next_due
+        // What the others have passed on waits for the first one's next turn.
+        let passed_on = others_due.is_some().then_some(now).filter(|_| report.busy);
+        [report.next_due, others_due, passed_on].into_iter().flatten().min()
     }
 }
 
@@ -332,15 +383,24 @@ impl Pair {
 
     /// The same, of whatever `change` makes of both configurations.
     pub(crate) fn of(kinds: &[Kind], change: impl Fn(&mut EngineConfig)) -> Pair {
+        Pair::of_workers(kinds, [1, 1], change)
+    }
+
+    /// The same, with so many workers at A and at B.
+    pub(crate) fn of_workers(
+        kinds: &[Kind],
+        workers: [usize; 2],
+        change: impl Fn(&mut EngineConfig),
+    ) -> Pair {
         let now = Ns::from_secs(1_000);
-        let end = |own: u8, station| {
+        let end = |own: u8, workers, station| {
             let mut config = config(kinds, own);
             change(&mut config);
-            End::new(&config, station, now)
+            End::new(&config, workers, station, now)
         };
         Pair {
             now,
-            ends: [end(1, CLIENT), end(2, FAR)],
+            ends: [end(1, workers[0], CLIENT), end(2, workers[1], FAR)],
             under_way: VecDeque::new(),
             cut: Vec::new(),
             slow: Vec::new(),
