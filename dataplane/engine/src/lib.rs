@@ -27,6 +27,7 @@ pub mod route;
 pub mod rule;
 pub mod sampler;
 pub mod schedule;
+mod sets;
 pub mod steer;
 pub mod time;
 pub mod track;

@@ -1,16 +1,14 @@
 //! Which path each flow is on: a bounded table keyed by the flow's keyed 64-bit hash.
 //!
-//! All balanced traffic has its place here, whatever it is: TCP from its first SYN on, UDP, what has no ports. Sets of eight
-//! ways, a cache line of hashes each; a newcomer takes a free way, or one whose flow has been silent for long, never one in use: then the rule places its
-//! frames without remembering, and that is counted. Two flows of one 64-bit hash would share a path; that harms neither.
+//! All balanced traffic has its place here, whatever it is: TCP from its first SYN on, UDP, what has no ports. A newcomer takes a
+//! free way of its set, or one whose flow has been silent for long, never one in use: then the rule places its frames without
+//! remembering, and that is counted. Two flows of one hash share a path; that harms neither.
 
 use super::config::PATHS_MAX;
+use crate::sets::Sets;
 use crate::time::Ns;
 use weir_cpu::large_slice;
 
-const WAYS: usize = 8;
-/// Ways per flow that the table is made for: at half the load few sets are full.
-const WAYS_PER_FLOW: usize = 2;
 /// A flow of few packets may make way after this silence: a scan leaves nothing behind for long.
 const SHORT_IDLE: Ns = Ns::from_secs(1);
 const SHORT_BYTES: u64 = 4_096;
@@ -22,8 +20,9 @@ const SETS_PER_SWEEP: usize = 1;
 /// No path yet.
 pub(super) const NO_PATH: u8 = u8::MAX;
 
-/// What is kept of a flow.
+/// What is kept of a flow: a cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(super) struct FlowPath {
     /// When its last frame departed.
     pub(super) last: Ns,
@@ -83,8 +82,9 @@ impl FlowPath {
 /// The table.
 #[derive(Debug)]
 pub(super) struct FlowPaths {
-    hashes: Box<[[u64; WAYS]]>,
-    flows: Box<[[FlowPath; WAYS]]>,
+    sets: Sets,
+    /// By place.
+    flows: Box<[FlowPath]>,
     idle_max: Ns,
     cursor: usize,
     /// By path.
@@ -101,36 +101,25 @@ pub(super) type Placed = (Place, Option<FlowPath>);
 impl FlowPaths {
     /// Room for this many flows, rounded up. All memory is allocated here.
     pub(super) fn new(flows_max: u32, idle_max: Ns) -> FlowPaths {
-        let sets = (flows_max as usize * WAYS_PER_FLOW).div_ceil(WAYS).next_power_of_two();
+        let sets = Sets::new(flows_max.max(1), 0);
         FlowPaths {
-            hashes: large_slice(sets, |_| [0; WAYS]),
-            flows: large_slice(sets, |_| [FlowPath::NEW; WAYS]),
+            flows: large_slice(sets.places(), |_| FlowPath::NEW),
+            sets,
             idle_max,
             cursor: 0,
             on_path: [0; PATHS_MAX],
         }
     }
 
-    /// 0 stands for nobody.
-    fn key(hash: u64) -> u64 {
-        hash.max(1)
-    }
-
-    fn set(&self, hash: u64) -> usize {
-        hash as usize & (self.hashes.len() - 1)
-    }
-
     /// Asks for the memory that a look-up will read.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
-        weir_cpu::prefetch_element(&self.hashes, self.set(hash));
+        self.sets.prefetch(hash);
     }
 
     #[inline]
     pub(super) fn find(&self, hash: u64) -> Option<Place> {
-        let set = self.set(hash);
-        let way = self.hashes[set].iter().position(|known| *known == FlowPaths::key(hash))?;
-        Some(Place((set * WAYS + way) as u32))
+        self.sets.find(hash).map(|place| Place(place as u32))
     }
 
     /// The flow's place, made if need be; with it the flow that made way. `None` where all ways are in use.
@@ -138,27 +127,27 @@ impl FlowPaths {
         if let Some(place) = self.find(hash) {
             return Some((place, None));
         }
-        let set = self.set(hash);
-        let free = self.hashes[set].iter().position(|known| *known == 0);
-        let idle = || self.flows[set].iter().position(|flow| flow.may_go(now, self.idle_max));
-        let way = free.or_else(idle)?;
-        let gone = free.is_none().then(|| self.flows[set][way]);
+        let free = self.sets.vacancy(hash);
+        let mut of_set = Sets::places_of(self.sets.set_of(hash));
+        let idle = || of_set.find(|place| self.flows[*place].may_go(now, self.idle_max));
+        let place = free.or_else(idle)?;
+        let gone = free.is_none().then(|| self.flows[place]);
         if let Some(path) = gone.and_then(|flow| flow.path()) {
             self.on_path[path] -= 1;
         }
-        self.hashes[set][way] = FlowPaths::key(hash);
-        self.flows[set][way] = FlowPath { last: now, moved: now, ..FlowPath::NEW };
-        Some((Place((set * WAYS + way) as u32), gone))
+        self.sets.put(place, hash);
+        self.flows[place] = FlowPath { last: now, moved: now, ..FlowPath::NEW };
+        Some((Place(place as u32), gone))
     }
 
     #[inline]
     pub(super) fn get(&self, place: Place) -> &FlowPath {
-        &self.flows[place.0 as usize / WAYS][place.0 as usize % WAYS]
+        &self.flows[place.0 as usize]
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, place: Place) -> &mut FlowPath {
-        &mut self.flows[place.0 as usize / WAYS][place.0 as usize % WAYS]
+        &mut self.flows[place.0 as usize]
     }
 
     /// Puts the flow on a path; what it had on its way there, and which path that was, if it was another.
@@ -181,12 +170,12 @@ impl FlowPaths {
     pub(super) fn sweep(&mut self, now: Ns, mut gone: impl FnMut(usize, u32, u16)) {
         for _ in 0..SETS_PER_SWEEP {
             let set = self.cursor;
-            self.cursor = if set + 1 == self.hashes.len() { 0 } else { set + 1 };
-            for way in 0..WAYS {
-                if self.hashes[set][way] == 0 {
+            self.cursor = if set + 1 == self.sets.len() { 0 } else { set + 1 };
+            for place in Sets::places_of(set) {
+                if !self.sets.is_taken(place) {
                     continue;
                 }
-                let flow = &mut self.flows[set][way];
+                let flow = &mut self.flows[place];
                 let over = now - flow.last > self.idle_max;
                 if !over && (flow.in_flight == 0 || now - flow.last <= LOST_AFTER) {
                     continue;
@@ -195,7 +184,7 @@ impl FlowPaths {
                 let sample = if over { flow.sample } else { u16::MAX };
                 let path = flow.path();
                 if over {
-                    self.hashes[set][way] = 0;
+                    self.sets.clear(place);
                     *flow = FlowPath::NEW;
                 }
                 if let Some(path) = path {

@@ -16,17 +16,14 @@ mod table;
 
 pub(super) use table::Datagrams;
 
-use super::flow::{FlowFlags, PacedFlow};
-use super::pacer::Pacer;
-use super::{Aside, Offer, Offered, Pacing};
+use super::flow::FlowFlags;
+use super::{Offer, Offered, Pacing};
 use crate::balance::{Datagram, Settled};
 use crate::config::EngineConfig;
 use crate::counters::WorkerStats;
 use crate::flow::{FlowId, PacedId};
 use crate::io::Frame;
 use crate::route::Hop;
-use crate::rule::BbrLite;
-use crate::sampler::Draw;
 use crate::time::Ns;
 use crate::track::{Departed, SegmentInfo};
 use crate::wire::Tuple;
@@ -188,23 +185,6 @@ impl<F: Frame> Pacing<F> {
                 // It rests: its next datagram opens the next interval.
                 false => self.intervals.close(flow),
             }
-        }
-    }
-
-    /// A flow begins in this place of the slab.
-    pub(super) fn begin(&mut self, index: u32, id: FlowId, hash: u64, key: &Tuple, now: Ns) {
-        let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
-        flow.flags.set_share(self.settings.share(hash));
-        // By the hash and not by the place in the slab: the same flow decides the same wherever it lies.
-        flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
-        self.settings.govern_by_rule(&mut flow, now);
-        if let (Some(place), Some(aside)) =
-            (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize))
-        {
-            (*place, *aside) = (Some(flow), Aside::new(self.edition, hash));
-        }
-        if self.limited.is_on() {
-            self.limited.open(index, hash, key);
         }
     }
 }

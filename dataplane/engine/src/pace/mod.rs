@@ -48,6 +48,8 @@ use crate::flow::{FlowId, PacedId};
 use crate::io::Frame;
 use crate::models::ModelSet;
 use crate::route::Hop;
+use crate::rule::BbrLite;
+use crate::sampler::Draw;
 use crate::time::Ns;
 use crate::track::{Acked, Departed, Detail, SegmentInfo};
 use crate::verdict::Verdict;
@@ -60,6 +62,7 @@ use held::{Held, HeldFrames};
 use late::Late;
 use limited::Limited;
 use open::{Following, OpenIntervals};
+use pacer::Pacer;
 use settings::Settings;
 use weir_cpu::large_slice;
 use weir_features::{RttBase, Sample};
@@ -252,6 +255,23 @@ impl<F: Frame> Pacing<F> {
         let index = self.free.pop()?;
         self.begin(index, id, hash, key, now);
         PacedId::new(index)
+    }
+
+    /// A flow begins in this place of the slab.
+    fn begin(&mut self, index: u32, id: FlowId, hash: u64, key: &Tuple, now: Ns) {
+        let mut flow = PacedFlow::new(id, Pacer::new(self.settings.rate_start, now));
+        flow.flags.set_share(self.settings.share(hash));
+        // By the hash and not by the place in the slab: the same flow decides the same wherever it lies.
+        flow.flags.set_phase((Draw::Phase.bits(hash) % BbrLite::PHASES) as u8);
+        self.settings.govern_by_rule(&mut flow, now);
+        if let (Some(place), Some(aside)) =
+            (self.flows.get_mut(index as usize), self.asides.get_mut(index as usize))
+        {
+            (*place, *aside) = (Some(flow), Aside::new(self.edition, hash));
+        }
+        if self.limited.is_on() {
+            self.limited.open(index, hash, key);
+        }
     }
 
     /// Asks for the memory of a paced flow, for a burst whose frames will need it.

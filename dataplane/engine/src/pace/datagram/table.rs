@@ -3,6 +3,7 @@
 
 use super::super::Whose;
 use crate::flow::PacedId;
+use crate::sets::Sets;
 use crate::time::Ns;
 use crate::verdict::Verdict;
 use arrayvec::ArrayVec;
@@ -10,17 +11,16 @@ use weir_cpu::large_slice;
 
 /// Intervals that end at most per turn because of an answer.
 const ENDS_PER_TURN: usize = 16;
-const WAYS: usize = 8;
-/// Ways per flow: at half the load few sets are full.
-const WAYS_PER_FLOW: usize = 2;
+/// The lowest bits of a hash choose sets of other tables, the highest workers.
+const SET_BITS_FROM: u32 = 16;
 
 /// The datagram flows of a worker.
 pub(in crate::pace) struct Datagrams {
     /// Places in the slab that are TCP's; behind them are these flows'.
     first: u32,
-    /// By hash: sets of hashes, 0 for nobody, and where each flow is.
-    hashes: Box<[[u64; WAYS]]>,
-    slots: Box<[[u32; WAYS]]>,
+    sets: Sets,
+    /// Where each flow is, by its place in those.
+    slots: Box<[u32]>,
     flows: Box<[Known]>,
     free: Vec<u32>,
     /// Those that there are, in no order.
@@ -46,14 +46,11 @@ struct Known {
 impl Datagrams {
     /// Everything is allocated here.
     pub(in crate::pace) fn new(first: u32, places: u32) -> Datagrams {
-        let sets = match places {
-            0 => 0,
-            places => (places as usize * WAYS_PER_FLOW).div_ceil(WAYS).next_power_of_two(),
-        };
+        let sets = Sets::new(places, SET_BITS_FROM);
         Datagrams {
             first,
-            hashes: large_slice(sets, |_| [0; WAYS]),
-            slots: large_slice(sets, |_| [0; WAYS]),
+            slots: large_slice(sets.places(), |_| 0),
+            sets,
             flows: large_slice(places as usize, |_| Known::default()),
             free: (0..places).rev().collect(),
             active: Vec::with_capacity(places as usize),
@@ -100,29 +97,17 @@ impl Datagrams {
         self.pending > 0 || !self.due.is_empty()
     }
 
-    fn set(&self, hash: u64) -> usize {
-        // The lowest bits choose sets of other tables, the highest workers.
-        (hash >> 16) as usize & self.hashes.len().wrapping_sub(1)
-    }
-
-    fn key(hash: u64) -> u64 {
-        hash.max(1)
-    }
-
     /// The place of the flow with this hash.
     pub(in crate::pace) fn find(&self, hash: u64) -> Option<u32> {
-        let set = self.set(hash);
-        let way = self.hashes.get(set)?.iter().position(|known| *known == Datagrams::key(hash))?;
-        self.slots.get(set)?.get(way).copied()
+        self.slots.get(self.sets.find(hash)?).copied()
     }
 
     /// A flow begins, in a place of its own, if there is one.
     pub(in crate::pace) fn open(&mut self, hash: u64, now: Ns) -> Option<u32> {
-        let set = self.set(hash);
-        let way = self.hashes.get(set)?.iter().position(|known| *known == 0)?;
+        let place = self.sets.vacancy(hash)?;
         let slot = self.free.pop()?;
-        self.hashes[set][way] = Datagrams::key(hash);
-        self.slots[set][way] = slot;
+        self.sets.put(place, hash);
+        self.slots[place] = slot;
         let at = self.active.len() as u32;
         self.flows[slot as usize] = Known { hash, seen: now, at, is_due: false };
         self.active.push(slot);
@@ -132,9 +117,8 @@ impl Datagrams {
     /// It is over.
     pub(in crate::pace) fn close(&mut self, slot: u32) {
         let Known { hash, at, .. } = self.flows[slot as usize];
-        let set = self.set(hash);
-        if let Some(way) = self.hashes[set].iter().position(|known| *known == Datagrams::key(hash)) {
-            self.hashes[set][way] = 0;
+        if let Some(place) = self.sets.find(hash) {
+            self.sets.clear(place);
         }
         self.active.swap_remove(at as usize);
         if let Some(moved) = self.active.get(at as usize) {
