@@ -1,7 +1,7 @@
 //! Addresses as numbers.
 //!
 //! An `IpAddr` is a tag and bytes: passed about, it is written byte by byte and read back whole, and each such read waits until
-//! the writes have reached the cache (of a routed frame's time this was a quarter). So what is asked of every packet is
+//! the writes have reached the cache (a quarter of the time that judging a packet took). So what is asked of every packet is
 //! written once, for either kind of number.
 
 use super::fib::{Fib, Row};
