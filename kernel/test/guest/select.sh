@@ -15,6 +15,8 @@ $ip -n s -6 route add default via fd03::2 table 102
 
 # Some flows of a second and some 40 kB each, by IPv4 or IPv6; what the capture saw of them is in /tmp/seen.
 seen() {
+    # What the last ones still have to say, by the long way too, is not of these.
+    sleep 0.5
     $ip netns exec s weir-capture >/tmp/seen &
     capture=$!
     $ip netns exec s iperf3 -c $1 -C cubic -P $2 -t 1 -b 300K -l 4K >/tmp/iperf.txt 2>&1 || tail -1 /tmp/iperf.txt
