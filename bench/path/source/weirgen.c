@@ -8,7 +8,8 @@
  *
  * Frames are written into buffers that were freed a moment before and are still in the first-level cache. With copy=1
  * (net_null has the same) a port also copies each frame in from, and out to, memory of its own, as the virtual devices
- * that carry real frames do. 60 bytes in
+ * that carry real frames do. With cold=1 each frame is written back to memory instead, where a card leaves it that does not write
+ * into caches. 60 bytes in
  * memory, 64 with the FCS: data segments carry 6 bytes, ACKs none and 6 bytes of padding; TCP options do not fit. IP
  * checksums are right; TCP checksums are zero, nobody here looks. Data never runs out: a poll gets as many frames as it
  * asks for. An ACK acknowledges what was transmitted on port 1, never what was only offered.
@@ -24,6 +25,7 @@
  * Counters are in a mapped file ("board"), so that all peers are counted in one way, at transmission.
  */
 #include <fcntl.h>
+#include <immintrin.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -83,7 +85,7 @@ static struct {
 	struct board *board;
 	struct rte_mempool *pool[2];
 	uint32_t flows, stride, train;
-	bool copy;
+	bool copy, cold;
 	/* By side the stations that have an ARP frame to send, as bits by the last part of their address, and of which kind. */
 	uint32_t to_say[2];
 	uint8_t operation;
@@ -345,6 +347,17 @@ static uint16_t acknowledgements(struct rte_mbuf **mbufs, uint16_t port, uint16_
 	return made;
 }
 
+/* A frame that a card has written: its buffer's description is in the cache, for a driver has just made it up, and it itself
+ * is not. */
+static inline void to_memory(void *frame)
+{
+#ifdef __CLFLUSHOPT__
+	_mm_clflushopt(frame);
+#else
+	_mm_clflush(frame);
+#endif
+}
+
 static uint16_t receive(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	const enum side side = (enum side)(uintptr_t)queue;
@@ -368,6 +381,9 @@ static uint16_t receive(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 		made = side == INSIDE ? open_inside(mbufs, INSIDE, count) : open_outside(mbufs, OUTSIDE, count);
 	if (made < count)
 		rte_mempool_put_bulk(gen.pool[side], (void **)(mbufs + made), count - made);
+	if (gen.cold)
+		for (uint16_t i = 0; i < made; i++)
+			to_memory(rte_pktmbuf_mtod(mbufs[i], void *));
 	gen.board->received[side] += made;
 	return made;
 }
@@ -568,8 +584,8 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 
 static int prepare(const char *arguments)
 {
-	static const char *const keys[] = { "flows", "rtt_us", "train", "copy", "neighbours", "board", NULL };
-	uint64_t flows = 1000, rtt_us = 10000, train = 1, copy = 0, neighbours = 0, tokens;
+	static const char *const keys[] = { "flows", "rtt_us", "train", "copy", "cold", "neighbours", "board", NULL };
+	uint64_t flows = 1000, rtt_us = 10000, train = 1, copy = 0, cold = 0, neighbours = 0, tokens;
 	struct rte_kvargs *given = rte_kvargs_parse(arguments, keys);
 	int failed = given == NULL;
 
@@ -579,6 +595,7 @@ static int prepare(const char *arguments)
 		failed |= rte_kvargs_process(given, "rtt_us", read_number, &rtt_us) != 0;
 		failed |= rte_kvargs_process(given, "train", read_number, &train) != 0;
 		failed |= rte_kvargs_process(given, "copy", read_number, &copy) != 0;
+		failed |= rte_kvargs_process(given, "cold", read_number, &cold) != 0;
 		failed |= rte_kvargs_process(given, "neighbours", read_number, &neighbours) != 0;
 		failed |= rte_kvargs_process(given, "board", open_board, NULL) != 0;
 		rte_kvargs_free(given);
@@ -589,6 +606,7 @@ static int prepare(const char *arguments)
 	gen.flows = (uint32_t)flows;
 	gen.train = (uint32_t)train;
 	gen.copy = copy != 0;
+	gen.cold = cold != 0;
 	gen.to_say[INSIDE] = neighbours ? 1u << 2 : 0;
 	gen.to_say[OUTSIDE] = ((1u << neighbours) - 1) << 1;
 	gen.operation = REQUEST;

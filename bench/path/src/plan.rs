@@ -73,6 +73,8 @@ pub(crate) struct Traffic {
     pub(crate) train: u32,
     /// Ports copy frames in and out, as net_null's do with `copy=1`.
     pub(crate) copy: bool,
+    /// Frames come from memory, as from a card that does not write into caches.
+    pub(crate) cold: bool,
 }
 
 /// Programs compared under one traffic.
@@ -95,7 +97,7 @@ pub(crate) struct Plan {
 }
 
 /// The conditions of the goals.
-const BASE: Traffic = Traffic { flows: 1_000, rtt_us: 10_000, train: 1, copy: true };
+const BASE: Traffic = Traffic { flows: 1_000, rtt_us: 10_000, train: 1, copy: true, cold: false };
 
 impl Plan {
     /// The plan, or the part of it whose group or program contains `only`.
@@ -125,6 +127,11 @@ impl Plan {
             group(
                 "1 k flows, ports without copy",
                 Traffic { copy: false, ..BASE },
+                &[Io, FiveTupleSwap, L3fwd, Forward, Model],
+            ),
+            group(
+                "1 k flows, frames from memory",
+                Traffic { copy: false, cold: true, ..BASE },
                 &[Io, FiveTupleSwap, L3fwd, Forward, Model],
             ),
             group("1 k flows, pairs of frames", Traffic { train: 2, ..BASE }, &[L3fwd, Rule, Model]),

@@ -119,10 +119,11 @@ pub(crate) fn start(
 
 /// The two devices. With neighbours for a router.
 fn ports(subject: Subject, traffic: &Traffic, board: &Path) -> [String; 2] {
-    let Traffic { flows, rtt_us, train, copy } = traffic;
+    let Traffic { flows, rtt_us, train, copy, cold } = traffic;
     let inside = format!(
-        "net_weirgen0,flows={flows},rtt_us={rtt_us},train={train},copy={},neighbours={},board={}",
+        "net_weirgen0,flows={flows},rtt_us={rtt_us},train={train},copy={},cold={},neighbours={},board={}",
         u8::from(*copy),
+        u8::from(*cold),
         subject.neighbours(),
         board.display()
     );

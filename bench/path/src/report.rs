@@ -110,7 +110,11 @@ impl Report<'_> {
             f64::from(traffic.rtt_us) / 1e3,
             traffic.train,
             if traffic.train == 1 { "" } else { "s" },
-            if traffic.copy { "that copy" } else { "without copy" }
+            match (traffic.copy, traffic.cold) {
+                (true, _) => "that copy",
+                (false, false) => "without copy",
+                (false, true) => "without copy, frames from memory",
+            }
         );
         put!(
             text,

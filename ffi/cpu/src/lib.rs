@@ -18,7 +18,7 @@ pub use affinity::{CpuError, allowed_cpus, current_cpu, permitted_cpus, pin_curr
 pub use lanes::equal_lanes;
 pub use large::large_slice;
 pub use model::cpu_model;
-pub use prefetch::{CACHE_LINE, prefetch_element};
+pub use prefetch::{CACHE_LINE, prefetch_element, prefetch_headers};
 pub use siphash::{TwoWords, siphash13_two_words};
 pub use tsc::{Calibration, TscClock, TscError, TscSource, tsc};
 

@@ -71,6 +71,7 @@ impl<F: Frame> Arrivals<F> {
         probe: &mut impl Probe,
     ) -> usize {
         io.rx(side, &mut self.frames);
+        self.frames.iter().for_each(|frame| weir_cpu::prefetch_headers(frame.bytes()));
         let denied = io.take_denied(side);
         if denied.frames > 0 {
             core.tally.deny(side, denied);
