@@ -8,9 +8,8 @@
  *
  * Frames are written into buffers that were freed a moment before and are still in the first-level cache. With copy=1
  * (net_null has the same) a port also copies each frame in from, and out to, memory of its own, as the virtual devices
- * that carry real frames do. With cold=1 each frame is written back to memory instead, where a card leaves it that does not write
- * into caches. 60 bytes in
- * memory, 64 with the FCS: data segments carry 6 bytes, ACKs none and 6 bytes of padding; TCP options do not fit. IP
+ * that carry real frames do. With cold=1 each frame is written back to memory instead, where a card leaves it that does not
+ * write into caches. 60 bytes in memory, 64 with the FCS: data segments carry 6 bytes, ACKs none and 6 bytes of padding; TCP options do not fit. IP
  * checksums are right; TCP checksums are zero, nobody here looks. Data never runs out: a poll gets as many frames as it
  * asks for. An ACK acknowledges what was transmitted on port 1, never what was only offered.
  *

@@ -178,8 +178,7 @@ impl<F: Frame> Pacing<F> {
                 history.push(report.features);
             }
             let group = usize::from(flow.generation != active.number());
-            let delivered = flow.in_frames(report.acked_bytes);
-            aside.brake(&report, delivered, flow.pacer.held_bytes());
+            aside.brake(flow, &report);
             let (rate, lowest) = (flow.pacer.rate().0, settings.guard.lowest().0);
             let longer = aside.longer.observe(&report, &mut flow.base, rate, lowest);
             stats.longer_paths += u64::from(longer);
@@ -194,8 +193,7 @@ impl<F: Frame> Pacing<F> {
             // else would either: what floods a queue keeps being delivered.
             let mut brake = Brake::default();
             if settings.mode == PacingMode::Yield && matches!(flow.governor, Governor::Bbr { .. }) {
-                let delivered = flow.in_frames(report.acked_bytes);
-                aside.brake(&report, delivered, flow.pacer.held_bytes());
+                aside.brake(flow, &report);
                 aside.brake.tolerate_at_most(RULE_TOLERATES);
                 brake = aside.brake;
             }

@@ -144,14 +144,15 @@ impl Aside {
         self.refused_bytes = self.refused_bytes.saturating_add(payload_len.into());
     }
 
-    /// Shows the brake an interval, without what Weir itself has dropped. What has not been told of such drops after some
+    /// Shows the brake an interval of the flow, without what Weir itself has dropped. What has not been told of such drops after some
     /// hundred intervals never will be.
-    pub(super) fn brake(&mut self, report: &IntervalReport, delivered_bytes: u64, held_bytes: u32) {
+    pub(super) fn brake(&mut self, flow: &PacedFlow, report: &IntervalReport) {
+        let delivered_bytes = flow.in_frames(report.acked_bytes);
         let own = u64::from(self.refused_bytes).min(report.lost_bytes);
         self.refused_bytes -= own as u32;
         self.refused_bytes -= self.refused_bytes.div_ceil(32);
         let report = IntervalReport { lost_bytes: report.lost_bytes - own, ..*report };
-        self.brake.observe(&report, delivered_bytes, held_bytes);
+        self.brake.observe(&report, delivered_bytes, flow.pacer.held_bytes());
     }
 }
 

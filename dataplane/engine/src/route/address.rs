@@ -10,44 +10,41 @@ use crate::io::Side;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::BitAnd;
 
-/// Whatever has an IP version.
-pub(crate) trait Version: Copy {
-    /// Whether it is 4.
+/// An address, in full or as a number.
+pub(crate) trait Address: Copy {
+    /// In full.
+    fn ip(self) -> IpAddr;
+    /// Whether its IP version is 4.
     fn is_v4(self) -> bool;
-}
-
-impl Version for IpAddr {
-    fn is_v4(self) -> bool {
-        self.is_ipv4()
-    }
-}
-
-impl Version for u32 {
-    #[inline(always)]
-    fn is_v4(self) -> bool {
-        true
-    }
-}
-
-impl Version for u128 {
-    #[inline(always)]
-    fn is_v4(self) -> bool {
-        false
-    }
+    /// Its lowest bits.
+    fn low_bits(self) -> usize;
 }
 
 /// An IPv4 address as `u32`, an IPv6 address as `u128`.
-pub(super) trait Address: Version + Eq + BitAnd<Output = Self> {
-    /// The address.
-    fn ip(self) -> IpAddr;
+pub(super) trait Number: Address + Eq + BitAnd<Output = Self> {
     /// The number of an address of this kind.
     fn of(address: IpAddr) -> Option<Self>;
-    /// Its lowest bits.
-    fn low_bits(self) -> usize;
+    /// The low bits of a prefix, which hold all of an address of this kind.
+    fn low(bits: u128) -> Self;
     /// What it is to a router that sees it on `side`.
     fn kind(self, kinds: &Kinds, side: Side) -> Kind;
     /// The forwarding table of its kind.
     fn rows(fib: &Fib) -> &[Row<Self>];
+}
+
+impl Address for IpAddr {
+    fn ip(self) -> IpAddr {
+        self
+    }
+    fn is_v4(self) -> bool {
+        self.is_ipv4()
+    }
+    fn low_bits(self) -> usize {
+        match self {
+            IpAddr::V4(address) => address.to_bits().low_bits(),
+            IpAddr::V6(address) => address.to_bits().low_bits(),
+        }
+    }
 }
 
 impl Address for u32 {
@@ -55,15 +52,40 @@ impl Address for u32 {
     fn ip(self) -> IpAddr {
         IpAddr::V4(Ipv4Addr::from_bits(self))
     }
+    #[inline(always)]
+    fn is_v4(self) -> bool {
+        true
+    }
+    #[inline(always)]
+    fn low_bits(self) -> usize {
+        self as usize
+    }
+}
+
+impl Address for u128 {
+    #[inline(always)]
+    fn ip(self) -> IpAddr {
+        IpAddr::V6(Ipv6Addr::from_bits(self))
+    }
+    #[inline(always)]
+    fn is_v4(self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn low_bits(self) -> usize {
+        self as usize
+    }
+}
+
+impl Number for u32 {
     fn of(address: IpAddr) -> Option<u32> {
         match address {
             IpAddr::V4(address) => Some(address.to_bits()),
             IpAddr::V6(_) => None,
         }
     }
-    #[inline(always)]
-    fn low_bits(self) -> usize {
-        self as usize
+    fn low(bits: u128) -> u32 {
+        bits as u32
     }
     #[inline(always)]
     fn kind(self, kinds: &Kinds, _side: Side) -> Kind {
@@ -75,20 +97,15 @@ impl Address for u32 {
     }
 }
 
-impl Address for u128 {
-    #[inline(always)]
-    fn ip(self) -> IpAddr {
-        IpAddr::V6(Ipv6Addr::from_bits(self))
-    }
+impl Number for u128 {
     fn of(address: IpAddr) -> Option<u128> {
         match address {
             IpAddr::V6(address) => Some(address.to_bits()),
             IpAddr::V4(_) => None,
         }
     }
-    #[inline(always)]
-    fn low_bits(self) -> usize {
-        self as usize
+    fn low(bits: u128) -> u128 {
+        bits
     }
     #[inline(always)]
     fn kind(self, kinds: &Kinds, side: Side) -> Kind {

@@ -65,7 +65,7 @@ impl<F: Frame> Router<F> {
             true => NextHop { out: side, neighbour: to, by_paths: false },
             false => self.fib.find_any(to)?,
         };
-        Some(Way { out: next.out, hop: self.find_or_ask_any(next, now, outlet)? })
+        Some(Way { out: next.out, hop: self.find_or_ask(next, now, outlet)? })
     }
 
     /// Tells the sender of a packet why it does not arrive, if that may be told and the rate allows it. The error bears

@@ -5,7 +5,7 @@
 //! own networks a walk reads at most 272 rows, in order, with one mask and one comparison each; a host's edge has a
 //! handful. A table of a provider's size would want a trie.
 
-use super::address::Address;
+use super::address::{Address, Number};
 use super::config::RouteConfig;
 use super::prefix::Prefix;
 use crate::io::Side;
@@ -65,16 +65,12 @@ impl Fib {
         rows.extend(by_paths.map(|prefix| (*prefix, Side::Outside, Via::Paths)));
         rows.extend(config.routes.iter().map(|route| (route.prefix, route.out, Via::Neighbour(route.via))));
         rows.sort_by_key(|(prefix, ..)| core::cmp::Reverse(prefix.len));
-        Fib {
-            // The low half of a prefix holds all of an IPv4 address.
-            v4: table(&rows, true, |bits| bits as u32),
-            v6: table(&rows, false, |bits| bits),
-        }
+        Fib { v4: table(&rows), v6: table(&rows) }
     }
 
     /// The next hop towards `destination`.
     #[inline(always)]
-    pub(super) fn find<A: Address>(&self, destination: A) -> Option<NextHop<A>> {
+    pub(super) fn find<A: Number>(&self, destination: A) -> Option<NextHop<A>> {
         let row = A::rows(self).iter().find(|row| destination & row.mask == row.network)?;
         let (neighbour, by_paths) = match row.via {
             Via::Neighbour(neighbour) => (neighbour, false),
@@ -94,11 +90,7 @@ impl Fib {
 }
 
 /// The rows of one IP version. A neighbour is of its network's kind: the configuration holds no others.
-fn table<A: Address>(
-    rows: &[(Prefix, Side, Via<IpAddr>)],
-    v4: bool,
-    number: impl Fn(u128) -> A,
-) -> Box<[Row<A>]> {
+fn table<A: Number>(rows: &[(Prefix, Side, Via<IpAddr>)]) -> Box<[Row<A>]> {
     let row = |(prefix, out, via): &(Prefix, Side, Via<IpAddr>)| {
         let (network, mask) = prefix.network_and_mask();
         let via = match *via {
@@ -106,7 +98,7 @@ fn table<A: Address>(
             Via::Neighbour(neighbour) => Via::Neighbour(A::of(neighbour)?),
             Via::Paths => Via::Paths,
         };
-        Some(Row { network: number(network), mask: number(mask), out: *out, via })
+        A::of(prefix.address).map(|_| Row { network: A::low(network), mask: A::low(mask), out: *out, via })
     };
-    rows.iter().filter(|(prefix, ..)| prefix.address.is_ipv4() == v4).filter_map(row).collect()
+    rows.iter().filter_map(row).collect()
 }

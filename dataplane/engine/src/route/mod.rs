@@ -54,7 +54,7 @@ use crate::io::{Frame, Side};
 use crate::time::Ns;
 use crate::verdict::Verdict;
 use crate::wire::{Flags, Parsed};
-use address::Address;
+use address::Number;
 use arp::Arp;
 use bucket::Bucket;
 use core::net::IpAddr;
@@ -240,7 +240,7 @@ impl<F: Frame> Router<F> {
     }
 
     #[inline]
-    fn judge_packet<A: Address>(
+    fn judge_packet<A: Number>(
         &mut self,
         side: Side,
         frame: &mut F,
@@ -253,7 +253,7 @@ impl<F: Frame> Router<F> {
         let destination = packet.destination.kind(&self.kinds, side);
         // Discovery first: its sources may be link-local, and one who tests an address has none yet.
         if packet.may_be_discovery(bytes)
-            && let Some(end) = self.hear_discovery(side, bytes, &packet::in_full(packet), source, now, outlet)
+            && let Some(end) = self.hear_discovery(side, bytes, &packet.in_full(), source, now, outlet)
         {
             return Err(end);
         }
@@ -264,22 +264,22 @@ impl<F: Frame> Router<F> {
             return Err(Verdict::NotForUs.into());
         }
         if destination == Kind::Own {
-            return Err(self.serve(bytes, &packet::in_full(packet)));
+            return Err(self.serve(bytes, &packet.in_full()));
         }
         if source == Kind::LinkLocal {
             return Err(Verdict::Martian.into());
         }
         let Some(next) = self.fib.find(packet.destination) else {
-            return Err(End::Trouble(packet::in_full(packet), Trouble::NoRoute, Verdict::NoRoute));
+            return Err(End::Trouble(packet.in_full(), Trouble::NoRoute, Verdict::NoRoute));
         };
         if packet.hops <= 1 {
-            return Err(End::Trouble(packet::in_full(packet), Trouble::TimeExceeded, Verdict::TtlExpired));
+            return Err(End::Trouble(packet.in_full(), Trouble::TimeExceeded, Verdict::TtlExpired));
         }
         let mtu = self.mtu(next.out, next.by_paths);
         if packet.len > u32::from(mtu) {
             return Err(match packet.may_be_cut(bytes) {
-                true => End::Cut(packet::in_full(packet), next.in_full()),
-                false => End::Trouble(packet::in_full(packet), Trouble::TooBig { mtu }, Verdict::TooBig),
+                true => End::Cut(packet.in_full(), next.in_full()),
+                false => End::Trouble(packet.in_full(), Trouble::TooBig { mtu }, Verdict::TooBig),
             });
         }
         // The packet fits and what follows it does not: no padding is that long, and no sender to be told of it.
@@ -312,7 +312,7 @@ impl<F: Frame> Router<F> {
             self.tell(side, frame.bytes(), packet, Trouble::TooBig { mtu }, now, outlet);
             return outlet.end(frame, Verdict::TooBig);
         };
-        let Some(hop) = self.find_or_ask_any(next, now, outlet) else {
+        let Some(hop) = self.find_or_ask(next, now, outlet) else {
             return outlet.end(frame, Verdict::NeighbourUnresolved);
         };
         packet.take_hop(frame.bytes_mut());
@@ -368,7 +368,7 @@ impl<F: Frame> Router<F> {
     fn way_of(&mut self, frame: &F, now: Ns, outlet: &mut impl Outlet<Frame = F>) -> Option<Way> {
         let packet = Packet::read(frame.bytes(), frame.wire_len())?;
         let next = self.fib.find_any(packet.destination)?;
-        Some(Way { out: next.out, hop: self.find_or_ask_any(next, now, outlet)? })
+        Some(Way { out: next.out, hop: self.find_or_ask(next, now, outlet)? })
     }
 
     fn send(

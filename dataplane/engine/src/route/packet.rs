@@ -3,7 +3,7 @@
 //! The parser of `wire` judges nobody; a router must (RFC 1812 section 5.2.2). Hence a second, stricter look at the
 //! fixed header, and at nothing else unless the packet is for Weir itself or in trouble.
 
-use super::address::{Address, Version};
+use super::address::Address;
 use crate::wire::checksum::{Sum, after_change};
 use core::net::IpAddr;
 
@@ -55,12 +55,6 @@ pub(crate) enum Part {
     Whole,
     First,
     Later,
-}
-
-/// The same, with its addresses in full.
-pub(super) fn in_full<A: Address>(packet: &Packet<A>) -> Packet {
-    let Packet { source, destination, len, hops, to_group, header_len } = *packet;
-    Packet { source: source.ip(), destination: destination.ip(), len, hops, to_group, header_len }
 }
 
 impl Packet<u32> {
@@ -115,7 +109,13 @@ impl Packet<u128> {
     }
 }
 
-impl<A: Version> Packet<A> {
+impl<A: Address> Packet<A> {
+    /// The same, with its addresses in full.
+    pub(crate) fn in_full(&self) -> Packet {
+        let Packet { source, destination, len, hops, to_group, header_len } = *self;
+        Packet { source: source.ip(), destination: destination.ip(), len, hops, to_group, header_len }
+    }
+
     #[inline(always)]
     pub(crate) fn is_v4(&self) -> bool {
         self.source.is_v4()
@@ -135,15 +135,14 @@ impl<A: Version> Packet<A> {
     /// One hop less (RFC 1812 section 5.3.1); an IPv4 header checksum follows. The caller knows that `hops` is above 1.
     pub(crate) fn take_hop(&self, bytes: &mut [u8]) {
         let Some(ip) = bytes.get_mut(ETHERNET_LEN..).and_then(<[u8]>::first_chunk_mut::<12>) else { return };
-        match self.is_v4() {
-            true => {
-                let before = u16::from_be_bytes([ip[8], ip[9]]);
-                ip[8] = ip[8].saturating_sub(1);
-                let after = u16::from_be_bytes([ip[8], ip[9]]);
-                let checksum = u16::from_be_bytes([ip[10], ip[11]]);
-                [ip[10], ip[11]] = after_change(checksum, before, after).to_be_bytes();
-            }
-            false => ip[7] = ip[7].saturating_sub(1),
+        if self.is_v4() {
+            let before = u16::from_be_bytes([ip[8], ip[9]]);
+            ip[8] = ip[8].saturating_sub(1);
+            let after = u16::from_be_bytes([ip[8], ip[9]]);
+            let checksum = u16::from_be_bytes([ip[10], ip[11]]);
+            [ip[10], ip[11]] = after_change(checksum, before, after).to_be_bytes();
+        } else {
+            ip[7] = ip[7].saturating_sub(1);
         }
     }
 }
@@ -152,8 +151,8 @@ impl Packet {
     /// Reads whichever the frame's Ethernet type says.
     pub(crate) fn read(bytes: &[u8], wire_len: u32) -> Option<Packet> {
         match ether_type(bytes)? {
-            TYPE_IPV4 => Packet::v4(bytes, wire_len).map(|packet| in_full(&packet)),
-            TYPE_IPV6 => Packet::v6(bytes, wire_len).map(|packet| in_full(&packet)),
+            TYPE_IPV4 => Packet::v4(bytes, wire_len).map(|packet| packet.in_full()),
+            TYPE_IPV6 => Packet::v6(bytes, wire_len).map(|packet| packet.in_full()),
             _ => None,
         }
     }

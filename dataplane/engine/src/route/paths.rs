@@ -1,6 +1,6 @@
 //! What paths need of a router, and it of them: see [`crate::balance`].
 
-use super::address::Address;
+use super::address::Number;
 use super::fib::NextHop;
 use super::interface::Mac;
 use super::{Outlet, Router, Way};
@@ -21,7 +21,7 @@ impl<F: Frame> Router<F> {
 
     /// What a connection's segments must fit, whichever direction this packet of it takes.
     #[cold]
-    pub(super) fn mtu_of_connection(&self, source: impl Address, by_paths: bool) -> u16 {
+    pub(super) fn mtu_of_connection(&self, source: impl Number, by_paths: bool) -> u16 {
         let by_paths =
             self.balances() && (by_paths || self.fib.find(source).is_some_and(|back| back.by_paths));
         if by_paths { self.mtu_min.min(self.mtu_by_paths) } else { self.mtu_min }
@@ -152,7 +152,7 @@ impl<F: Frame> Router<F> {
         outlet: &mut impl Outlet<Frame = F>,
     ) {
         let next = NextHop { out: Side::Outside, neighbour, by_paths: false };
-        match self.find_or_ask_any(next, now, outlet) {
+        match self.find_or_ask(next, now, outlet) {
             Some(hop) => self.depart(Way { out: Side::Outside, hop }, frame, verdict, now, outlet),
             None => outlet.end(frame, Verdict::NeighbourUnresolved),
         }

@@ -50,6 +50,7 @@ impl<F: Frame> Router<F> {
             }
         }
     }
+
     #[inline(always)]
     pub(super) fn find_or_ask<A: Address>(
         &mut self,
@@ -63,24 +64,6 @@ impl<F: Frame> Router<F> {
         match self.neighbours[next.out as usize].find_hop(next.neighbour) {
             None => self.look_for(next.in_full(), now, outlet),
             known => known,
-        }
-    }
-
-    /// The same for a neighbour of either kind.
-    pub(super) fn find_or_ask_any(
-        &mut self,
-        next: NextHop,
-        now: Ns,
-        outlet: &mut impl Outlet<Frame = F>,
-    ) -> Option<Hop> {
-        let NextHop { out, neighbour, by_paths } = next;
-        match neighbour {
-            IpAddr::V4(address) => {
-                self.find_or_ask(NextHop { out, neighbour: address.to_bits(), by_paths }, now, outlet)
-            }
-            IpAddr::V6(address) => {
-                self.find_or_ask(NextHop { out, neighbour: address.to_bits(), by_paths }, now, outlet)
-            }
         }
     }
 

@@ -19,8 +19,8 @@
 //! Constants are those of Linux `net/ipv4/tcp_bbr.c`. What differs from it, because Weir watches a sender and can
 //! only delay it:
 //!
-//! * There is no window to bound the bytes in flight by 2 BDP, but in mode `yield` ([`BbrLite::window_bytes`]). A window of W bytes sends W per RTT, so Cruise paces at
-//!   no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. The RTT is here the least of an
+//! * There is no window to bound the bytes in flight by 2 BDP, but in mode `yield` ([`BbrLite::window_bytes`]). A window of
+//!   W bytes sends W per RTT, so Cruise paces at no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. The RTT is here the least of an
 //!   interval. A queue of the flow's own is in every RTT; jitter, from a radio or from a busy host, in most of them, and
 //!   with the mean a path whose RTT is commonly more than twice its shortest would wear the rate down to nothing, each
 //!   estimate being of what the one before let through. Where the path has slowed down by

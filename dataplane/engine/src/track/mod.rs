@@ -107,9 +107,7 @@ impl Detail {
     /// Nothing known yet. May be given to a tracker at any time; from then on it belongs to every call on that
     /// tracker.
     pub const EMPTY: Detail = Detail { markers: Markers::EMPTY, sacked: Ranges::EMPTY, holes: Ranges::EMPTY };
-}
 
-impl Detail {
     /// Bytes that have arrived beyond the cumulative acknowledgement, as far as they are kept in mind.
     pub fn sacked_bytes(&self) -> u32 {
         self.sacked.total()

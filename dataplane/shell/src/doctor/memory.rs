@@ -121,13 +121,12 @@ fn transparent(files: &Sysfs, needs: &Needs) -> Finding {
     let check = "transparent hugepages";
     let text = files.text(SWITCH).unwrap_or_default();
     let chosen = text.split(['[', ']']).nth(1).unwrap_or("not in this kernel");
-    if chosen == "always" && needs.hugepages_mb > 0 {
-        let wanted = "madvise: the kernel's search for pages to merge interrupts workers";
-        return Finding::advice(check, chosen, wanted, format!("echo madvise > {SWITCH}"));
-    }
-    if chosen == "never" {
-        let wanted = "madvise: tables of many flows lie on large pages";
-        return Finding::advice(check, chosen, wanted, format!("echo madvise > {SWITCH}"));
-    }
-    Finding::ok(check, chosen)
+    let wanted = match chosen {
+        "always" if needs.hugepages_mb > 0 => {
+            "madvise: the kernel's search for pages to merge interrupts workers"
+        }
+        "never" => "madvise: tables of many flows lie on large pages",
+        _ => return Finding::ok(check, chosen),
+    };
+    Finding::advice(check, chosen, wanted, format!("echo madvise > {SWITCH}"))
 }
