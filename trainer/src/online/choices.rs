@@ -3,17 +3,19 @@
 //! How long a flowlet takes depends first of all on how much it carries, which no choice changes. So its *cost*, the binary
 //! logarithm of the time to its last acknowledgement, is held against the mean cost of flowlets of like size that the network
 //! chose for lately: what is left is its *excess*, in doublings of that time. A scorer's scores have to be in the right order
-//! and at the right distances; where they lie as a whole does not matter. So what the network should have said is
+//! and at the right distances; where they lie as a whole does not matter, and in what unit they are is the file's affair
+//! (`unit.rs`). So what the network should have said is
 //!
 //! ```text
-//! target = mean score that it gives lately + excess
+//! target = mean score that it gives lately + excess / doublings to a unit of score
 //! ```
 //!
-//! and its scores stay where they are, generation after generation, however slow or quick all paths become together.
+//! and its scores stay where they are and as far apart, generation after generation, however slow or quick all paths become together.
 
 use super::flows::Earned;
+use super::unit::Unit;
 use std::collections::BTreeMap;
-use weir_features::{PathSample, PathSource, f64_from_q16};
+use weir_features::{ONE, PathSample, PathSource, f64_from_q16};
 
 /// An excess counts up to sixteen times the usual time, and so much is what a flowlet counts of which nothing arrived that was
 /// sent again: beyond it a path is as good as cut, and one record must not outweigh a hundred.
@@ -34,6 +36,7 @@ pub(super) struct Choices {
     /// By octave of the bytes.
     costs: [Mean; OCTAVES],
     scores: Mean,
+    unit: Unit,
     /// By flow: who chose last, and sum and number of what its flowlets earned under that one.
     earned: BTreeMap<u64, (Option<u32>, f64, u32)>,
     flows_max: usize,
@@ -46,7 +49,7 @@ pub(super) enum Told {
     Target(f64),
     /// The rule chose; what came of it is what choices are held against.
     Control,
-    /// Nothing: nobody knows when it arrived, or what is usual for its size.
+    /// Nothing: nobody knows when it arrived, what is usual for its size, or yet what a unit of score is worth.
     Nothing,
 }
 
@@ -56,9 +59,15 @@ impl Choices {
         Choices {
             costs: [Mean::default(); OCTAVES],
             scores: Mean::default(),
+            unit: Unit::default(),
             earned: BTreeMap::new(),
             flows_max,
         }
+    }
+
+    /// Scores are in this generation's unit from now on, and those of what is tuned from it.
+    pub(super) fn begin(&mut self, generation: u32) {
+        self.unit = Unit::of(generation);
     }
 
     /// Takes note of a flowlet.
@@ -84,7 +93,12 @@ impl Choices {
         let Some(known) = known else { return nothing };
         let excess = if arrived { (cost - known).clamp(-EXCESS_MAX, EXCESS_MAX) } else { EXCESS_MAX };
         self.earn(sample.flow, (!control).then_some(sample.generation), -excess);
-        if control { Told::Control } else { Told::Target(self.scores.mean + excess) }
+        if control {
+            return Told::Control;
+        }
+        let score = f64_from_q16(sample.score_q16);
+        self.unit.note(sample.generation, score, excess, importance(sample));
+        self.unit.doublings().map_or(Told::Nothing, |unit| Told::Target(self.scores.mean + excess / unit))
     }
 
     fn earn(&mut self, flow: u64, decided_by: Option<u32>, reward: f64) {
@@ -105,6 +119,11 @@ impl Choices {
             |(generation, sum, count)| Earned { generation, reward: sum / f64::from(u32::max(count, 1)) };
         earned.into_values().map(mean).collect()
     }
+}
+
+/// How much a record counts: as many times as its choice was unlikely.
+fn importance(sample: &PathSample) -> f64 {
+    f64::min(f64::from(ONE) / f64::from(sample.probability_q16.max(1)), IMPORTANCE_MAX)
 }
 
 /// The mean of the first values, and then one in which older ones fade.
@@ -148,12 +167,15 @@ mod tests {
         }
     }
 
-    /// Choices to which flowlets of 1 500 bytes in 8 ms and of a megabyte in 64 ms are usual.
+    /// Choices to which flowlets of 1 500 bytes in 8 ms and of a megabyte in 64 ms are usual, and a unit of score, as all scores are
+    /// the same, a doubling.
     fn usual() -> Choices {
         let mut choices = Choices::new(10);
-        for flow in 0..100 {
+        choices.begin(3);
+        for flow in 0..200 {
             let told = choices.note(&flowlet(flow, PathSource::Model, 1_500, 8));
-            assert_eq!(told == Told::Nothing, flow < u64::from(KNOWN), "{flow} {told:?}");
+            // Two records of each flow, once it is known what is usual, and as many as tell the unit.
+            assert_eq!(told == Told::Nothing, flow < u64::from(KNOWN) + 128, "{flow} {told:?}");
             choices.note(&flowlet(flow, PathSource::Model, 1 << 20, 64));
         }
         choices.take_earned();
@@ -180,6 +202,23 @@ mod tests {
         }
         let told = target(choices.note(&flowlet(1, PathSource::Model, 1_500, 32)));
         assert!((told - 7.0).abs() < 0.01, "{told}");
+    }
+
+    #[test]
+    fn an_excess_counts_in_the_unit_of_the_scores() {
+        let mut choices = usual();
+        choices.begin(4);
+        // A score of one more is half a doubling more.
+        for n in 0..2_000 {
+            let (score, ms) = if n % 2 == 0 { (5, 8) } else { (7, 16) };
+            let mut sample = flowlet(n, PathSource::Model, 1_500, ms);
+            (sample.generation, sample.score_q16) = (4, score * ONE);
+            choices.note(&sample);
+        }
+        let told =
+            |choices: &mut Choices, ms| target(choices.note(&flowlet(1, PathSource::Model, 1_500, ms)));
+        let apart = told(&mut choices.clone(), 32) - told(&mut choices, 16);
+        assert!((apart - 2.0).abs() < 0.05, "a doubling is two: {apart}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod replay;
 mod stats;
 mod trainer;
 mod tune;
+mod unit;
 mod watch;
 mod window;
 pub mod wrong;

@@ -149,6 +149,10 @@ impl Trainer {
             }
         } else {
             self.start_over();
+            // One that says again what an earlier one said counts as that one does.
+            if self.generations.active().is_some_and(|active| active.reason.repeats().is_none()) {
+                self.choices.begin(generation);
+            }
         }
         // One that overtook what is awaited does not take its place.
         self.awaited = self.awaited.filter(|awaited| *awaited > generation);
