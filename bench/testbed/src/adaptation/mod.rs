@@ -132,6 +132,9 @@ pub struct Worth {
     pub reward: f64,
     /// Goodput over what the link allows.
     pub utilisation: f64,
+    /// What a flow has of its fair share of that, in the mean: more than its share counts as its share, so that no flow makes up for
+    /// another's. The reward's throughput.
+    pub share: f64,
     /// Base RTT over the median of the echoes.
     pub emptiness: f64,
     /// Frames dropped of those sent.
@@ -326,9 +329,12 @@ impl Seen {
         let emptiness =
             percentile(&echoes, 0.5).map_or(0.0, |rtt_ms| (stretch.base_rtt_ms() / rtt_ms).min(1.0));
         let loss = share_lost(&self.reports, &self.dropped, self.start_ns, from_s, to_s);
-        let terms = [utilisation, emptiness, 1.0 - loss];
+        let fair_mbps = stretch.capacity_mbps() / received.len().max(1) as f64;
+        let of_fair = received.iter().map(|bytes| (bytes * 8e-6 / (to_s - from_s) / fair_mbps).min(1.0));
+        let share = of_fair.sum::<f64>() / received.len().max(1) as f64;
+        let terms = [share, emptiness, 1.0 - loss];
         let reward = WEIGHTS.iter().zip(terms).map(|(weight, term)| weight * term).sum();
-        Worth { reward, utilisation, emptiness, loss, fairness: jain(&received) }
+        Worth { reward, utilisation, share, emptiness, loss, fairness: jain(&received) }
     }
 }
 

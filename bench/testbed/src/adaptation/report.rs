@@ -11,10 +11,11 @@ pub fn text(conditions: &Conditions, runs: &[Run]) -> String {
     let mut text = String::new();
     put!(
         text,
-        "{:<10} {:<10} {:>8} {:>12} {:>10} {:>8} {:>6}",
+        "{:<10} {:<10} {:>8} {:>6} {:>12} {:>10} {:>8} {:>6}",
         "link",
         "weir",
         "reward",
+        "share",
         "utilisation",
         "base/RTT",
         "loss",
@@ -26,10 +27,11 @@ pub fn text(conditions: &Conditions, runs: &[Run]) -> String {
             let fairness = worth.fairness.map_or_else(|| "-".to_owned(), |jain| format!("{jain:.2}"));
             put!(
                 text,
-                "{:<10} {:<10} {:>8.3} {:>12.2} {:>10.2} {:>7.2}% {:>6}",
+                "{:<10} {:<10} {:>8.3} {:>6.2} {:>12.2} {:>10.2} {:>7.2}% {:>6}",
                 stretch.name,
                 run.mode.name(),
                 worth.reward,
+                worth.share,
                 worth.utilisation,
                 worth.emptiness,
                 worth.loss * 100.0,
