@@ -119,6 +119,7 @@ stats! {
         guard_action "action", guard_loss "loss", guard_floor "floor", guard_ceiling "ceiling"
     }
     Counter "longer_paths_total" "Flows whose base RTT was given up because their path has become longer." { longer_paths }
+    Counter "concessions_total" "Times that the rule took a flow over from its network, whose giving way was in vain beside others." { concessions }
     Counter "pace_refused_total" "Frames that could not be held, by the limit they met." by "limit" {
         pace_refused_held "held", pace_refused_flow_bytes "flow_bytes", pace_refused_delay "delay"
     }

@@ -171,7 +171,7 @@ impl<F: Frame> Pacing<F> {
         // The interval that ended belongs to the settings that it had; the decision that follows to the new ones.
         renew(flow, aside);
 
-        let wanted = settings.model && flow.flags.share() != Share::Control;
+        let wanted = settings.model && flow.flags.share() != Share::Control && !aside.concession.holds(now);
         if let Some(active) = models.active().filter(|_| wanted) {
             govern_by_model(settings, flow, active, models, now, stats);
             if let Governor::Model { history, .. } = &mut flow.governor {
@@ -179,9 +179,12 @@ impl<F: Frame> Pacing<F> {
             }
             let group = usize::from(flow.generation != active.number());
             aside.brake(flow, &report);
-            let (rate, lowest) = (flow.pacer.rate().0, settings.guard.lowest().0);
-            let longer = aside.longer.observe(&report, &mut flow.base, rate, lowest);
+            let (rate, lowest) = (flow.pacer.rate(), settings.guard.lowest().0);
+            let longer = aside.longer.observe(&report, &mut flow.base, rate.0, lowest);
             stats.longer_paths += u64::from(longer);
+            if settings.rule_competes() {
+                stats.concessions += u64::from(aside.concession.observe(now, longer, rate));
+            }
             // There is room: no more flows end per turn than one group holds.
             let app_limited_at = ended.app_limited.then(|| flow.sent_rate(&ended.report));
             self.batch.groups[group].push(Waiting { index, app_limited_at });

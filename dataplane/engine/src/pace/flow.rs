@@ -1,5 +1,6 @@
 //! What is known about one paced flow, in one slab entry.
 
+use super::concession::Concession;
 use super::held::Queue;
 use super::pacer::Pacer;
 use crate::flow::FlowId;
@@ -110,6 +111,8 @@ pub(super) struct Aside {
     pub(super) brake: Brake,
     /// Whether its path has become longer.
     pub(super) longer: LongerPath,
+    /// Whether the rule decides in its network's place.
+    pub(super) concession: Concession,
     /// The rate at the open interval's start, where a network has been asked since (cadence `packet`).
     committed: Option<BitsPerSec>,
     /// Payload that Weir itself has dropped and that may yet be told as lost.

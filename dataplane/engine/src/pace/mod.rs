@@ -22,6 +22,7 @@
 //! no paced flow wait in lanes (`limited`).
 
 mod claim;
+mod concession;
 mod datagram;
 mod decide;
 mod flow;

@@ -112,6 +112,11 @@ impl Settings {
         }
     }
 
+    /// Whether the rule goes by what the path delivers, and so holds its own beside others.
+    pub(super) fn rule_competes(&self) -> bool {
+        self.rule == PacingRule::BbrLite
+    }
+
     /// Gives the flow to the configured rule.
     pub(super) fn govern_by_rule(&self, flow: &mut PacedFlow, now: Ns) {
         flow.generation = 0;

@@ -125,8 +125,42 @@ fn a_path_that_becomes_longer_is_no_queue() {
         );
         assert!(after.wait < Ns::from_millis(20), "{flows} flows: {}", after.wait);
         let followed = world.worker.stats().longer_paths;
+        assert_eq!(world.worker.stats().concessions, 0, "nobody is in the way");
         assert!((u64::from(flows)..=3 * u64::from(flows)).contains(&followed), "{followed} of {flows} flows");
     }
+}
+
+/// Flows of a network that goes by delay beside some of the control share, whose rule does not give way: those would end with the
+/// guard's lowest rate, and these with the link.
+#[test]
+fn a_network_that_gives_way_in_vain_gives_its_flow_to_the_rule() {
+    let mut config = config(PacingRule::BbrLite);
+    let settings = pacing(&mut config);
+    (settings.model, settings.control_share) = (true, 1 << 14);
+    settings.rate_min = BitsPerSec(500_000);
+    let mut world =
+        World::new(&config, Link::new(24, Ns::from_millis(10), 120_000), set(&latency_keeper(1.1)));
+    for flow in 1..=8 {
+        world.connect(Sender::reno(flow, 1));
+    }
+    let begun = world.now;
+    // Each flow's share of what would be fair, in the ten seconds before `until`, the least first.
+    let mut shares = |until: u64| {
+        let span = Ns::from_secs(10);
+        world.run_for(begun + Ns::from_secs(until) - span - world.now);
+        let before: Vec<u64> = world.receivers.values().map(|receiver| receiver.delivered).collect();
+        world.run_for(span);
+        let received = world.receivers.values().zip(before).map(|(after, before)| after.delivered - before);
+        let mut shares: Vec<f64> = received.map(|bytes| bytes as f64 * 8.0 / 30e6).collect();
+        shares.sort_by(f64::total_cmp);
+        let concessions = world.worker.stats().concessions;
+        eprintln!("{until} s: {shares:.2?}, {concessions} concessions");
+        (shares, concessions)
+    };
+    let (beside, none) = shares(18);
+    assert!(beside[5] < 0.3 && beside[7] > 3.5 && none == 0, "{beside:?}, {none}");
+    let (conceded, each) = shares(70);
+    assert!(conceded[0] > 0.6 && each == 6, "{conceded:?}, {each}");
 }
 
 #[test]
