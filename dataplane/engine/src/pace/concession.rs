@@ -6,7 +6,7 @@
 //! then comes back; beside others it stays where it is:
 //!
 //! ```text
-//! 10 s after the base was given up, the rate is at most twice what it was then
+//! 10 s after the base was given up, the rate is at most twice what it was then, and not for want of data
 //!     => the rule decides, which does not give way: for a minute; where the base is given up within the next, for two, up to 16
 //! ```
 //!
@@ -46,14 +46,14 @@ impl Concession {
         self.turns > 0 && seconds(now) < self.at_s
     }
 
-    /// Takes an interval under the network into account, at this rate; `given_up`: at its end the base RTT was. Whether the rule's turn
-    /// begins.
-    pub(super) fn observe(&mut self, now: Ns, given_up: bool, rate: BitsPerSec) -> bool {
+    /// Takes an interval under the network into account, at this rate. `given_up`: at its end the base RTT was; `app_limited`: not the
+    /// rate but the sender was the limit, so that it would not have risen anyway. Whether the rule's turn begins.
+    pub(super) fn observe(&mut self, now: Ns, given_up: bool, rate: BitsPerSec, app_limited: bool) -> bool {
         let now = seconds(now);
         let rate_kbps = u32::try_from(rate.0 / 1_000).unwrap_or(u32::MAX).max(1);
         let waiting = self.rate_kbps > 0;
         let in_vain = if waiting {
-            now >= self.at_s && rate_kbps <= self.rate_kbps.saturating_mul(BACK)
+            now >= self.at_s && !app_limited && rate_kbps <= self.rate_kbps.saturating_mul(BACK)
         } else {
             given_up && self.turns > 0 && now.saturating_sub(self.at_s) < MEMORY
         };
@@ -80,11 +80,11 @@ mod tests {
     /// Intervals of a second from one time to another, at so many Mb/s; when the rule's turn begins.
     fn run(concession: &mut Concession, from_s: u64, to_s: u64, mbps: u64) -> Option<u64> {
         (from_s..to_s)
-            .find(|&at_s| concession.observe(Ns::from_secs(at_s), false, BitsPerSec::from_mbps(mbps)))
+            .find(|&at_s| concession.observe(Ns::from_secs(at_s), false, BitsPerSec::from_mbps(mbps), false))
     }
 
     fn give_up(concession: &mut Concession, at_s: u64, mbps: u64) -> bool {
-        concession.observe(Ns::from_secs(at_s), true, BitsPerSec::from_mbps(mbps))
+        concession.observe(Ns::from_secs(at_s), true, BitsPerSec::from_mbps(mbps), false)
     }
 
     #[test]
@@ -103,6 +103,9 @@ mod tests {
         assert!(!give_up(&mut concession, 105, 1), "by and by");
         assert_eq!(run(&mut concession, 106, 111, 3), None);
         assert_eq!(run(&mut concession, 111, 999, 1), None, "that is over");
+        assert!(!give_up(&mut concession, 1_000, 1));
+        assert!(!concession.observe(Ns::from_secs(1_010), false, BitsPerSec::from_mbps(1), true), "no data");
+        assert_eq!(run(&mut concession, 1_011, 1_100, 1), None);
     }
 
     #[test]

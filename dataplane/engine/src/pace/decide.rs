@@ -183,7 +183,8 @@ impl<F: Frame> Pacing<F> {
             let longer = aside.longer.observe(&report, &mut flow.base, rate.0, lowest);
             stats.longer_paths += u64::from(longer);
             if settings.rule_competes() {
-                stats.concessions += u64::from(aside.concession.observe(now, longer, rate));
+                let concedes = aside.concession.observe(now, longer, rate, ended.app_limited);
+                stats.concessions += u64::from(concedes);
             }
             // There is room: no more flows end per turn than one group holds.
             let app_limited_at = ended.app_limited.then(|| flow.sent_rate(&ended.report));
