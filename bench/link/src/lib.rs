@@ -19,6 +19,7 @@ mod rng;
 mod settings;
 mod tap;
 mod units;
+mod waiting;
 
 pub use link::{DirectionReport, Link, Report};
 pub use pipe::{Counters, Delivered, Pipe};

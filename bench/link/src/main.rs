@@ -44,7 +44,7 @@ enum Command {
 }
 
 /// A CHANGE is a direction (up = a to b, down, both) and settings:
-/// rate=50Mbps|none  delay=10ms  queue=500kB  loss=1%  ecn=100kB|none.
+/// rate=50Mbps|none  delay=10ms  queue=500kB  loss=1%  ecn=100kB|none  queues=shared|fair.
 /// Without one the link has 100 Mb/s, 10 ms, a queue of 500 kB, no loss and no ECN each way.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]

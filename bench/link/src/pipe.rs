@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            loss?      tail drop?   ECN mark?       rate            delay
-//! push(now) ──┬──────────┬────────────┬──▶ queue ──▶ wire ──▶ flight ──▶ pop(now)
+//! push(now) ──┬──────────┬────────────┬──▶ queues ─▶ wire ──▶ flight ──▶ pop(now)
 //!             ▼          ▼
 //!            lost      dropped
 //! ```
@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use crate::ecn;
 use crate::rng::SplitMix64;
 use crate::settings::Settings;
+use crate::waiting::{Waiting, flow_of};
 
 /// Bits per byte times nanoseconds per second: bytes * this / (bit/s) = ns.
 const BIT_NS_PER_BYTE: u64 = 8_000_000_000;
@@ -59,9 +60,8 @@ pub struct Pipe {
     settings: Settings,
     rng: SplitMix64,
     counters: Counters,
-    /// Frames that wait for the wire, oldest first.
-    queue: VecDeque<Vec<u8>>,
-    queue_bytes: u64,
+    /// Frames that wait for the wire.
+    waiting: Waiting,
     /// When the wire is free, and the fraction of a ns beyond it in units of 1/rate.
     wire_free_ns: u64,
     wire_free_fraction: u64,
@@ -80,8 +80,7 @@ impl Pipe {
             settings,
             rng,
             counters: Counters::default(),
-            queue: VecDeque::new(),
-            queue_bytes: 0,
+            waiting: Waiting::default(),
             wire_free_ns: 0,
             wire_free_fraction: 0,
             flight: VecDeque::new(),
@@ -103,9 +102,11 @@ impl Pipe {
             self.counters.lost_bytes += bytes;
             return;
         }
-        // After `advance` the queue is only non-empty while the wire is busy.
+        // After `advance` something waits only while the wire is busy.
         let wire_idle = self.wire_free_ns <= now;
-        if !wire_idle && self.queue_bytes + bytes > self.settings.queue_bytes_max {
+        let flow = if self.settings.fair { flow_of(&frame) } else { 0 };
+        let queue_bytes = if wire_idle { 0 } else { self.waiting.bytes_of(flow) + bytes };
+        if !wire_idle && queue_bytes > self.settings.queue_bytes_max {
             self.counters.dropped_frames += 1;
             self.counters.dropped_bytes += bytes;
             return;
@@ -119,13 +120,10 @@ impl Pipe {
             self.transmit(frame);
             return;
         }
-        if self.settings.ecn_bytes.is_some_and(|limit| self.queue_bytes + bytes > limit)
-            && ecn::mark(&mut frame)
-        {
+        if self.settings.ecn_bytes.is_some_and(|limit| queue_bytes > limit) && ecn::mark(&mut frame) {
             self.counters.marked_frames += 1;
         }
-        self.queue_bytes += bytes;
-        self.queue.push_back(frame);
+        self.waiting.push(flow, frame);
     }
 
     /// The next frame that has arrived at the other end by `now`.
@@ -172,26 +170,26 @@ impl Pipe {
     /// Bytes that wait for the wire at `now`.
     pub fn queue_bytes(&mut self, now: u64) -> u64 {
         self.advance(now);
-        self.queue_bytes
+        self.waiting.bytes()
     }
 
-    /// How long a frame that arrived at `now` would wait for the wire, in ns: the queueing delay.
+    /// How long a frame that arrived at `now` would wait for the wire, in ns: the queueing delay. With a queue for each flow, what a
+    /// frame waits in the mean over all (Little's law).
     pub fn queue_ns(&mut self, now: u64) -> u64 {
         self.advance(now);
-        let waiting = self.settings.rate_bps.map_or(0, |rate| self.queue_bytes * BIT_NS_PER_BYTE / rate);
+        let waiting = self.settings.rate_bps.map_or(0, |rate| self.waiting.bytes() * BIT_NS_PER_BYTE / rate);
         self.wire_free_ns.saturating_sub(now) + waiting
     }
 
     /// Frames and bytes inside: waiting, on the wire or in propagation.
     pub fn held(&self) -> (u64, u64) {
-        ((self.queue.len() + self.flight.len()) as u64, self.queue_bytes + self.flight_bytes)
+        ((self.waiting.frames() + self.flight.len()) as u64, self.waiting.bytes() + self.flight_bytes)
     }
 
     /// Lets the wire take every frame whose turn came by `now`.
     fn advance(&mut self, now: u64) {
         while self.wire_free_ns <= now {
-            let Some(frame) = self.queue.pop_front() else { break };
-            self.queue_bytes -= frame.len() as u64;
+            let Some(frame) = self.waiting.pop() else { break };
             self.transmit(frame);
         }
     }

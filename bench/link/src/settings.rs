@@ -17,13 +17,16 @@ pub struct Settings {
     pub rate_bps: Option<u64>,
     /// Propagation delay in ns, from the end of a frame's serialisation to its delivery.
     pub delay_ns: u64,
-    /// Bytes that may wait for the wire, not counting the frame on it. A frame that would exceed it is dropped.
+    /// Bytes that may wait for the wire, not counting the frame on it, of each flow where it has a queue of its own. A frame that would
+    /// exceed it is dropped.
     pub queue_bytes_max: u64,
     /// Probability in [0, 1] that a frame is lost on arrival.
     pub loss: f64,
     /// A frame whose arrival makes more bytes than this wait gets a congestion mark if its sender understands
     /// marks; `None` marks nothing.
     pub ecn_bytes: Option<u64>,
+    /// Whether each flow has a queue of its own, all served in turns.
+    pub fair: bool,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             queue_bytes_max: 500_000,
             loss: 0.0,
             ecn_bytes: None,
+            fair: false,
         }
     }
 }
@@ -47,6 +51,7 @@ impl Settings {
             Setting::Queue(bytes) => self.queue_bytes_max = bytes,
             Setting::Loss(share) => self.loss = share,
             Setting::Ecn(bytes) => self.ecn_bytes = bytes,
+            Setting::Fair(fair) => self.fair = fair,
         }
     }
 }
@@ -95,6 +100,8 @@ pub enum Setting {
     Loss(f64),
     /// `ecn=100kB` or `ecn=none`
     Ecn(Option<u64>),
+    /// `queues=shared` or `queues=fair`
+    Fair(bool),
 }
 
 /// A checked change: parsed whole before any of it is applied.
@@ -148,8 +155,11 @@ pub enum ParseError {
     #[error("{0:?} is no direction: expected up, down or both")]
     Target(String),
     /// No such key.
-    #[error("{0:?} is no setting: expected rate=, delay=, queue=, loss= or ecn=")]
+    #[error("{0:?} is no setting: expected rate=, delay=, queue=, loss=, ecn= or queues=")]
     Key(String),
+    /// No way to queue.
+    #[error("{0:?} is no way to queue: expected shared or fair")]
+    Queues(String),
     /// A direction and nothing to change.
     #[error("nothing to change: expected a direction, then at least one key=value")]
     Nothing,
@@ -178,6 +188,9 @@ impl FromStr for Setting {
             "loss" => Setting::Loss(parse_share(value)?),
             "ecn" if value == "none" => Setting::Ecn(None),
             "ecn" => Setting::Ecn(Some(parse_bytes(value)?)),
+            "queues" if value == "shared" => Setting::Fair(false),
+            "queues" if value == "fair" => Setting::Fair(true),
+            "queues" => return Err(ParseError::Queues(value.to_owned())),
             other => return Err(ParseError::Key(other.to_owned())),
         })
     }
@@ -212,9 +225,10 @@ impl fmt::Display for Settings {
         }
         write!(
             f,
-            ", delay {} ms, queue {} kB",
+            ", delay {} ms, queue {} kB{}",
             self.delay_ns as f64 / 1e6,
-            self.queue_bytes_max as f64 / 1e3
+            self.queue_bytes_max as f64 / 1e3,
+            if self.fair { " of each flow's own" } else { "" }
         )?;
         if self.loss > 0.0 {
             write!(f, ", loss {} %", self.loss * 100.0)?;
@@ -232,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_change_is_a_direction_and_settings() {
-        let change: Change = "both rate=50Mbps delay=5ms queue=64KiB loss=1% ecn=none".parse().unwrap();
+        let change: Change =
+            "both rate=50Mbps delay=5ms queue=64KiB loss=1% ecn=none queues=fair".parse().unwrap();
         let mut settings = Settings::default();
         for &setting in &change.settings {
             settings.set(setting);
@@ -245,6 +260,7 @@ mod tests {
             queue_bytes_max: 65_536,
             loss: 0.01,
             ecn_bytes: None,
+            fair: true,
         };
         assert_eq!(settings, expected);
     }
@@ -264,8 +280,9 @@ mod tests {
         assert_eq!(message("left rate=1Mbps"), r#""left" is no direction: expected up, down or both"#);
         assert_eq!(
             message("up speed=1"),
-            r#""speed" is no setting: expected rate=, delay=, queue=, loss= or ecn="#
+            r#""speed" is no setting: expected rate=, delay=, queue=, loss=, ecn= or queues="#
         );
+        assert_eq!(message("up queues=many"), r#""many" is no way to queue: expected shared or fair"#);
         assert!(message("up rate=fast").contains("bps, kbps, Mbps, Gbps"));
         assert!("both rate=1Mbps".parse::<Scheduled>().is_err(), "no time");
     }

@@ -38,13 +38,15 @@ fn settings() -> impl Strategy<Value = Settings> {
         0..100_000u64,
         prop_oneof![3 => Just(0.0), 1 => 0.0..1.0f64],
         proptest::option::of(0..50_000u64),
+        proptest::bool::ANY,
     )
-        .prop_map(|(rate_bps, delay_ns, queue_bytes_max, loss, ecn_bytes)| Settings {
+        .prop_map(|(rate_bps, delay_ns, queue_bytes_max, loss, ecn_bytes, fair)| Settings {
             rate_bps,
             delay_ns,
             queue_bytes_max,
             loss,
             ecn_bytes,
+            fair,
         })
 }
 

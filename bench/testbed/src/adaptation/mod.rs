@@ -21,6 +21,7 @@ use crate::bed::{Bed, CPU, SERVER_V4};
 use crate::exposition::Scrape;
 use crate::interrupt::Interrupt;
 use crate::iperf::Flow;
+use crate::link::LinkReport;
 use crate::measure::{Point, jain, percentile};
 use crate::ping::Ping;
 use crate::traffic::{Traffic, check_path};
@@ -62,9 +63,10 @@ impl Stretch {
 
     /// The same as a change of both directions.
     fn change(&self) -> String {
-        let Settings { rate_bps, delay_ns, queue_bytes_max, loss, .. } = self.settings;
+        let Settings { rate_bps, delay_ns, queue_bytes_max, loss, fair, .. } = self.settings;
+        let queues = if fair { "fair" } else { "shared" };
         format!(
-            "both rate={}bps delay={delay_ns}ns queue={queue_bytes_max}B loss={loss}",
+            "both rate={}bps delay={delay_ns}ns queue={queue_bytes_max}B loss={loss} queues={queues}",
             rate_bps.unwrap_or_default()
         )
     }
@@ -135,7 +137,7 @@ pub struct Worth {
     /// What a flow has of its fair share of that, in the mean: more than its share counts as its share, so that no flow makes up for
     /// another's. The reward's throughput.
     pub share: f64,
-    /// Base RTT over the median of the echoes.
+    /// Base RTT over the median of the echoes; where each flow has a queue of its own, over the base RTT and the median wait.
     pub emptiness: f64,
     /// Frames dropped of those sent.
     pub loss: f64,
@@ -309,12 +311,20 @@ fn measure(
 struct Seen {
     flows: Vec<Flow>,
     pings: Vec<Point>,
-    reports: Vec<crate::link::LinkReport>,
+    reports: Vec<LinkReport>,
     dropped: Vec<Point>,
     start_ns: u64,
 }
 
 impl Seen {
+    /// How long a frame waited at the link, over all flows, in the median of the link's reports.
+    fn wait_ms(&self, from_s: f64, to_s: f64) -> Option<f64> {
+        let at_s = |report: &LinkReport| (report.link.at_ns.saturating_sub(self.start_ns)) as f64 * 1e-9;
+        let within = self.reports.iter().filter(|report| (from_s..to_s).contains(&at_s(report)));
+        let waits: Vec<f64> = within.map(|report| report.link.up.queue_ns as f64 * 1e-6).collect();
+        percentile(&waits, 0.5)
+    }
+
     fn worth(&self, stretch: &Stretch, from_s: f64, to_s: f64) -> Worth {
         let received: Vec<f64> = self.flows.iter().map(|flow| sum(&flow.received, from_s, to_s)).collect();
         let goodput_mbps = received.iter().sum::<f64>() * 8e-6 / (to_s - from_s);
@@ -325,9 +335,13 @@ impl Seen {
             .map(|point| point.value)
             .collect();
         let utilisation = (goodput_mbps / stretch.capacity_mbps()).min(1.0);
-        // Where no echo came back in all that time, the queue was as bad as can be.
-        let emptiness =
-            percentile(&echoes, 0.5).map_or(0.0, |rtt_ms| (stretch.base_rtt_ms() / rtt_ms).min(1.0));
+        // Where no echo came back in all that time, the queue was as bad as can be. With a queue for each flow an echo meets only its
+        // own.
+        let rtt_ms = match stretch.settings.fair {
+            false => percentile(&echoes, 0.5),
+            true => self.wait_ms(from_s, to_s).map(|wait_ms| stretch.base_rtt_ms() + wait_ms),
+        };
+        let emptiness = rtt_ms.map_or(0.0, |rtt_ms| (stretch.base_rtt_ms() / rtt_ms).min(1.0));
         let loss = share_lost(&self.reports, &self.dropped, self.start_ns, from_s, to_s);
         let fair_mbps = stretch.capacity_mbps() / received.len().max(1) as f64;
         let of_fair = received.iter().map(|bytes| (bytes * 8e-6 / (to_s - from_s) / fair_mbps).min(1.0));

@@ -95,7 +95,8 @@ fn paths_are_learned_from_real_flowlets() {
     };
     let samples = learned.by("weir_learning_samples_total", "fate").unwrap();
     let told = samples["taken"] + samples["held_out"];
-    assert!(told > 4.0 * samples["no_outcome"] && samples["control"] > 0.0, "{samples:?}");
+    // The first 256 tell what a unit of the scores is worth, and nothing else.
+    assert!(told > 4.0 * (samples["no_outcome"] - 256.0) && samples["control"] > 0.0, "{samples:?}");
     let models = said(pair.weirs[0].ctl(&["models"]).unwrap());
     assert!(models.contains("balance, balance") && models.contains("loss_candidate"), "{models}");
     let _ = writeln!(

@@ -79,9 +79,10 @@ fn swap_under_traffic(mut means: Means, windows: usize, swaps: usize) {
     let scrape = weir.scrape(bed.weir.as_ref().unwrap()).unwrap();
     let seen = scrape.sum("weir_snapshot_swaps_seen_total").unwrap();
     assert_eq!(seen, (windows * swaps) as f64, "the worker has seen each");
-    // The first windows make room for what is in flight.
+    // The first windows make room for what is in flight. A huge page more than that is the kernel's affair, which makes one of small
+    // ones that were not all used.
     let (early, late) = (resident[1], resident[resident.len() - 1]);
-    assert!(late < early + (2 << 20), "memory grows: {resident:?}");
+    assert!(late < early + (4 << 20), "memory grows: {resident:?}");
     assert!(weir.stop(&means.interrupt).unwrap().success());
 }
 
