@@ -32,15 +32,14 @@ struct Cli {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=128))]
     flows: u32,
     /// How long the link stays as it is, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 40, value_parser = clap::value_parser!(u32).range(4..=3_600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(4..=3_600))]
     stretch: u32,
-    /// The link, one stretch after the other: NAME: KEY=VALUE..., each with the rest as in the one before. 5 ms round trip,
-    /// then a quarter of the rate, then a queue of five frames, then as at first.
+    /// The link, one stretch after the other: NAME: KEY=VALUE..., each with the rest as in the one before. A queue for each flow,
+    /// so that no flow takes another's share; 100 ms round trip, then a fifth of that, then as at first.
     #[arg(long = "link", value_name = "STRETCH", default_values_t = [
-        "home: rate=100Mbps delay=2500us queue=150kB".to_owned(),
-        "slow: rate=24Mbps".to_owned(),
-        "shallow: queue=7570B".to_owned(),
-        "home again: rate=100Mbps queue=150kB".to_owned(),
+        "home: rate=100Mbps delay=50ms queue=150kB queues=fair".to_owned(),
+        "near: rate=77Mbps delay=10ms".to_owned(),
+        "home again: rate=100Mbps delay=50ms".to_owned(),
     ])]
     stretches: Vec<String>,
     /// Seed of the link.

@@ -6,7 +6,7 @@
 //! then comes back; beside others it stays where it is:
 //!
 //! ```text
-//! 10 s after the base was given up, the rate is at most twice what it was then, and not for want of data
+//! 10 s and 40 intervals after the base was given up, the rate is at most twice what it was then, and not for want of data
 //!     => the rule decides, which does not give way: for a minute; where the base is given up within the next, for two, up to 16
 //! ```
 //!
@@ -18,6 +18,8 @@ use crate::time::{BitsPerSec, Ns};
 
 /// So long a flow has to come back on its own, in seconds: two epochs of [`LongerPath`](weir_features::LongerPath).
 const PATIENCE: u32 = 10;
+/// And so many intervals: a network that raises by 2 % each time doubles in 35, and at the guard's lowest rate they are long.
+const INTERVALS: u8 = 40;
 /// So many times the rate is a flow that comes back.
 const BACK: u32 = 2;
 /// How long the rule decides the first time, in seconds: six of BBR's windows for the RTT.
@@ -34,6 +36,8 @@ pub(super) struct Concession {
     at_s: u32,
     /// The rate when the base was given up, in kb/s, at least 1; 0 where nothing is to be looked at.
     rate_kbps: u32,
+    /// Intervals since then.
+    intervals: u8,
     /// The rule's turns in a row; 0 while the flow is to be looked at.
     turns: u8,
 }
@@ -52,8 +56,10 @@ impl Concession {
         let now = seconds(now);
         let rate_kbps = u32::try_from(rate.0 / 1_000).unwrap_or(u32::MAX).max(1);
         let waiting = self.rate_kbps > 0;
+        self.intervals = self.intervals.saturating_add(1);
+        let due = waiting && now >= self.at_s && self.intervals >= INTERVALS;
         let in_vain = if waiting {
-            now >= self.at_s && !app_limited && rate_kbps <= self.rate_kbps.saturating_mul(BACK)
+            due && !app_limited && rate_kbps <= self.rate_kbps.saturating_mul(BACK)
         } else {
             given_up && self.turns > 0 && now.saturating_sub(self.at_s) < MEMORY
         };
@@ -61,8 +67,8 @@ impl Concession {
             self.turns = (self.turns + 1).min(TURNS);
             (self.at_s, self.rate_kbps) = (now.saturating_add(FIRST << (self.turns - 1)), 0);
         } else if given_up && !waiting {
-            *self = Concession { at_s: now.saturating_add(PATIENCE), rate_kbps, turns: 0 };
-        } else if waiting && now >= self.at_s {
+            *self = Concession { at_s: now.saturating_add(PATIENCE), rate_kbps, intervals: 0, turns: 0 };
+        } else if due {
             *self = Concession::default();
         }
         in_vain
@@ -77,10 +83,14 @@ fn seconds(now: Ns) -> u32 {
 mod tests {
     use super::*;
 
-    /// Intervals of a second from one time to another, at so many Mb/s; when the rule's turn begins.
+    /// Intervals of a quarter of a second from one time to another, at so many Mb/s; when the rule's turn begins.
     fn run(concession: &mut Concession, from_s: u64, to_s: u64, mbps: u64) -> Option<u64> {
-        (from_s..to_s)
-            .find(|&at_s| concession.observe(Ns::from_secs(at_s), false, BitsPerSec::from_mbps(mbps), false))
+        (4 * from_s..4 * to_s)
+            .find(|&quarters| {
+                let now = Ns::from_millis(250 * quarters);
+                concession.observe(now, false, BitsPerSec::from_mbps(mbps), false)
+            })
+            .map(|quarters| quarters / 4)
     }
 
     fn give_up(concession: &mut Concession, at_s: u64, mbps: u64) -> bool {
@@ -91,7 +101,7 @@ mod tests {
     fn a_flow_that_does_not_come_back_is_the_rules_for_a_minute() {
         let mut concession = Concession::default();
         assert!(!give_up(&mut concession, 100, 1));
-        assert_eq!(run(&mut concession, 101, 200, 2), Some(110));
+        assert_eq!(run(&mut concession, 100, 200, 2), Some(110));
         assert!(concession.holds(Ns::from_secs(110)) && concession.holds(Ns::from_secs(169)));
         assert!(!concession.holds(Ns::from_secs(170)));
     }
@@ -100,10 +110,12 @@ mod tests {
     fn one_that_comes_back_is_on_a_longer_path() {
         let mut concession = Concession::default();
         assert!(!give_up(&mut concession, 100, 1));
+        assert_eq!(run(&mut concession, 100, 105, 1), None);
         assert!(!give_up(&mut concession, 105, 1), "by and by");
-        assert_eq!(run(&mut concession, 106, 111, 3), None);
+        assert_eq!(run(&mut concession, 105, 111, 3), None);
         assert_eq!(run(&mut concession, 111, 999, 1), None, "that is over");
         assert!(!give_up(&mut concession, 1_000, 1));
+        assert_eq!(run(&mut concession, 1_000, 1_010, 1), None);
         assert!(!concession.observe(Ns::from_secs(1_010), false, BitsPerSec::from_mbps(1), true), "no data");
         assert_eq!(run(&mut concession, 1_011, 1_100, 1), None);
     }
@@ -115,7 +127,7 @@ mod tests {
         give_up(&mut concession, now_s - 10, 1);
         for minutes in [1, 2, 4, 8, 16, 16] {
             let begins = if minutes == 1 {
-                run(&mut concession, now_s, now_s + 1, 1).is_some()
+                run(&mut concession, now_s - 10, now_s + 1, 1).is_some()
             } else {
                 give_up(&mut concession, now_s, 1)
             };
