@@ -37,18 +37,13 @@ threads = [threading.Thread(target=send, args=(sys.argv[1 + n % 2],)) for n in r
 [thread.join() for thread in threads]
 "#;
 
-/// `conf/balance.toml` with its model, which learns, and is told RTTs the wrong way round: it takes the slow path for the quick one. As
-/// it is there would be nothing to learn.
+/// `conf/balance.toml` with its model, which learns.
 fn learning(means: &Means) -> std::path::PathBuf {
     let shipped = means.config.with_file_name("balance.toml");
     let text = std::fs::read_to_string(&shipped).unwrap();
     let (file, model) = text.split_once("\n# [[model]]").unwrap();
     let model = model.replace("\n# Made for", "\n## Made for").replace("\n# ", "\n");
     let text = format!("{}\n[[model]]{model}", file.replace("\n# model = ", "\nmodel = "));
-    let (right, wrong) =
-        ("\"rtt_ratio\", scale = 1.0, offset = 0.0", "\"rtt_ratio\", scale = -1.0, offset = 9.0");
-    assert!(text.contains(right), "{text}");
-    let text = text.replace(right, wrong);
     let network = shipped.with_file_name("models/balance.onnx");
     let text = text.replace("\"models/balance.onnx\"", &format!("{:?}", network.display().to_string()));
     let file = means.logs.path().join("learning.toml");
