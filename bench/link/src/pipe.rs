@@ -103,21 +103,20 @@ impl Pipe {
             return;
         }
         // After `advance` something waits only while the wire is busy.
-        let wire_idle = self.wire_free_ns <= now;
-        let flow = if self.settings.fair { flow_of(&frame) } else { 0 };
-        let queue_bytes = if wire_idle { 0 } else { self.waiting.bytes_of(flow) + bytes };
-        if !wire_idle && queue_bytes > self.settings.queue_bytes_max {
-            self.counters.dropped_frames += 1;
-            self.counters.dropped_bytes += bytes;
-            return;
-        }
-        if wire_idle {
+        if self.wire_free_ns <= now {
             if self.wire_free_ns < now {
                 // A new busy period starts with this frame.
                 self.wire_free_ns = now;
                 self.wire_free_fraction = 0;
             }
             self.transmit(frame);
+            return;
+        }
+        let flow = if self.settings.fair { flow_of(&frame) } else { 0 };
+        let queue_bytes = self.waiting.bytes_of(flow) + bytes;
+        if queue_bytes > self.settings.queue_bytes_max {
+            self.counters.dropped_frames += 1;
+            self.counters.dropped_bytes += bytes;
             return;
         }
         if self.settings.ecn_bytes.is_some_and(|limit| queue_bytes > limit) && ecn::mark(&mut frame) {

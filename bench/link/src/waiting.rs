@@ -63,22 +63,20 @@ impl Waiting {
 
     /// Takes the frame whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Vec<u8>> {
-        loop {
+        while self.flows.front()?.deficit <= 0 {
             let mut flow = self.flows.pop_front()?;
-            if flow.deficit <= 0 {
-                flow.deficit += QUANTUM;
-                self.flows.push_back(flow);
-                continue;
-            }
-            let Some(frame) = flow.frames.pop_front() else { continue };
-            let bytes = frame.len() as u64;
-            (self.bytes, self.frames) = (self.bytes - bytes, self.frames - 1);
-            (flow.bytes, flow.deficit) = (flow.bytes - bytes, flow.deficit - bytes as i64);
-            if !flow.frames.is_empty() {
-                self.flows.push_front(flow);
-            }
-            return Some(frame);
+            flow.deficit += QUANTUM;
+            self.flows.push_back(flow);
         }
+        let flow = self.flows.front_mut()?;
+        let frame = flow.frames.pop_front()?;
+        let bytes = frame.len() as u64;
+        (flow.bytes, flow.deficit) = (flow.bytes - bytes, flow.deficit - bytes as i64);
+        if flow.frames.is_empty() {
+            self.flows.pop_front();
+        }
+        (self.bytes, self.frames) = (self.bytes - bytes, self.frames - 1);
+        Some(frame)
     }
 }
 

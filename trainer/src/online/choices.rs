@@ -97,7 +97,7 @@ impl Choices {
             return Told::Control;
         }
         let score = f64_from_q16(sample.score_q16);
-        self.unit.note(sample.generation, score, excess, importance(sample));
+        self.unit.note(sample.generation, score, excess, importance(log_prob(sample)));
         self.unit.doublings().map_or(Told::Nothing, |unit| Told::Target(self.scores.mean + excess / unit))
     }
 
@@ -121,9 +121,14 @@ impl Choices {
     }
 }
 
+/// Logarithm of the probability with which the path was chosen.
+pub(super) fn log_prob(sample: &PathSample) -> f64 {
+    (f64::from(sample.probability_q16.max(1)) / f64::from(ONE)).ln().min(0.0)
+}
+
 /// How much a record counts: as many times as its choice was unlikely.
-fn importance(sample: &PathSample) -> f64 {
-    f64::min(f64::from(ONE) / f64::from(sample.probability_q16.max(1)), IMPORTANCE_MAX)
+pub(super) fn importance(log_prob: f64) -> f64 {
+    (-log_prob).exp().min(IMPORTANCE_MAX)
 }
 
 /// The mean of the first values, and then one in which older ones fade.

@@ -22,7 +22,7 @@ use crate::exposition::Scrape;
 use crate::interrupt::Interrupt;
 use crate::iperf::Flow;
 use crate::link::LinkReport;
-use crate::measure::{Point, jain, percentile};
+use crate::measure::{Point, jain, spread};
 use crate::ping::Ping;
 use crate::traffic::{Traffic, check_path};
 use crate::trial::{rates, share_lost, sum};
@@ -317,29 +317,24 @@ struct Seen {
 }
 
 impl Seen {
-    /// How long a frame waited at the link, over all flows, in the median of the link's reports.
-    fn wait_ms(&self, from_s: f64, to_s: f64) -> Option<f64> {
-        let at_s = |report: &LinkReport| (report.link.at_ns.saturating_sub(self.start_ns)) as f64 * 1e-9;
-        let within = self.reports.iter().filter(|report| (from_s..to_s).contains(&at_s(report)));
-        let waits: Vec<f64> = within.map(|report| report.link.up.queue_ns as f64 * 1e-6).collect();
-        percentile(&waits, 0.5)
+    /// How long a frame waits at the link, over all flows, by its reports.
+    fn waits_ms(&self) -> Vec<Point> {
+        let wait = |report: &LinkReport| Point {
+            at_s: report.link.at_ns.saturating_sub(self.start_ns) as f64 * 1e-9,
+            value: report.link.up.queue_ns as f64 * 1e-6,
+        };
+        self.reports.iter().map(wait).collect()
     }
 
     fn worth(&self, stretch: &Stretch, from_s: f64, to_s: f64) -> Worth {
         let received: Vec<f64> = self.flows.iter().map(|flow| sum(&flow.received, from_s, to_s)).collect();
         let goodput_mbps = received.iter().sum::<f64>() * 8e-6 / (to_s - from_s);
-        let echoes: Vec<f64> = self
-            .pings
-            .iter()
-            .filter(|point| (from_s..to_s).contains(&point.at_s))
-            .map(|point| point.value)
-            .collect();
         let utilisation = (goodput_mbps / stretch.capacity_mbps()).min(1.0);
         // Where no echo came back in all that time, the queue was as bad as can be. With a queue for each flow an echo meets only its
         // own.
         let rtt_ms = match stretch.settings.fair {
-            false => percentile(&echoes, 0.5),
-            true => self.wait_ms(from_s, to_s).map(|wait_ms| stretch.base_rtt_ms() + wait_ms),
+            false => spread(&self.pings, from_s, to_s).map(|echoes| echoes.p50),
+            true => spread(&self.waits_ms(), from_s, to_s).map(|waits| stretch.base_rtt_ms() + waits.p50),
         };
         let emptiness = rtt_ms.map_or(0.0, |rtt_ms| (stretch.base_rtt_ms() / rtt_ms).min(1.0));
         let loss = share_lost(&self.reports, &self.dropped, self.start_ns, from_s, to_s);

@@ -20,8 +20,8 @@
 //! only delay it:
 //!
 //! * There is no window to bound the bytes in flight by 2 BDP, but in mode `yield` ([`BbrLite::window_bytes`]). A window of
-//!   W bytes sends W per RTT, so Cruise paces at no more than `2 max_rate min_rtt / RTT`: what BBR's window would let through. The RTT is here the least of an
-//!   interval. A queue of the flow's own is in every RTT; jitter, from a radio or from a busy host, in most of them, and
+//!   W bytes sends W per RTT, so Cruise paces at no more than `2 max_rate min_rtt / RTT`: what BBR's window would let
+//!   through. The RTT is here the least of an interval. A queue of the flow's own is in every RTT; jitter, from a radio or from a busy host, in most of them, and
 //!   with the mean a path whose RTT is commonly more than twice its shortest would wear the rate down to nothing, each
 //!   estimate being of what the one before let through. Where the path has slowed down by
 //!   a factor f the queue then stops growing at an RTT of 2 f min_rtt, and drains when `max_rate` has forgotten the

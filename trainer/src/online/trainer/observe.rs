@@ -1,7 +1,7 @@
 //! What samples become: rows to learn from, rows to judge by, and what flows earned.
 
 use super::Trainer;
-use crate::online::choices::{IMPORTANCE_MAX, Told};
+use crate::online::choices::{Told, importance, log_prob};
 use crate::online::examples::Outcome;
 use crate::online::gate::Safety;
 use crate::online::window::Recorded;
@@ -77,8 +77,8 @@ impl Trainer {
             counts.foreign_schema += 1;
             return;
         }
-        let importance = (-labelled.log_prob).exp().min(IMPORTANCE_MAX);
-        let outcome = Outcome { rate_bps: 0, truth: labelled.truth, weight: labelled.weight * importance };
+        let weight = labelled.weight * importance(labelled.log_prob);
+        let outcome = Outcome { rate_bps: 0, truth: labelled.truth, weight };
         self.labelled += 1;
         if self.labelled.is_multiple_of(HELD_OUT) {
             counts.held_out += 1;
@@ -145,7 +145,7 @@ impl Trainer {
             action: f64_from_q16(sample.score_q16),
             truth,
             weight: 1.0,
-            log_prob: (f64::from(sample.probability_q16.max(1)) / f64::from(ONE)).ln().min(0.0),
+            log_prob: log_prob(sample),
         });
     }
 }
