@@ -41,14 +41,22 @@ pub(crate) struct Shape {
     pub(crate) seed: u64,
 }
 
-/// Depth 1 to 8; mostly narrow layers, some up to the limit.
+/// Depth 1 to 8; mostly narrow layers, some up to the limit. A third has none wider than a register of words.
 pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
     let width = prop_oneof![6 => 1_usize..=40, 2 => 41_usize..=96, 1 => 250_usize..=256];
     let precision = prop_oneof![Just(Precision::Bits8), Just(Precision::Bits12)];
     let output =
         prop_oneof![2 => Just(Output::Linear), 1 => Just(Output::Softmax), 1 => Just(Output::ArgMax)];
-    (precision, output, prop::collection::vec(width, 2..=9), any::<u64>())
-        .prop_map(|(precision, output, widths, seed)| Shape { precision, output, widths, seed })
+    let widths = prop_oneof![
+        2 => prop::collection::vec(width, 2..=9),
+        1 => prop::collection::vec(1_usize..=32, 2..=9),
+    ];
+    (precision, output, widths, any::<u64>()).prop_map(|(precision, output, widths, seed)| Shape {
+        precision,
+        output,
+        widths,
+        seed,
+    })
 }
 
 impl Shape {

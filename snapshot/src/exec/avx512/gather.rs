@@ -47,6 +47,26 @@ pub(super) fn row<const BITS: u8>(row: &[i16], into: &mut [Line]) {
     }
 }
 
+/// A row of up to 32 items in one register: words in their order, or bytes in the lower half of each 128 bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn register<const BITS: u8>(row: &[i16]) -> __m512i {
+    // SAFETY: the mask has a bit for each of the first 32 items, or for all there are.
+    let words = unsafe { load::<BITS>(row.as_ptr(), mask(row.len(), 0)) };
+    packed::<BITS>(words)
+}
+
+/// With 8 bits, words to the bytes that the next layer reads, in the lower half of each 128 bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn packed<const BITS: u8>(words: __m512i) -> __m512i {
+    if BITS == 8 {
+        _mm512_xor_si512(_mm512_packs_epi16(words, words), _mm512_set1_epi8(i8::MIN))
+    } else {
+        words
+    }
+}
+
 /// 16 rows (`rows` has those that there are; the last one stands for the others) to `into[group * stride]`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]

@@ -1,7 +1,8 @@
 //! The AVX-512 VNNI executor.
 //!
 //! In a *burst* every lane of a register holds one sample: layers need no horizontal sum, and a weight is one
-//! broadcast. A *single* sample has one output per lane instead. Both read the same packed weights.
+//! broadcast. A *single* sample has one output per lane instead; in a *narrow* network its values never leave a register
+//! from the first layer to the last. All read the same packed weights.
 //!
 //! A group is four bytes (8-bit) or two words (12-bit). `vpdpbusd` wants unsigned values, so an 8-bit value travels as
 //! `q + 128`, and the packed bias is less by `128 * sum(weights)`. The packed bias also holds the rounding term of the
@@ -15,6 +16,7 @@
 mod burst;
 mod gather;
 mod lane;
+mod narrow;
 mod quantise;
 mod single;
 
@@ -31,7 +33,11 @@ const BURST_MIN: usize = 5;
 
 /// A snapshot packed for this executor. Exists only on machines that can run it.
 #[derive(Clone, Debug)]
-pub(super) struct Packed(pack::Packed);
+pub(super) struct Packed {
+    packed: pack::Packed,
+    /// Whether a single sample's values fit a register in every layer.
+    narrow: bool,
+}
 
 impl Packed {
     /// Packs `snapshot`, where the executor can run.
@@ -41,18 +47,19 @@ impl Packed {
             Precision::Bits8 => Values::Bytes,
             Precision::Bits12 => Values::Words,
         };
-        Ok(Packed(pack::Packed::new(snapshot, values)))
+        let packed = pack::Packed::new(snapshot, values);
+        Ok(Packed { narrow: narrow::fits(&packed), packed })
     }
 
     /// Quantises features to a row. The caller checked the lengths.
     pub(super) fn quantise(&self, features: &[i32], row: &mut [i16]) {
         // SAFETY: as in `run`.
-        unsafe { quantise::quantise(&self.0.quantiser, features, row) }
+        unsafe { quantise::quantise(&self.packed.quantiser, features, row) }
     }
 
     /// Runs `n` rows. The caller checked the lengths of `rows` and `out`.
     pub(super) fn run(&self, rows: &[i16], n: usize, out: &mut [i32], buffers: &mut Buffers) {
-        let Packed(packed) = self;
+        let Packed { packed, narrow } = self;
         let mut done = 0;
         while done < n {
             let rows = &rows[done * packed.inputs..];
@@ -64,12 +71,12 @@ impl Packed {
                     left @ ..BURST_MIN => {
                         (0..left).for_each(|at| {
                             let row = &rows[at * packed.inputs..][..packed.inputs];
-                            single::run(
-                                packed,
-                                row,
-                                &mut out[at * packed.results..][..packed.results],
-                                buffers,
-                            );
+                            let out = &mut out[at * packed.results..][..packed.results];
+                            if *narrow {
+                                narrow::run(packed, row, out, buffers);
+                            } else {
+                                single::run(packed, row, out, buffers);
+                            }
                         });
                         left
                     }

@@ -74,18 +74,24 @@ fn store<const BITS: u8, const KIND: u8>(words: __m512i, at: usize, after: &mut 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn last<const BITS: u8>(layer: &Layer, before: &[Line], results: &mut [Line]) {
     let constants = Constants::new(&layer.activation);
-    let widen = |words| _mm512_cvtepi16_epi32(_mm512_castsi512_si256(words));
     let mut at = 0;
     while at < layer.blocks.len() {
         let block = &layer.blocks[at];
-        let acc = accumulate::<BITS>(block, before);
-        results[at].store(match layer.activation {
-            Packing::Raw | Packing::Lines => acc,
-            Packing::Parabolas { .. } => widen(activated::<PARABOLAS>(block, constants, layer.lifts, acc)),
-            Packing::Leaky { .. } => widen(activated::<LEAKY>(block, constants, layer.lifts, acc)),
-            Packing::Clamp { .. } => widen(activated::<CLAMP>(block, constants, layer.lifts, acc)),
-        });
+        results[at].store(finished(layer, block, constants, accumulate::<BITS>(block, before)));
         at += 1;
+    }
+}
+
+/// Accumulators of 16 outputs of the last layer to their `z`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn finished(layer: &Layer, block: &Block, constants: Constants, acc: __m512i) -> __m512i {
+    let widen = |words| _mm512_cvtepi16_epi32(_mm512_castsi512_si256(words));
+    match layer.activation {
+        Packing::Raw | Packing::Lines => acc,
+        Packing::Parabolas { .. } => widen(activated::<PARABOLAS>(block, constants, layer.lifts, acc)),
+        Packing::Leaky { .. } => widen(activated::<LEAKY>(block, constants, layer.lifts, acc)),
+        Packing::Clamp { .. } => widen(activated::<CLAMP>(block, constants, layer.lifts, acc)),
     }
 }
 
@@ -93,10 +99,16 @@ fn last<const BITS: u8>(layer: &Layer, before: &[Line], results: &mut [Line]) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn activated<const KIND: u8>(block: &Block, constants: Constants, lifts: bool, acc: __m512i) -> __m512i {
-    let lifted = if lifts { _mm512_sllv_epi32(acc, block.lift.load()) } else { acc };
-    let shifted = _mm512_srav_epi32(lifted, block.shift.load());
-    let r = _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(shifted));
+    let r = _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(shifted(block, lifts, acc)));
     constants.activate::<KIND>(r, block.multiplier.load())
+}
+
+/// Accumulators of 16 outputs shifted to the scale of their multipliers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn shifted(block: &Block, lifts: bool, acc: __m512i) -> __m512i {
+    let lifted = if lifts { _mm512_sllv_epi32(acc, block.lift.load()) } else { acc };
+    _mm512_srav_epi32(lifted, block.shift.load())
 }
 
 /// The accumulators of 16 outputs.
@@ -134,7 +146,7 @@ fn accumulate_two<const BITS: u8>(blocks: [&Block; 2], before: &[Line]) -> [__m5
 /// Four partial sums, because a sum waits for the one before it.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn begun(block: &Block) -> [__m512i; 4] {
+pub(super) fn begun(block: &Block) -> [__m512i; 4] {
     let zero = _mm512_setzero_si512();
     [block.bias.load(), zero, zero, zero]
 }
@@ -142,7 +154,7 @@ fn begun(block: &Block) -> [__m512i; 4] {
 /// Partial sums and the products of four groups from `group` on.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn continued<const BITS: u8>(
+pub(super) fn continued<const BITS: u8>(
     acc: [__m512i; 4],
     q: [__m512i; 4],
     weights: &[Line],
@@ -158,6 +170,6 @@ fn continued<const BITS: u8>(
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn sum(acc: [__m512i; 4]) -> __m512i {
+pub(super) fn sum(acc: [__m512i; 4]) -> __m512i {
     _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]))
 }
