@@ -227,7 +227,8 @@ impl Default for PathSchema {
     }
 }
 
-/// What a trainer is told of a choice: one record per flowlet of a sampled flow, with what came of it.
+/// What a trainer is told of a choice: one record per *delivery* of a sampled flow, with what came of it. A
+/// delivery is what a flow sends from a choice on, up to 256 KiB, or until it begins again after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathSample {
     /// Who chose.
@@ -248,7 +249,7 @@ pub struct PathSample {
     pub choices: u8,
     /// With which probability this one was, in 1/65536; 65536 where the rule chose.
     pub probability_q16: u32,
-    /// When the flowlet's first frame departed, in nanoseconds of the engine's clock.
+    /// When the delivery's first frame departed, in nanoseconds of the engine's clock.
     pub at_ns: u64,
     /// From there to the last acknowledgement of new data, in nanoseconds; 0: none came.
     pub delivery_ns: u64,
@@ -264,7 +265,7 @@ pub struct PathSample {
     pub rate_bps: u64,
 }
 
-/// Who chose the path of a sampled flowlet.
+/// Who chose the path of a sampled delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathSource {
     /// The network.

@@ -33,7 +33,7 @@ pub enum Draw {
     Path = 6,
     /// Whether the flow's paths are the rule's although a model runs.
     PathControl = 7,
-    /// Whether its flowlets become samples.
+    /// Whether its deliveries become samples.
     PathSample = 8,
     /// Whether a decision explores.
     PathExplore = 9,

@@ -1,7 +1,7 @@
-//! What a choice of path was worth, from the records of flowlets.
+//! What a choice of path was worth, from the records of deliveries.
 //!
-//! How long a flowlet takes depends first of all on how much it carries, which no choice changes. So its *cost*, the binary
-//! logarithm of the time to its last acknowledgement, is held against the mean cost of flowlets of like size that the network
+//! How long a delivery takes depends first of all on how much it carries, which no choice changes. So its *cost*, the binary
+//! logarithm of the time to its last acknowledgement, is held against the mean cost of deliveries of like size that the network
 //! chose for lately: what is left is its *excess*, in doublings of that time. A scorer's scores have to be in the right order
 //! and at the right distances; where they lie as a whole does not matter, and in what unit they are is the file's affair
 //! (`unit.rs`). So what the network should have said is
@@ -17,27 +17,27 @@ use super::unit::Unit;
 use std::collections::BTreeMap;
 use weir_features::{ONE, PathSample, PathSource, f64_from_q16};
 
-/// An excess counts up to sixteen times the usual time, and so much is what a flowlet counts of which nothing arrived that was
+/// An excess counts up to sixteen times the usual time, and so much is what a delivery counts of which nothing arrived that was
 /// sent again: beyond it a path is as good as cut, and one record must not outweigh a hundred.
 const EXCESS_MAX: f64 = 4.0;
 /// A record counts as many times more as its choice was unlikely, up to this: what is drawn once in a thousand decisions would
 /// else be all that a batch is about.
 pub(super) const IMPORTANCE_MAX: f64 = 20.0;
-/// Octaves of a flowlet's size, up to a terabyte.
+/// Octaves of a delivery's size, up to a terabyte.
 const OCTAVES: usize = 41;
-/// Flowlets of an octave before it is known what is usual there.
+/// Deliveries of an octave before it is known what is usual there.
 const KNOWN: u32 = 16;
 /// Values that a running mean remembers, about.
 const MEMORY: u32 = 256;
 
-/// What flowlets lately cost, and what flows earned since that was last asked.
+/// What deliveries lately cost, and what flows earned since that was last asked.
 #[derive(Debug, Clone)]
 pub(super) struct Choices {
     /// By octave of the bytes.
     costs: [Mean; OCTAVES],
     scores: Mean,
     unit: Unit,
-    /// By flow: who chose last, and sum and number of what its flowlets earned under that one.
+    /// By flow: who chose last, and sum and number of what its deliveries earned under that one.
     earned: BTreeMap<u64, (Option<u32>, f64, u32)>,
     flows_max: usize,
 }
@@ -70,7 +70,7 @@ impl Choices {
         self.unit = Unit::of(generation);
     }
 
-    /// Takes note of a flowlet.
+    /// Takes note of a delivery.
     pub(super) fn note(&mut self, sample: &PathSample) -> Told {
         let control = sample.source == PathSource::Control;
         let nothing = if control { Told::Control } else { Told::Nothing };
@@ -112,7 +112,7 @@ impl Choices {
         *earned = (decided_by, earned.1 + reward, earned.2 + 1);
     }
 
-    /// Every flow's mean reward since the last call: by how many doublings its flowlets were quicker than usual.
+    /// Every flow's mean reward since the last call: by how many doublings its deliveries were quicker than usual.
     pub(super) fn take_earned(&mut self) -> Vec<Earned> {
         let earned = std::mem::take(&mut self.earned);
         let mean =
@@ -150,8 +150,8 @@ mod tests {
     use super::*;
     use weir_features::{ONE, PATH_INPUTS};
 
-    /// A flowlet that took so many milliseconds.
-    fn flowlet(flow: u64, source: PathSource, bytes: u64, ms: u64) -> PathSample {
+    /// A delivery that took so many milliseconds.
+    fn delivery(flow: u64, source: PathSource, bytes: u64, ms: u64) -> PathSample {
         PathSample {
             source,
             schema_hash: 1,
@@ -172,16 +172,16 @@ mod tests {
         }
     }
 
-    /// Choices to which flowlets of 1 500 bytes in 8 ms and of a megabyte in 64 ms are usual, and a unit of score, as all scores are
+    /// Choices to which deliveries of 1 500 bytes in 8 ms and of a megabyte in 64 ms are usual, and a unit of score, as all scores are
     /// the same, a doubling.
     fn usual() -> Choices {
         let mut choices = Choices::new(10);
         choices.begin(3);
         for flow in 0..200 {
-            let told = choices.note(&flowlet(flow, PathSource::Model, 1_500, 8));
+            let told = choices.note(&delivery(flow, PathSource::Model, 1_500, 8));
             // Two records of each flow, once it is known what is usual, and as many as tell the unit.
             assert_eq!(told == Told::Nothing, flow < u64::from(KNOWN) + 128, "{flow} {told:?}");
-            choices.note(&flowlet(flow, PathSource::Model, 1 << 20, 64));
+            choices.note(&delivery(flow, PathSource::Model, 1 << 20, 64));
         }
         choices.take_earned();
         choices
@@ -193,19 +193,19 @@ mod tests {
     }
 
     #[test]
-    fn a_flowlet_is_held_against_others_of_its_size_and_scores_stay_where_they_are() {
+    fn a_delivery_is_held_against_others_of_its_size_and_scores_stay_where_they_are() {
         let mut choices = usual();
         for (bytes, ms, excess) in
             [(1_500, 8, 0.0), (1_500, 32, 2.0), (1 << 20, 32, -1.0), (1_500, 9_000, 4.0)]
         {
-            let told = target(choices.clone().note(&flowlet(1, PathSource::Model, bytes, ms)));
+            let told = target(choices.clone().note(&delivery(1, PathSource::Model, bytes, ms)));
             assert!((told - 7.0 - excess).abs() < 1e-9, "{bytes} {ms}: {told}");
         }
         // Everything becomes four times as slow: that is no choice's fault, and soon nobody's excess.
         for flow in 0..2_000 {
-            choices.note(&flowlet(flow, PathSource::Model, 1_500, 32));
+            choices.note(&delivery(flow, PathSource::Model, 1_500, 32));
         }
-        let told = target(choices.note(&flowlet(1, PathSource::Model, 1_500, 32)));
+        let told = target(choices.note(&delivery(1, PathSource::Model, 1_500, 32)));
         assert!((told - 7.0).abs() < 0.01, "{told}");
     }
 
@@ -216,12 +216,12 @@ mod tests {
         // A score of one more is half a doubling more.
         for n in 0..2_000 {
             let (score, ms) = if n % 2 == 0 { (5, 8) } else { (7, 16) };
-            let mut sample = flowlet(n, PathSource::Model, 1_500, ms);
+            let mut sample = delivery(n, PathSource::Model, 1_500, ms);
             (sample.generation, sample.score_q16) = (4, score * ONE);
             choices.note(&sample);
         }
         let told =
-            |choices: &mut Choices, ms| target(choices.note(&flowlet(1, PathSource::Model, 1_500, ms)));
+            |choices: &mut Choices, ms| target(choices.note(&delivery(1, PathSource::Model, 1_500, ms)));
         let apart = told(&mut choices.clone(), 32) - told(&mut choices, 16);
         assert!((apart - 2.0).abs() < 0.05, "a doubling is two: {apart}");
     }
@@ -230,19 +230,19 @@ mod tests {
     fn what_never_arrived_says_something_only_where_it_was_sent_again() {
         let mut choices = usual();
         let silent =
-            PathSample { acked_bytes: 0, delivery_ns: 0, ..flowlet(1, PathSource::Explored, 1_500, 0) };
+            PathSample { acked_bytes: 0, delivery_ns: 0, ..delivery(1, PathSource::Explored, 1_500, 0) };
         assert_eq!(choices.note(&silent), Told::Nothing);
         let repeated = PathSample { repeated_bytes: 1_500, ..silent };
         assert!((target(choices.note(&repeated)) - 11.0).abs() < 1e-9);
         // And does not make the next one's delay a usual one.
-        assert!((target(choices.note(&flowlet(1, PathSource::Model, 1_500, 8))) - 7.0).abs() < 1e-9);
-        assert_eq!(choices.note(&flowlet(1, PathSource::Model, 1 << 45, 8)), Told::Nothing, "no such size");
+        assert!((target(choices.note(&delivery(1, PathSource::Model, 1_500, 8))) - 7.0).abs() < 1e-9);
+        assert_eq!(choices.note(&delivery(1, PathSource::Model, 1 << 45, 8)), Told::Nothing, "no such size");
     }
 
     #[test]
     fn flows_earn_what_they_are_quicker_than_usual_under_whoever_chose_last() {
         let mut choices = usual();
-        let note = |choices: &mut Choices, flow, source, ms| choices.note(&flowlet(flow, source, 1_500, ms));
+        let note = |choices: &mut Choices, flow, source, ms| choices.note(&delivery(flow, source, 1_500, ms));
         note(&mut choices, 1, PathSource::Model, 4);
         note(&mut choices, 1, PathSource::Explored, 4);
         assert_eq!(note(&mut choices, 2, PathSource::Control, 16), Told::Control);
@@ -251,7 +251,7 @@ mod tests {
         assert!((earned[0].reward - 1.0).abs() < 0.05 && (earned[1].reward + 1.0).abs() < 0.05, "{earned:?}");
         assert!(choices.take_earned().is_empty());
         // Another generation, and more flows than are told of.
-        let next = PathSample { generation: 4, ..flowlet(1, PathSource::Model, 1_500, 16) };
+        let next = PathSample { generation: 4, ..delivery(1, PathSource::Model, 1_500, 16) };
         note(&mut choices, 1, PathSource::Model, 4);
         choices.note(&next);
         for flow in 2..30 {

@@ -1,9 +1,9 @@
-//! What a unit of a network's scores is worth, in doublings of a flowlet's time.
+//! What a unit of a network's scores is worth, in doublings of a delivery's time.
 //!
 //! A scorer's file may count in anything: `conf/models/balance.onnx` in doublings of the time to the end of a whole *flow*, of which
-//! five go into one doubling of a flowlet's. Tuned towards doublings of flowlets as they stand, such a network learns first of
-//! all to give smaller scores; to that extent it predicts better, and the order of paths is the same, but the hysteresis, which
-//! counts in scores too, has become five times as large. So the unit is measured and kept: it is the slope `a` of
+//! several go into one doubling of the time of what a record tells of. Tuned towards doublings as they stand, such a network learns
+//! first of all to give smaller scores; to that extent it predicts better, and the order of paths is the same, but the hysteresis,
+//! which counts in scores too, has become larger (decision 23). So the unit is measured and kept: it is the slope `a` of
 //!
 //! ```text
 //! excess = a (score - mean score) + what the score does not tell
@@ -43,7 +43,7 @@ impl Unit {
         Unit { generation, ..Unit::default() }
     }
 
-    /// Takes note of a flowlet whose path `generation` gave this score and that took so many doublings longer than usual.
+    /// Takes note of a delivery whose path `generation` gave this score and that took so many doublings longer than usual.
     pub(super) fn note(&mut self, generation: u32, score: f64, excess: f64, weight: f64) {
         if generation != self.generation {
             return;

@@ -117,7 +117,7 @@ pub struct BalanceSettings {
     pub control_share: u32,
     /// Share of a model's decisions that are drawn among all paths, in 1/65536.
     pub explore_share: u32,
-    /// Share of flows whose flowlets become samples, in 1/65536.
+    /// Share of flows whose deliveries become samples, in 1/65536.
     pub sample_share: u32,
     /// How long a path that has come back takes until it gets its whole weight.
     pub slow_start: Ns,

@@ -205,7 +205,12 @@ impl Selector {
             (PathSource::Control, false) => &mut stats.path_decisions_rule,
         } += 1;
         let late = self.late.delay() > Ns::ZERO && source != PathSource::Control;
-        let begun = (self.samples(hash, control, due) && !late).then(|| {
+        let goes_on = match due {
+            Due::New | Due::Lost | Due::Redraw => false,
+            Due::Flowlet => self.records.goes_on(flow.sample, self.settings.flowlet_gap, now),
+            Due::Packet => true,
+        };
+        let begun = (!goes_on && !late && self.samples(hash, control)).then(|| {
             let signals = flow_signals(waiting.gap, flow.bytes, self.settings.flowlet_gap);
             let state = &self.states[path];
             let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
@@ -237,7 +242,10 @@ impl Selector {
         } else {
             self.move_to(place, path, due, now);
         }
-        let sample = self.records.turn_over(flow.sample, begun, flow.in_flight);
+        let sample = match goes_on {
+            true => flow.sample,
+            false => self.records.turn_over(flow.sample, place, begun, flow.in_flight),
+        };
         let flow = self.flows.get_mut(place);
         flow.sample = sample;
         flow.decisions = n.wrapping_add(1);
@@ -246,11 +254,11 @@ impl Selector {
         }
     }
 
-    /// Whether the flowlet that begins is to be recorded.
-    fn samples(&self, hash: u64, control: bool, due: Due) -> bool {
+    /// Whether the delivery that begins is to be recorded.
+    fn samples(&self, hash: u64, control: bool) -> bool {
         let chosen =
             control && self.settings.model || Draw::PathSample.hits(hash, self.settings.sample_share);
-        chosen && due != Due::Packet && self.records.wanted()
+        chosen && self.records.wanted()
     }
 
     pub(super) fn move_to(&mut self, place: Place, path: usize, due: Due, now: Ns) {

@@ -13,12 +13,14 @@ use weir_cpu::large_slice;
 const SHORT_IDLE: Ns = Ns::from_secs(1);
 const SHORT_BYTES: u64 = 4_096;
 /// What has not been acknowledged after this silence will not be.
-const LOST_AFTER: Ns = Ns::from_secs(2);
+pub(super) const LOST_AFTER: Ns = Ns::from_secs(2);
 /// Sets looked at per sweep.
 const SETS_PER_SWEEP: usize = 1;
 
 /// No path yet.
 pub(super) const NO_PATH: u8 = u8::MAX;
+/// No record under way.
+pub(super) const NO_RECORD: u16 = u16::MAX;
 
 /// What is kept of a flow: a cache line.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,7 @@ impl FlowPath {
         label: 0,
         decisions: 0,
         burst: 0,
-        sample: u16::MAX,
+        sample: NO_RECORD,
         acks: 0,
         marks: 0,
         rounds: 0,
@@ -181,7 +183,7 @@ impl FlowPaths {
                     continue;
                 }
                 let left = core::mem::take(&mut flow.in_flight);
-                let sample = if over { flow.sample } else { u16::MAX };
+                let sample = if over { flow.sample } else { NO_RECORD };
                 let path = flow.path();
                 if over {
                     self.sets.clear(place);

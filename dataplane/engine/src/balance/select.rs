@@ -7,7 +7,7 @@
 use super::choose::{Chooser, Due};
 use super::config::{BalanceSettings, PATHS_MAX};
 use super::decide::{Batch, Shown};
-use super::flows::{FlowPath, FlowPaths, Place};
+use super::flows::{FlowPath, FlowPaths, NO_RECORD, Place};
 use super::label;
 use super::late::Late;
 use super::maglev::Maglev;
@@ -172,7 +172,7 @@ impl Selector {
         flow.in_flight = flow.in_flight.saturating_add(departed.new_bytes);
         self.states[path].in_flight += u64::from(departed.new_bytes);
         self.stats[path].repeated_bytes += u64::from(departed.retransmitted_bytes);
-        self.records.on_depart(flow.sample, departed);
+        self.records.on_depart(flow.sample, departed, now);
     }
 
     pub(super) fn chooser(&self, now: Ns) -> Chooser<'_> {
@@ -229,6 +229,7 @@ impl Selector {
             return;
         }
         self.shown = now;
+        records.sweep(settings.flowlet_gap, now, |owner| flows.get_mut(owner).sample = NO_RECORD);
         for (index, (state, stats)) in states.iter_mut().zip(stats.iter_mut()).enumerate() {
             state.end_slow_start(settings.slow_start, now);
             let takes = settings.weights[index] > 0 && !settings.drains[index];

@@ -149,42 +149,83 @@ fn the_order_within_a_burst_does_not_matter() {
     assert_eq!(forth, run(|flow| flow * 7 % 30));
 }
 
+/// A segment of TCP, whose payload the tracker sees, from the workload (`forth`) or to it.
+fn segment(port: u16, forth: bool, flags: u8, seq: u32, ack: u32, payload: usize) -> Vec<u8> {
+    let (from, to, ports) = match forth {
+        true => (CLIENT.v4, FAR.v4, (port, 80)),
+        false => (FAR.v4, CLIENT.v4, (80, port)),
+    };
+    let step = ip4(MACS, from, to, 64).tcp(ports.0, ports.1, seq, 60_000);
+    let step = if flags & 2 != 0 { step.syn() } else { step };
+    let step = if flags & 16 != 0 { step.ack(ack) } else { step };
+    finish(step, &vec![1; payload])
+}
+
+/// A connection, whose next bytes are 100 and 1000; its port.
+fn connect(pair: &mut Pair, flow: u16) -> u16 {
+    let port = 20_000 + flow;
+    pair.ends[0].offer(segment(port, true, 2, 99, 0, 0));
+    pair.run_for(Ns::from_millis(1));
+    pair.ends[1].offer(segment(port, false, 2 | 16, 999, 100, 0));
+    pair.run_for(Ns::from_millis(1));
+    pair.ends[0].offer(segment(port, true, 16, 100, 1_000, 0));
+    port
+}
+
+#[test]
+fn a_gap_that_an_acknowledgement_ends_is_of_one_delivery_and_a_pause_ends_it() {
+    for cadence in [Cadence::Flowlet, Cadence::Packet] {
+        let mut pair = uneven(set(5), |settings| {
+            (settings.sample_share, settings.cadence) = (65_536, cadence);
+            settings.flowlet_gap = Ns::from_millis(2);
+        });
+        let told = |pair: &mut Pair| {
+            let mut samples: Vec<(u64, u64)> = Vec::new();
+            pair.ends[0].samples.drain(usize::MAX, |told| samples.push((told.sent_bytes, told.acked_bytes)));
+            samples
+        };
+        let port = connect(&mut pair, 0);
+        pair.ends[0].offer(segment(port, true, 16, 100, 1_000, 700));
+        pair.run_for(Ns::from_millis(2));
+        let before = pair.ends[0].worker.stats().path_decisions_model;
+        // A window of 700 bytes: the sender goes on as soon as it may, after what makes a flowlet.
+        pair.ends[1].offer(segment(port, false, 16, 1_000, 800, 0));
+        pair.run_for(Ns::from_millis(1));
+        pair.ends[0].offer(segment(port, true, 16, 800, 1_000, 300));
+        pair.run_for(Ns::from_millis(1));
+        assert_eq!(pair.ends[0].worker.stats().path_decisions_model, before + 1, "it chose again");
+        pair.ends[1].offer(segment(port, false, 16, 1_000, 1_100, 0));
+        pair.run_for(Ns::from_millis(100));
+        assert_eq!(told(&mut pair), [(1_000, 1_000)], "told at the pause");
+        // After it the flow begins another one.
+        pair.ends[0].offer(segment(port, true, 16, 1_100, 1_000, 50));
+        pair.run_for(Ns::from_millis(1));
+        pair.ends[1].offer(segment(port, false, 16, 1_000, 1_150, 0));
+        pair.run_for(Ns::from_millis(100));
+        assert_eq!(told(&mut pair), [(50, 50)]);
+    }
+}
+
 #[test]
 fn control_flows_stay_on_the_rule_and_records_say_who_chose_with_which_probability() {
     let mut pair = uneven(set(5), |settings| {
         (settings.control_share, settings.explore_share) = (16_384, 16_384);
         settings.sample_share = 65_536;
     });
-    // TCP, whose payload the tracker sees: a connection, and data that is acknowledged.
-    for flow in 0..60_u16 {
-        let port = 20_000 + flow;
-        let segment = |payload: usize, flags: u8, seq: u32, ack: u32, forth: bool| {
-            let (from, to, ports) = match forth {
-                true => (CLIENT.v4, FAR.v4, (port, 80)),
-                false => (FAR.v4, CLIENT.v4, (80, port)),
-            };
-            let step = ip4(MACS, from, to, 64).tcp(ports.0, ports.1, seq, 60_000);
-            let step = if flags & 2 != 0 { step.syn() } else { step };
-            let step = if flags & 16 != 0 { step.ack(ack) } else { step };
-            finish(step, &vec![1; payload])
-        };
-        pair.ends[0].offer(segment(0, 2, 99, 0, true));
+    for flow in 0..60 {
+        let port = connect(&mut pair, flow);
+        pair.ends[0].offer(segment(port, true, 16, 100, 1_000, 700));
         pair.run_for(Ns::from_millis(1));
-        pair.ends[1].offer(segment(0, 2 | 16, 999, 100, false));
+        pair.ends[1].offer(segment(port, false, 16, 1_000, 800, 0));
         pair.run_for(Ns::from_millis(1));
-        pair.ends[0].offer(segment(0, 16, 100, 1_000, true));
-        pair.ends[0].offer(segment(700, 16, 100, 1_000, true));
-        pair.run_for(Ns::from_millis(1));
-        pair.ends[1].offer(segment(0, 16, 1_000, 800, false));
-        pair.run_for(Ns::from_millis(1));
-        // A second flowlet ends the first one's record.
-        pair.ends[0].offer(segment(300, 16, 800, 1_000, true));
+        // A second delivery ends the first one's record.
+        pair.ends[0].offer(segment(port, true, 16, 800, 1_000, 300));
         pair.run_for(Ns::from_millis(1));
     }
     pair.run_for(Ns::from_millis(100));
     let mut samples: Vec<PathSample> = Vec::new();
     pair.ends[0].samples.drain(usize::MAX, |sample| samples.push(*sample));
-    assert_eq!(samples.len(), 60, "one flowlet with payload each is over");
+    assert_eq!(samples.len(), 60, "one delivery with payload each is over");
     let of = |source: PathSource| samples.iter().filter(move |sample| sample.source == source);
     let (model, explored, control) =
         (of(PathSource::Model).count(), of(PathSource::Explored).count(), of(PathSource::Control).count());

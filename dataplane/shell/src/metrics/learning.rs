@@ -91,7 +91,7 @@ fn model(page: &mut Page, model: &ModelLearning, state: Learning) -> Result<(), 
         page.gauge(metric, help, &[name], value)?;
     }
     for (flows, value) in [("model", measured.reward_model), ("control", measured.reward_control)] {
-        let help = "Mean reward, lately, of flows under the model and of the control share: of monitor intervals, 0 to 1; of flowlets, by how many doublings of the time they arrived earlier than usual.";
+        let help = "Mean reward, lately, of flows under the model and of the control share: of monitor intervals, 0 to 1; of deliveries, by how many doublings of the time they arrived earlier than usual.";
         page.gauge("live_reward", help, &[name, ("flows", flows)], value)?;
     }
     for (verdict, count) in &model.candidates {
