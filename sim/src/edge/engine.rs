@@ -97,6 +97,11 @@ impl EngineEdge {
         self
     }
 
+    /// Whether some of its network's choices are drawn.
+    pub fn explores(&self) -> bool {
+        self.paths.settings.explore_share > 0
+    }
+
     /// The same, whose choices are recorded with what came of them: for who tunes a network.
     #[must_use]
     pub fn telling(mut self) -> EngineEdge {

@@ -167,9 +167,12 @@ impl FabricExperiment {
         let mut adaptation =
             tuned.map(|tuned| Adaptation::of_paths(tuned, seed)).transpose().map_err(refused)?;
         let fabric = self.leaves_and_spines(seed);
-        let edge = |path: &PathRule, rng| match (self.edge(path, rng), &adaptation) {
-            (Edge::Engine(engine), Some(_)) => Edge::Engine(Box::new(engine.telling())),
-            (edge, _) => edge,
+        // A choice is drawn where a record begins, so who explores keeps records, though nobody reads them.
+        let edge = |path: &PathRule, rng| match self.edge(path, rng) {
+            Edge::Engine(engine) if adaptation.is_some() || engine.explores() => {
+                Edge::Engine(Box::new(engine.telling()))
+            }
+            edge => edge,
         };
         let mut world = self.world(case, &fabric, seed, edge, scheme);
         let end = self.arrivals + self.drain;

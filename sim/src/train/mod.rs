@@ -215,6 +215,8 @@ fn rule(rule: EngineRule) -> EnginePaths {
         flowlet_gap: RULE_GAP,
         control_share: 0,
         explore_share: 0,
+        // Whoever explores does so in every decision: nobody asks for records, so no delivery is under way.
+        sample_share: 65_536,
         // Rows are kept while a rule decides, too.
         spec: paths::spec(),
         ..BalanceSettings::default()

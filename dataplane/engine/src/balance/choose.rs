@@ -160,14 +160,15 @@ impl Chooser<'_> {
         }
     }
 
-    /// What follows from a network's scores, the least being the best, for a flow on path `current`, in its `n`-th decision.
+    /// What follows from a network's scores, the least being the best, for the flow of `hash` on path `current`, in its `n`-th
+    /// decision, of which a share is drawn among all paths, in 1/65536.
     pub(super) fn by_scores(
         &self,
         scores: &[i32],
-        hash: u64,
-        n: u32,
+        (hash, n): (u64, u32),
         current: Option<usize>,
         due: Due,
+        explore_share: u32,
     ) -> Choice {
         let draw = Draw::Path.nth(hash, n);
         let stays = |path: usize| Some(path) == current && self.is_up(path);
@@ -190,7 +191,7 @@ impl Chooser<'_> {
                 candidates.iter().copied().filter(|path| within(path, self.settings.tie_q16)).collect();
             tied.get(below(draw, tied.len())).copied().unwrap_or(candidates[0])
         });
-        let share = self.settings.explore_share.min(1 << 16);
+        let share = explore_share.min(1 << 16);
         let explore = Draw::PathExplore.nth(hash, n);
         let explored = explore & 0xffff < u64::from(share);
         let path = if explored { candidates[below(explore, candidates.len())] } else { greedy };

@@ -180,11 +180,19 @@ impl Selector {
         let flow = *self.flows.get(place);
         let (current, n) = (flow.path().filter(|_| due != Due::New), flow.decisions);
         let control = Draw::PathControl.hits(hash, self.settings.control_share);
+        let goes_on = match due {
+            Due::New | Due::Lost | Due::Redraw => false,
+            Due::Flowlet => self.records.goes_on(flow.sample, self.settings.flowlet_gap, now),
+            Due::Packet => true,
+        };
+        // What is drawn within a delivery, or in a flow that is not recorded, would cost and teach nothing.
+        let records = !goes_on && self.records(hash, control);
+        let explore_share = if records { self.settings.explore_share } else { 0 };
         let chooser = self.chooser(now);
         let scores = &self.batch.scores[at * self.states.len()..][..self.states.len()];
         let (choice, source, score) = match generation.filter(|_| !control) {
             Some(_) => {
-                let choice = chooser.by_scores(scores, hash, n, current, due);
+                let choice = chooser.by_scores(scores, (hash, n), current, due, explore_share);
                 let source = if choice.explored { PathSource::Explored } else { PathSource::Model };
                 (choice, source, scores.get(choice.path).copied().unwrap_or(0))
             }
@@ -205,12 +213,7 @@ impl Selector {
             (PathSource::Control, false) => &mut stats.path_decisions_rule,
         } += 1;
         let late = self.late.delay() > Ns::ZERO && source != PathSource::Control;
-        let goes_on = match due {
-            Due::New | Due::Lost | Due::Redraw => false,
-            Due::Flowlet => self.records.goes_on(flow.sample, self.settings.flowlet_gap, now),
-            Due::Packet => true,
-        };
-        let begun = (!goes_on && !late && self.samples(hash, control)).then(|| {
+        let begun = (records && !late && self.records.wanted()).then(|| {
             let signals = flow_signals(waiting.gap, flow.bytes, self.settings.flowlet_gap);
             let state = &self.states[path];
             let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
@@ -254,11 +257,9 @@ impl Selector {
         }
     }
 
-    /// Whether the delivery that begins is to be recorded.
-    fn samples(&self, hash: u64, control: bool) -> bool {
-        let chosen =
-            control && self.settings.model || Draw::PathSample.hits(hash, self.settings.sample_share);
-        chosen && self.records.wanted()
+    /// Whether the flow's deliveries are recorded, if anybody wants records.
+    fn records(&self, hash: u64, control: bool) -> bool {
+        control && self.settings.model || Draw::PathSample.hits(hash, self.settings.sample_share)
     }
 
     pub(super) fn move_to(&mut self, place: Place, path: usize, due: Due, now: Ns) {

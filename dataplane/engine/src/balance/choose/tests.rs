@@ -13,7 +13,6 @@ impl Case {
     fn new(count: usize, rule: PathRule) -> Case {
         let settings = BalanceSettings {
             rule,
-            explore_share: 0,
             hysteresis_q16: 100,
             tie_q16: 10,
             ..BalanceSettings::default()
@@ -121,7 +120,7 @@ fn the_least_score_wins_unless_little_would_be_gained() {
     let case = Case::new(3, PathRule::Maglev);
     let choose = |scores: [i32; 3], current: Option<usize>| {
         let due = if current.is_none() { Due::New } else { Due::Flowlet };
-        case.chooser().by_scores(&scores, 77, 3, current, due)
+        case.chooser().by_scores(&scores, (77, 3), current, due, 0)
     };
     assert_eq!(choose([900, 500, 800], None).path, 1);
     assert_eq!(choose([900, 500, 599], Some(2)).path, 2, "within the hysteresis");
@@ -135,7 +134,8 @@ fn ties_are_drawn_so_that_hosts_do_not_herd() {
     let case = Case::new(3, PathRule::Maglev);
     let mut counts = [0; 3];
     for hash in 0..9_000 {
-        counts[case.chooser().by_scores(&[500, 505, 900], split_mix(hash), 0, None, Due::New).path] += 1;
+        let flow = (split_mix(hash), 0);
+        counts[case.chooser().by_scores(&[500, 505, 900], flow, None, Due::New, 0).path] += 1;
     }
     assert!(counts[0] > 4_000 && counts[1] > 4_000 && counts[2] == 0, "{counts:?}");
 }
@@ -147,17 +147,17 @@ fn permuted_scores_give_the_permuted_path() {
     for turn in 0..4 {
         let mut turned = scores;
         turned.rotate_left(turn);
-        assert_eq!(case.chooser().by_scores(&turned, 5, 0, None, Due::New).path, (1 + 4 - turn) % 4);
+        assert_eq!(case.chooser().by_scores(&turned, (5, 0), None, Due::New, 0).path, (1 + 4 - turn) % 4);
     }
 }
 
 #[test]
 fn exploration_has_the_probability_that_it_tells() {
-    let mut case = Case::new(4, PathRule::Maglev);
-    case.settings.explore_share = 16_384;
+    let case = Case::new(4, PathRule::Maglev);
     let mut counts = [0_u32; 4];
     for hash in 0..40_000 {
-        let choice = case.chooser().by_scores(&[0, 1_000, 1_000, 1_000], split_mix(hash), 0, None, Due::New);
+        let flow = (split_mix(hash), 0);
+        let choice = case.chooser().by_scores(&[0, 1_000, 1_000, 1_000], flow, None, Due::New, 16_384);
         assert!(choice.path == 0 || choice.explored);
         assert_eq!(choice.choices, 4);
         assert_eq!(choice.probability_q16, if choice.path == 0 { 49_152 + 4_096 } else { 4_096 });
@@ -173,11 +173,11 @@ fn exploration_has_the_probability_that_it_tells() {
 fn the_guard_keeps_flows_off_paths_that_may_not_be_taken() {
     let mut case = Case::new(3, PathRule::Maglev);
     case.paths[0].health = Health::Down;
-    let choice = case.chooser().by_scores(&[-5_000, 100, 900], 5, 0, Some(0), Due::Lost);
+    let choice = case.chooser().by_scores(&[-5_000, 100, 900], (5, 0), Some(0), Due::Lost, 0);
     assert_eq!((choice.path, choice.clamped), (1, true));
     case.settings.drains = [true; PATHS_MAX];
-    let choice = case.chooser().by_scores(&[-5_000, 100, 900], 5, 0, Some(2), Due::Flowlet);
+    let choice = case.chooser().by_scores(&[-5_000, 100, 900], (5, 0), Some(2), Due::Flowlet, 0);
     assert_eq!(choice.path, 2, "its own path keeps it");
-    let choice = case.chooser().by_scores(&[-5_000, 100, 900], 5, 0, None, Due::New);
+    let choice = case.chooser().by_scores(&[-5_000, 100, 900], (5, 0), None, Due::New, 0);
     assert!(choice.path != 0, "one that is up, drain or not");
 }
