@@ -11,12 +11,8 @@ const NOW: Ns = Ns::from_secs(50);
 
 impl Case {
     fn new(count: usize, rule: PathRule) -> Case {
-        let settings = BalanceSettings {
-            rule,
-            hysteresis_q16: 100,
-            tie_q16: 10,
-            ..BalanceSettings::default()
-        };
+        let settings =
+            BalanceSettings { rule, hysteresis_q16: 100, tie_q16: 10, ..BalanceSettings::default() };
         let paths = (0..count).map(|_| PathState::new(Some(1_000_000_000), NOW)).collect();
         let mut case = Case { settings, paths, maglev: Maglev::new() };
         case.fill();
