@@ -268,7 +268,7 @@ at_least = 1.05
     );
 }
 
-/// A network that is tuned on the way, on real flowlets: the same seed gives the same digits.
+/// A network that is tuned on the way, on real deliveries: the same seed gives the same digits.
 #[test]
 fn a_network_that_chooses_paths_learns_on_the_way_and_is_repeatable() {
     let adapting = "model = \"../../conf/models/balance.onnx\"\nflowlet_gap = \"60us\"\nprobe_interval = \"100us\"\nadapt = true\nexplore_share = 0.2\n";

@@ -15,7 +15,7 @@ use weir_trainer::store::Reason;
 
 /// Time between two steps where sizes are learned: a live trainer's 500 ms at some twenty times the flows of one busy host.
 const SIZES_EVERY: Ns = Ns::from_millis(25);
-/// The same of paths: some hundreds of flowlets of a whole fabric.
+/// The same of paths: some hundreds of deliveries of a whole fabric.
 const PATHS_EVERY: Ns = Ns::from_millis(5);
 
 /// A model that is tuned on the way, and by what.

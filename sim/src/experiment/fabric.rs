@@ -116,7 +116,7 @@ pub struct FabricScheme {
     pub path: PathRule,
     /// The Weir on every host; `None`: none.
     pub weir: Option<WeirSettings>,
-    /// What tunes the engine's network, on the flowlets of all hosts; `None`: it stays as it is.
+    /// What tunes the engine's network, on the deliveries of all hosts; `None`: it stays as it is.
     pub tuned: Option<Tuned>,
 }
 

@@ -115,8 +115,8 @@ pub struct BalanceSettings {
     pub tie_q16: u32,
     /// Share of flows that stay on the rule although a model runs, in 1/65536.
     pub control_share: u32,
-    /// Share of a model's decisions that are drawn among all paths, in 1/65536, of those with which a delivery of a sampled
-    /// flow begins.
+    /// Share of a model's decisions that are drawn among all paths, in 1/65536, of those in sampled flows that are not
+    /// within a delivery.
     pub explore_share: u32,
     /// Share of flows whose deliveries become samples, in 1/65536.
     pub sample_share: u32,

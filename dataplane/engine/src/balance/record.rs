@@ -17,7 +17,7 @@ use weir_features::{PATH_INPUTS, PathSample, PathSource};
 use weir_handoff::LaneSender;
 
 /// Payload bytes of a delivery: some round trips' worth, after which a path is known. What a flow sends beyond is of no record until
-/// it makes a choice again.
+/// a choice begins one again.
 const DELIVERY: u64 = 256 << 10;
 /// Deliveries that are being recorded at once; beyond it one is no sample.
 const OPEN_MAX: usize = 1_024;
@@ -47,7 +47,9 @@ struct Open {
     heard: Ns,
     /// Payload bytes from before, and of no older record, that are still on their way: acknowledgements are theirs first.
     owed: u64,
-    /// In a flow's youngest record: payload bytes that it has sent since the delivery was full, and that are on their way.
+    /// The flow has paused, and went on without a choice: it had just come to its path, or has sent acknowledgements meanwhile.
+    paused: bool,
+    /// In a flow's youngest record: payload bytes that it has sent since the delivery was closed, and that are on their way.
     beyond: u64,
     /// The flow's next record.
     younger: u16,
@@ -60,8 +62,9 @@ impl Open {
         self.owed + self.sample.sent_bytes - self.sample.acked_bytes
     }
 
-    fn is_full(&self) -> bool {
-        self.sample.sent_bytes >= DELIVERY
+    /// Whether what the flow sends next is not of this delivery.
+    fn is_closed(&self) -> bool {
+        self.paused || self.sample.sent_bytes >= DELIVERY
     }
 }
 
@@ -105,6 +108,7 @@ impl Records {
             owner: None,
             heard: Ns::ZERO,
             owed: 0,
+            paused: false,
             beyond: 0,
             younger: NONE,
             oldest: NONE,
@@ -127,7 +131,7 @@ impl Records {
     pub(super) fn goes_on(&self, place: u16, flowlet_gap: Ns, now: Ns) -> bool {
         self.open
             .get(usize::from(place))
-            .is_some_and(|youngest| !youngest.is_full() && now - youngest.heard < flowlet_gap)
+            .is_some_and(|youngest| !youngest.is_closed() && now - youngest.heard < flowlet_gap)
     }
 
     /// The delivery that is recorded in `before` is over, and the next one of the flow at `owner` begins, if it is one to record:
@@ -152,17 +156,26 @@ impl Records {
             None => (in_flight.into(), place),
         };
         let heard = Ns(begun.at_ns);
-        self.open[usize::from(place)] =
-            Open { sample: begun, owner: Some(owner), heard, owed, beyond: 0, younger: NONE, oldest };
+        self.open[usize::from(place)] = Open {
+            sample: begun,
+            owner: Some(owner),
+            heard,
+            owed,
+            paused: false,
+            beyond: 0,
+            younger: NONE,
+            oldest,
+        };
         self.settle(place);
         place
     }
 
-    pub(super) fn on_depart(&mut self, place: u16, departed: &Departed, now: Ns) {
+    pub(super) fn on_depart(&mut self, place: u16, departed: &Departed, flowlet_gap: Ns, now: Ns) {
         let Some(youngest) = self.open.get_mut(usize::from(place)) else { return };
-        youngest.heard = now;
         let new = u64::from(departed.new_bytes);
-        if youngest.is_full() {
+        youngest.paused |= new > 0 && youngest.sample.sent_bytes > 0 && now - youngest.heard >= flowlet_gap;
+        youngest.heard = now;
+        if youngest.is_closed() {
             youngest.beyond += new;
         } else {
             youngest.sample.sent_bytes += new;
@@ -200,11 +213,19 @@ impl Records {
         self.settle(place);
     }
 
-    /// Another connection begins on the flow's ports: nothing more will be known of what the last one sent.
-    pub(super) fn restart(&mut self, place: u16) {
+    /// Another connection begins on the flow's ports: nothing more will be known of what the last one sent. The place of its first
+    /// record, if a choice has begun that.
+    pub(super) fn restart(&mut self, place: u16) -> u16 {
         self.tell_while(place, |_| true);
-        if let Some(youngest) = self.open.get_mut(usize::from(place)) {
-            youngest.owed = 0;
+        match self.open.get_mut(usize::from(place)) {
+            Some(youngest) if youngest.sample.sent_bytes == 0 => {
+                youngest.owed = 0;
+                place
+            }
+            _ => {
+                self.end(place);
+                NONE
+            }
         }
     }
 
@@ -227,9 +248,9 @@ impl Records {
         self.open[usize::from(place)].oldest = oldest;
     }
 
-    /// Looks at a few records, in a circle, and hands over the youngest of each flow with nothing more to come: all of it has
-    /// arrived, and it is full or its application pauses; or nothing has been heard of the flow for so long that it is lost.
-    /// `over` is told whose they were.
+    /// Looks at a few records, in a circle, and hands over the youngest of each flow with nothing more to come: all that the flow's
+    /// records are of has arrived, and it is closed or its application pauses; or nothing has been heard of the flow for so long
+    /// that it is lost. `over` is told whose they were.
     pub(super) fn sweep(&mut self, flowlet_gap: Ns, now: Ns, mut over: impl FnMut(Place)) {
         for _ in 0..SWEEP.min(self.open.len()) {
             let at = self.cursor;
@@ -237,7 +258,9 @@ impl Records {
             let open = &self.open[at];
             let Some(owner) = open.owner.filter(|_| open.younger == NONE) else { continue };
             let silent = now - open.heard;
-            let arrived = open.outstanding() == 0 && (open.is_full() || silent >= flowlet_gap);
+            // What is older still waits, else it would have been handed over.
+            let whole = usize::from(open.oldest) == at && open.outstanding() == 0;
+            let arrived = whole && (open.is_closed() || silent >= flowlet_gap);
             if arrived || silent > LOST_AFTER {
                 self.end(at as u16);
                 over(owner);
@@ -321,7 +344,7 @@ mod tests {
 
         fn send(&mut self, new_bytes: u32, retransmitted_bytes: u32, at_ms: u64) {
             let departed = Departed { new_bytes, retransmitted_bytes, ..Departed::default() };
-            self.records.on_depart(self.place, &departed, Ns::from_millis(at_ms));
+            self.records.on_depart(self.place, &departed, GAP, Ns::from_millis(at_ms));
         }
 
         fn ack(&mut self, delivered: u32, at_ms: u64) {
@@ -406,6 +429,41 @@ mod tests {
         bench.end();
         assert_eq!(bench.told(), [(0, 1_500, 1_500, 0, 60), (1, 100, 100, 0, 7)]);
         assert!(!bench.goes_on(60), "there is none");
+    }
+
+    #[test]
+    fn what_is_sent_after_a_pause_without_a_choice_is_nobodys() {
+        let mut bench = Bench::new();
+        bench.begin(0, 0, 0);
+        bench.send(1_000, 0, 0);
+        bench.ack(1_000, 1);
+        // What is sent again is of the delivery, whenever that is.
+        bench.send(0, 100, 10);
+        bench.send(300, 0, 11);
+        assert!(bench.goes_on(11));
+        bench.send(500, 0, 14);
+        assert!(!bench.goes_on(14));
+        bench.ack(800, 15);
+        bench.sweep(15);
+        assert_eq!(bench.told(), [(0, 1_300, 1_300, 100, 15)]);
+        assert_eq!(bench.place, NONE);
+    }
+
+    #[test]
+    fn a_record_without_payload_does_not_end_one_that_waits() {
+        let mut bench = Bench::new();
+        bench.begin(0, 0, 0);
+        bench.send(1_000, 0, 0);
+        // The flow sends an acknowledgement, or its tail again: a choice, and nothing new.
+        bench.begin(1, 5, 0);
+        bench.send(0, 200, 5);
+        bench.sweep(100);
+        assert!(bench.told().is_empty());
+        bench.ack(1_000, 110);
+        assert_eq!(bench.told(), [(0, 1_000, 1_000, 200, 110)]);
+        bench.sweep(113);
+        assert_eq!((bench.told(), bench.place), (vec![], NONE));
+        assert_eq!(bench.records.free.len(), OPEN_MAX);
     }
 
     #[test]
@@ -505,12 +563,14 @@ mod tests {
         bench.begin(0, 0, 300);
         bench.send(1_000, 0, 0);
         bench.begin(1, 50, 0);
-        bench.records.restart(bench.place);
+        assert_eq!(bench.records.restart(bench.place), bench.place);
         assert_eq!(bench.told(), [(0, 1_000, 0, 0, 0)]);
         bench.send(700, 0, 50);
         bench.ack(700, 60);
-        bench.end();
+        // Yet another, for which no choice was due: its data is of no record.
+        assert_eq!(bench.records.restart(bench.place), NONE);
         assert_eq!(bench.told(), [(1, 700, 700, 0, 10)]);
+        assert_eq!(bench.records.free.len(), OPEN_MAX);
     }
 
     #[test]

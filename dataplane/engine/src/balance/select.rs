@@ -164,7 +164,11 @@ impl Selector {
         flow.last = now;
         flow.bytes = flow.bytes.saturating_add(u64::from(bytes));
         if departed.restarted {
-            self.records.restart(flow.sample);
+            flow.sample = self.records.restart(flow.sample);
+            let left = core::mem::take(&mut flow.in_flight);
+            if let Some(state) = flow.path().and_then(|path| self.states.get_mut(path)) {
+                state.forget_in_flight(left);
+            }
         }
         if departed.new_bytes | departed.retransmitted_bytes == 0 {
             return;
@@ -172,7 +176,7 @@ impl Selector {
         flow.in_flight = flow.in_flight.saturating_add(departed.new_bytes);
         self.states[path].in_flight += u64::from(departed.new_bytes);
         self.stats[path].repeated_bytes += u64::from(departed.retransmitted_bytes);
-        self.records.on_depart(flow.sample, departed, now);
+        self.records.on_depart(flow.sample, departed, self.settings.flowlet_gap, now);
     }
 
     pub(super) fn chooser(&self, now: Ns) -> Chooser<'_> {

@@ -174,6 +174,18 @@ fn connect(pair: &mut Pair, flow: u16) -> u16 {
 }
 
 #[test]
+fn only_flows_that_are_sampled_explore() {
+    for (sample_share, explored) in [(0, 0), (65_536, 30)] {
+        let mut pair = uneven(set(1), |settings| {
+            (settings.sample_share, settings.explore_share) = (sample_share, 65_536);
+        });
+        send(&mut pair, 0..30);
+        let stats = pair.ends[0].worker.stats();
+        assert_eq!((stats.path_decisions_explored, stats.path_decisions_model), (explored, 30 - explored));
+    }
+}
+
+#[test]
 fn a_gap_that_an_acknowledgement_ends_is_of_one_delivery_and_a_pause_ends_it() {
     for cadence in [Cadence::Flowlet, Cadence::Packet] {
         let mut pair = uneven(set(5), |settings| {

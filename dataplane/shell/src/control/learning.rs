@@ -140,7 +140,7 @@ pub struct Progress {
     /// The last mean quantisation error, in standard deviations of the output.
     pub quantisation_error: Option<f64>,
     /// Mean live reward of flows under the model, lately: pacing, 0 to 1; balance, by how many doublings of the time their
-    /// flowlets arrived earlier than usual.
+    /// deliveries arrived earlier than usual.
     pub reward_model: Option<f64>,
     /// Of flows of the control share.
     pub reward_control: Option<f64>,

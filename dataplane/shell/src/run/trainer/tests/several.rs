@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// A flowlet of 1 500 bytes by a path of this row, which took as long as this.
+    /// A delivery of 1 500 bytes by a path of this row, which took as long as this.
     fn choice(
         &mut self,
         features: [i32; PATH_INPUTS],
@@ -143,7 +143,7 @@ impl World {
         row
     }
 
-    /// A tenth of a second of all that there is to learn from: flows much larger than predicted, and flowlets whose paths the
+    /// A tenth of a second of all that there is to learn from: flows much larger than predicted, and deliveries whose paths the
     /// network scores far too low, as whoever told of them says.
     fn pass_all(&mut self) {
         for at in 0..200 {
@@ -290,7 +290,7 @@ fn a_reload_lets_one_of_them_learn_otherwise_or_not_at_all_and_leaves_the_others
 }
 
 #[test]
-fn a_generation_under_which_flowlets_take_longer_than_under_the_rule_is_called_back() {
+fn a_generation_under_which_deliveries_take_longer_than_under_the_rule_is_called_back() {
     let folder = tempfile::tempdir().unwrap();
     let recall = "[model.adapt.recall]\nwindow = \"500ms\"\nobservations_min = 10\n";
     let three = three(folder.path());
