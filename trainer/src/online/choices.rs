@@ -1,21 +1,24 @@
 //! What a choice of path was worth, from the records of deliveries.
 //!
-//! How long a delivery takes depends first of all on how much it carries, which no choice changes. So its *cost*, the binary
-//! logarithm of the time to its last acknowledgement, is held against the mean cost of deliveries of like size that the network
-//! chose for lately: what is left is its *excess*, in doublings of that time. A scorer's scores have to be in the right order
-//! and at the right distances; where they lie as a whole does not matter, and in what unit they are is the file's affair
-//! (`unit.rs`). So what the network should have said is
+//! How long a delivery takes depends first of all on how much it carries, and on how far its sender's window has grown, which no
+//! choice changes. So its *cost*, the binary logarithm of the time to its last acknowledgement, is held against the mean cost of
+//! deliveries of like size, in flows of like *age*, that the network chose for lately: what is left is its *excess*, in doublings of
+//! that time. A scorer's scores have to be in the right order and at the right distances; where they lie as a whole does not matter, for
+//! flows of one age, and in what unit they are is the file's affair (`unit.rs`). So what the network should have said is
 //!
 //! ```text
-//! target = mean score that it gives lately + excess / doublings to a unit of score
+//! target = mean score that it gives lately to flows of this age + excess / doublings to a unit of score
 //! ```
 //!
 //! and its scores stay where they are and as far apart, generation after generation, however slow or quick all paths become together.
+//!
+//! The network is shown the flow's age, which is the same for all paths of a choice. Were it not taken out of the cost, the first thing
+//! to be learned would be that young flows are slow: a better prediction, and an order of paths that only suffers from it (decision 25).
 
 use super::flows::Earned;
 use super::unit::Unit;
 use std::collections::BTreeMap;
-use weir_features::{ONE, PathSample, PathSource, f64_from_q16};
+use weir_features::{OF_PATH, ONE, PathSample, PathSource, f64_from_q16};
 
 /// An excess counts up to sixteen times the usual time, and so much is what a delivery counts of which nothing arrived that was
 /// sent again: beyond it a path is as good as cut, and one record must not outweigh a hundred.
@@ -27,15 +30,18 @@ pub(super) const IMPORTANCE_MAX: f64 = 20.0;
 const OCTAVES: usize = 41;
 /// Deliveries of an octave before it is known what is usual there.
 const KNOWN: u32 = 16;
+/// Ages of a flow, in pairs of octaves of what it had sent, up to 16 MiB.
+const AGES: usize = 13;
 /// Values that a running mean remembers, about.
 const MEMORY: u32 = 256;
 
 /// What deliveries lately cost, and what flows earned since that was last asked.
 #[derive(Debug, Clone)]
 pub(super) struct Choices {
-    /// By octave of the bytes.
-    costs: [Mean; OCTAVES],
-    scores: Mean,
+    /// By age of the flow and octave of the bytes.
+    costs: [[Mean; OCTAVES]; AGES],
+    /// By age of the flow.
+    scores: [Mean; AGES],
     unit: Unit,
     /// By flow: who chose last, and sum and number of what its deliveries earned under that one.
     earned: BTreeMap<u64, (Option<u32>, f64, u32)>,
@@ -57,8 +63,8 @@ impl Choices {
     /// Nothing known; what is earned is told of at most `flows_max` flows at a time.
     pub(super) fn new(flows_max: usize) -> Choices {
         Choices {
-            costs: [Mean::default(); OCTAVES],
-            scores: Mean::default(),
+            costs: [[Mean::default(); OCTAVES]; AGES],
+            scores: [Mean::default(); AGES],
             unit: Unit::default(),
             earned: BTreeMap::new(),
             flows_max,
@@ -80,12 +86,14 @@ impl Choices {
             return nothing;
         }
         let bytes = if arrived { sample.acked_bytes } else { sample.sent_bytes };
-        let Some(usual) = self.costs.get_mut(bytes.max(1).ilog2() as usize) else { return nothing };
+        let age = age(sample);
+        let (costs, scores) = (&mut self.costs[age], &mut self.scores[age]);
+        let Some(usual) = costs.get_mut(bytes.max(1).ilog2() as usize) else { return nothing };
         let known = (usual.count >= KNOWN).then_some(usual.mean);
         let cost = (sample.delivery_ns.max(1) as f64).log2();
         // Of the network's own choices alone: held against its own mean, they leave its scores where they are.
         if !control {
-            self.scores.note(f64_from_q16(sample.score_q16));
+            scores.note(f64_from_q16(sample.score_q16));
             if arrived {
                 usual.note(cost);
             }
@@ -96,9 +104,9 @@ impl Choices {
         if control {
             return Told::Control;
         }
-        let score = f64_from_q16(sample.score_q16);
-        self.unit.note(sample.generation, score, excess, importance(log_prob(sample)));
-        self.unit.doublings().map_or(Told::Nothing, |unit| Told::Target(self.scores.mean + excess / unit))
+        let (score, mean) = (f64_from_q16(sample.score_q16), self.scores[age].mean);
+        self.unit.note(sample.generation, score - mean, excess, importance(log_prob(sample)));
+        self.unit.doublings().map_or(Told::Nothing, |unit| Told::Target(mean + excess / unit))
     }
 
     fn earn(&mut self, flow: u64, decided_by: Option<u32>, reward: f64) {
@@ -119,6 +127,12 @@ impl Choices {
             |(generation, sum, count)| Earned { generation, reward: sum / f64::from(u32::max(count, 1)) };
         earned.into_values().map(mean).collect()
     }
+}
+
+/// Which age the flow had at the choice.
+fn age(sample: &PathSample) -> usize {
+    let log_sent = sample.features[OF_PATH + 2].max(0) as usize >> 16;
+    (log_sent / 2).min(AGES - 1)
 }
 
 /// Logarithm of the probability with which the path was chosen.
@@ -210,12 +224,30 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_is_held_against_others_of_its_age() {
+        let mut choices = usual();
+        let old = |ms: u64, score: i32| {
+            let mut sample = delivery(1, PathSource::Model, 1_500, ms);
+            (sample.features[OF_PATH + 2], sample.score_q16) = (20 << 16, score * ONE);
+            sample
+        };
+        // A grown window: the same bytes in a quarter of the time, and scores that lie elsewhere.
+        for n in 0..200 {
+            let told = choices.note(&old(2, 3));
+            assert_eq!(told == Told::Nothing, n < KNOWN, "{n} {told:?}");
+        }
+        assert!((target(choices.clone().note(&old(4, 3))) - 4.0).abs() < 0.02);
+        let young = delivery(1, PathSource::Model, 1_500, 8);
+        assert!((target(choices.note(&young)) - 7.0).abs() < 1e-9, "others' age is not its own");
+    }
+
+    #[test]
     fn an_excess_counts_in_the_unit_of_the_scores() {
         let mut choices = usual();
         choices.begin(4);
         // A score of one more is half a doubling more.
         for n in 0..2_000 {
-            let (score, ms) = if n % 2 == 0 { (5, 8) } else { (7, 16) };
+            let (score, ms) = if n % 2 == 0 { (6, 8) } else { (8, 16) };
             let mut sample = delivery(n, PathSource::Model, 1_500, ms);
             (sample.generation, sample.score_q16) = (4, score * ONE);
             choices.note(&sample);
