@@ -105,6 +105,7 @@ impl Choices {
             return Told::Control;
         }
         let (score, mean) = (f64_from_q16(sample.score_q16), self.scores[age].mean);
+        // How far apart the scores of two ages lie says nothing of paths.
         self.unit.note(sample.generation, score - mean, excess, importance(log_prob(sample)));
         self.unit.doublings().map_or(Told::Nothing, |unit| Told::Target(mean + excess / unit))
     }

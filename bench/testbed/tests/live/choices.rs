@@ -92,12 +92,12 @@ fn paths_are_learned_from_real_deliveries() {
             format!("trainer.store={}", means.logs.path().join(format!("learned-{end}")).display()),
             format!("trainer.onnxruntime={onnxruntime}"),
         ];
-        let eager = ["trainer.interval=200ms", "model[0].adapt.rows_min=64", "balance.sample_share=1.0"];
+        let eager =
+            ["trainer.interval=200ms", "model[0].adapt.rows_min=64", "model[0].adapt.learning_rate=0.003"];
         // The far end sends acknowledgements alone, from which nothing is learned, by a way that is part of each delivery's time.
         let control = if end == 0 { "balance.control_share=0.2" } else { "balance.control_share=1.0" };
-        let shares = ["balance.explore_share=0.2", control];
-        let quick = ["model[0].adapt.learning_rate=0.003"];
-        words.extend(eager.iter().chain(&shares).chain(&quick).map(|word| (*word).to_owned()));
+        let shares = ["balance.sample_share=1.0", "balance.explore_share=0.2", control];
+        words.extend(eager.iter().chain(&shares).map(|word| (*word).to_owned()));
         words
     });
     pair.bed.links[1].change("both delay=20ms").unwrap();

@@ -4,7 +4,7 @@ use super::choose::{Choice, Due};
 use super::config::{BalanceSettings, Cadence, PATHS_MAX, PathRule};
 use super::flows::{FlowPath, NO_PATH, Place};
 use super::label;
-use super::path::PathState;
+use super::path::{self, PathState};
 use super::select::{Ask, Selector};
 use crate::counters::WorkerStats;
 use crate::models::{Generation, ModelSet};
@@ -92,9 +92,7 @@ impl Selector {
             return None;
         };
         if let Some(gone) = gone {
-            if let Some(state) = gone.path().and_then(|path| self.states.get_mut(path)) {
-                state.forget_in_flight(gone.in_flight);
-            }
+            path::forget_in_flight(&mut self.states, gone.path(), gone.in_flight);
             self.records.end(gone.sample);
         }
         stats.path_all_down += u64::from(all_down);
@@ -186,8 +184,8 @@ impl Selector {
             Due::Packet => true,
         };
         // What is drawn within a delivery, or in a flow that is not recorded, would cost and teach nothing.
-        let records = !goes_on && self.records(hash, control);
-        let explore_share = if records { self.settings.explore_share } else { 0 };
+        let recorded = !goes_on && self.samples(hash, control);
+        let explore_share = if recorded { self.settings.explore_share } else { 0 };
         let chooser = self.chooser(now);
         let scores = &self.batch.scores[at * self.states.len()..][..self.states.len()];
         let (choice, source, score) = match generation.filter(|_| !control) {
@@ -213,7 +211,7 @@ impl Selector {
             (PathSource::Control, false) => &mut stats.path_decisions_rule,
         } += 1;
         let late = self.late.delay() > Ns::ZERO && source != PathSource::Control;
-        let begun = (records && !late && self.records.wanted()).then(|| {
+        let begun = (recorded && !late && self.records.wanted()).then(|| {
             let signals = flow_signals(waiting.gap, flow.bytes, self.settings.flowlet_gap);
             let state = &self.states[path];
             let was_current = usize::from(flow.path) == path && flow.path != NO_PATH;
@@ -258,7 +256,7 @@ impl Selector {
     }
 
     /// Whether the flow's deliveries are recorded, if anybody wants records.
-    fn records(&self, hash: u64, control: bool) -> bool {
+    fn samples(&self, hash: u64, control: bool) -> bool {
         control && self.settings.model || Draw::PathSample.hits(hash, self.settings.sample_share)
     }
 
@@ -266,9 +264,7 @@ impl Selector {
         self.stats[path].chosen += u64::from(due != Due::Packet);
         if let Some((before, left)) = self.flows.put(place, path, now) {
             self.stats[path].arrived += 1;
-            if let Some(state) = self.states.get_mut(before) {
-                state.forget_in_flight(left);
-            }
+            path::forget_in_flight(&mut self.states, Some(before), left);
         }
     }
 }

@@ -160,6 +160,13 @@ pub(super) struct PathState {
     delivered: Ns,
 }
 
+/// Of what had departed by `path`, if that is one, so much is nobody's any more: its flow has left, or is over.
+pub(super) fn forget_in_flight(states: &mut [PathState], path: Option<usize>, bytes: u32) {
+    if let Some(state) = path.and_then(|path| states.get_mut(path)) {
+        state.forget_in_flight(bytes);
+    }
+}
+
 impl PathState {
     pub(super) fn new(configured_bps: Option<u64>, probe_due: Ns) -> PathState {
         PathState {

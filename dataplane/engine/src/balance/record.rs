@@ -10,7 +10,7 @@
 //! acknowledgements belong to the oldest of a flow's records of which something is on its way. Else what an earlier delivery
 //! sent by one path would be taken for a quick one by the next.
 
-use super::flows::{LOST_AFTER, NO_RECORD as NONE, Place};
+use super::flows::{LOST_AFTER, NO_RECORD, Place};
 use crate::time::Ns;
 use crate::track::Departed;
 use weir_features::{PATH_INPUTS, PathSample, PathSource};
@@ -58,8 +58,27 @@ struct Open {
 }
 
 impl Open {
+    /// The first of its flow, of which nothing has been sent.
+    fn new(sample: PathSample, owner: Option<Place>, place: u16) -> Open {
+        Open {
+            heard: Ns(sample.at_ns),
+            sample,
+            owner,
+            owed: 0,
+            paused: false,
+            beyond: 0,
+            younger: NO_RECORD,
+            oldest: place,
+        }
+    }
+
     fn outstanding(&self) -> u64 {
         self.owed + self.sample.sent_bytes - self.sample.acked_bytes
+    }
+
+    /// Whether the flow has neither sent payload nor had any acknowledged for as long as makes a pause.
+    fn is_silent(&self, flowlet_gap: Ns, now: Ns) -> bool {
+        now - self.heard >= flowlet_gap
     }
 
     /// Whether what the flow sends next is not of this delivery.
@@ -103,17 +122,7 @@ impl Records {
             base_rtt_ns: 0,
             rate_bps: 0,
         };
-        let nothing = Open {
-            sample: nothing,
-            owner: None,
-            heard: Ns::ZERO,
-            owed: 0,
-            paused: false,
-            beyond: 0,
-            younger: NONE,
-            oldest: NONE,
-        };
-        self.open = vec![nothing; OPEN_MAX].into_boxed_slice();
+        self.open = vec![Open::new(nothing, None, NO_RECORD); OPEN_MAX].into_boxed_slice();
         self.free = (0..OPEN_MAX as u16).collect();
     }
 
@@ -131,7 +140,7 @@ impl Records {
     pub(super) fn goes_on(&self, place: u16, flowlet_gap: Ns, now: Ns) -> bool {
         self.open
             .get(usize::from(place))
-            .is_some_and(|youngest| !youngest.is_closed() && now - youngest.heard < flowlet_gap)
+            .is_some_and(|youngest| !youngest.is_closed() && !youngest.is_silent(flowlet_gap, now))
     }
 
     /// The delivery that is recorded in `before` is over, and the next one of the flow at `owner` begins, if it is one to record:
@@ -146,26 +155,17 @@ impl Records {
         let place = begun.and_then(|begun| Some((self.free.pop()?, begun)));
         let Some((place, begun)) = place else {
             self.end(before);
-            return NONE;
+            return NO_RECORD;
         };
-        let (owed, oldest) = match self.open.get_mut(usize::from(before)) {
+        let mut open = Open::new(begun, Some(owner), place);
+        match self.open.get_mut(usize::from(before)) {
             Some(older) => {
                 older.younger = place;
-                (core::mem::take(&mut older.beyond), older.oldest)
+                (open.owed, open.oldest) = (core::mem::take(&mut older.beyond), older.oldest);
             }
-            None => (in_flight.into(), place),
-        };
-        let heard = Ns(begun.at_ns);
-        self.open[usize::from(place)] = Open {
-            sample: begun,
-            owner: Some(owner),
-            heard,
-            owed,
-            paused: false,
-            beyond: 0,
-            younger: NONE,
-            oldest,
-        };
+            None => open.owed = in_flight.into(),
+        }
+        self.open[usize::from(place)] = open;
         self.settle(place);
         place
     }
@@ -173,7 +173,7 @@ impl Records {
     pub(super) fn on_depart(&mut self, place: u16, departed: &Departed, flowlet_gap: Ns, now: Ns) {
         let Some(youngest) = self.open.get_mut(usize::from(place)) else { return };
         let new = u64::from(departed.new_bytes);
-        youngest.paused |= new > 0 && youngest.sample.sent_bytes > 0 && now - youngest.heard >= flowlet_gap;
+        youngest.paused |= new > 0 && youngest.sample.sent_bytes > 0 && youngest.is_silent(flowlet_gap, now);
         youngest.heard = now;
         if youngest.is_closed() {
             youngest.beyond += new;
@@ -224,7 +224,7 @@ impl Records {
             }
             _ => {
                 self.end(place);
-                NONE
+                NO_RECORD
             }
         }
     }
@@ -256,12 +256,11 @@ impl Records {
             let at = self.cursor;
             self.cursor = if at + 1 == self.open.len() { 0 } else { at + 1 };
             let open = &self.open[at];
-            let Some(owner) = open.owner.filter(|_| open.younger == NONE) else { continue };
-            let silent = now - open.heard;
+            let Some(owner) = open.owner.filter(|_| open.younger == NO_RECORD) else { continue };
             // What is older still waits, else it would have been handed over.
             let whole = usize::from(open.oldest) == at && open.outstanding() == 0;
-            let arrived = whole && (open.is_closed() || silent >= flowlet_gap);
-            if arrived || silent > LOST_AFTER {
+            let arrived = whole && (open.is_closed() || open.is_silent(flowlet_gap, now));
+            if arrived || now - open.heard > LOST_AFTER {
                 self.end(at as u16);
                 over(owner);
             }
@@ -324,7 +323,7 @@ mod tests {
             let mut records = Records::new();
             records.tell_into(sender);
             let (owner, _) = FlowPaths::new(16, Ns::NEVER).find_or_make(7, Ns::ZERO).unwrap();
-            Bench { records, samples, owner, place: NONE }
+            Bench { records, samples, owner, place: NO_RECORD }
         }
 
         /// A delivery begins on this path, with so much of earlier ones on its way.
@@ -361,14 +360,14 @@ mod tests {
                 let Bench { records, owner, place, .. } = self;
                 records.sweep(GAP, Ns::from_millis(at_ms), |gone| {
                     assert_eq!(gone, *owner);
-                    *place = NONE;
+                    *place = NO_RECORD;
                 });
             }
         }
 
         fn end(&mut self) {
             self.records.end(self.place);
-            self.place = NONE;
+            self.place = NO_RECORD;
         }
 
         /// Path, bytes sent, acknowledged and repeated, milliseconds to the last acknowledgement.
@@ -446,7 +445,7 @@ mod tests {
         bench.ack(800, 15);
         bench.sweep(15);
         assert_eq!(bench.told(), [(0, 1_300, 1_300, 100, 15)]);
-        assert_eq!(bench.place, NONE);
+        assert_eq!(bench.place, NO_RECORD);
     }
 
     #[test]
@@ -462,7 +461,7 @@ mod tests {
         bench.ack(1_000, 110);
         assert_eq!(bench.told(), [(0, 1_000, 1_000, 200, 110)]);
         bench.sweep(113);
-        assert_eq!((bench.told(), bench.place), (vec![], NONE));
+        assert_eq!((bench.told(), bench.place), (vec![], NO_RECORD));
         assert_eq!(bench.records.free.len(), OPEN_MAX);
     }
 
@@ -505,15 +504,15 @@ mod tests {
         bench.send(1_000, 0, 0);
         bench.ack(1_000, 5);
         bench.sweep(7);
-        assert!(bench.told().is_empty() && bench.place != NONE, "it may go on");
+        assert!(bench.told().is_empty() && bench.place != NO_RECORD, "it may go on");
         bench.sweep(8);
-        assert_eq!((bench.told(), bench.place), (vec![(0, 1_000, 1_000, 0, 5)], NONE));
+        assert_eq!((bench.told(), bench.place), (vec![(0, 1_000, 1_000, 0, 5)], NO_RECORD));
         bench.begin(1, 10, 0);
         bench.send(1_000, 500, 10);
         bench.sweep(2_010);
         assert!(bench.told().is_empty(), "its acknowledgement may come");
         bench.sweep(2_011);
-        assert_eq!((bench.told(), bench.place), (vec![(1, 1_000, 0, 500, 0)], NONE));
+        assert_eq!((bench.told(), bench.place), (vec![(1, 1_000, 0, 500, 0)], NO_RECORD));
         // Full, it need not wait for a pause.
         bench.begin(2, 3_000, 0);
         bench.send(DELIVERY as u32, 0, 3_000);
@@ -568,7 +567,7 @@ mod tests {
         bench.send(700, 0, 50);
         bench.ack(700, 60);
         // Yet another, for which no choice was due: its data is of no record.
-        assert_eq!(bench.records.restart(bench.place), NONE);
+        assert_eq!(bench.records.restart(bench.place), NO_RECORD);
         assert_eq!(bench.told(), [(1, 700, 700, 0, 10)]);
         assert_eq!(bench.records.free.len(), OPEN_MAX);
     }
@@ -583,11 +582,11 @@ mod tests {
         bench.begin(0, 5_000, 0);
         assert_eq!(
             (bench.place, bench.records.counts().0 + bench.records.counts().1),
-            (NONE, OPEN_MAX as u64)
+            (NO_RECORD, OPEN_MAX as u64)
         );
         bench.send(1, 0, 5_001);
         bench.ack(1, 5_010);
         bench.begin(0, 5_020, 0);
-        assert_ne!(bench.place, NONE);
+        assert_ne!(bench.place, NO_RECORD);
     }
 }

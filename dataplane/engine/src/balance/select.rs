@@ -11,7 +11,7 @@ use super::flows::{FlowPath, FlowPaths, NO_RECORD, Place};
 use super::label;
 use super::late::Late;
 use super::maglev::Maglev;
-use super::path::PathState;
+use super::path::{self, PathState};
 use super::record::Records;
 use super::stats::PathStats;
 use crate::counters::WorkerStats;
@@ -166,9 +166,7 @@ impl Selector {
         if departed.restarted {
             flow.sample = self.records.restart(flow.sample);
             let left = core::mem::take(&mut flow.in_flight);
-            if let Some(state) = flow.path().and_then(|path| self.states.get_mut(path)) {
-                state.forget_in_flight(left);
-            }
+            path::forget_in_flight(&mut self.states, flow.path(), left);
         }
         if departed.new_bytes | departed.retransmitted_bytes == 0 {
             return;
@@ -224,9 +222,7 @@ impl Selector {
     pub fn keep(&mut self, now: Ns) {
         let Selector { states, flows, records, stats, settings, .. } = self;
         flows.sweep(now, |path, left, sample| {
-            if let Some(state) = states.get_mut(path) {
-                state.forget_in_flight(left);
-            }
+            path::forget_in_flight(states, Some(path), left);
             records.end(sample);
         });
         if now - self.shown < SHOW_EVERY {
