@@ -173,7 +173,7 @@ bench-path: build
 .PHONY: claims-adapt
 claims-adapt: setup
 	cargo build --release --locked -p weir-claims
-	target/release/weir-claims --rows D,B
+	target/release/weir-claims --rows D,B,S
 	target/release/weir-claims --base conf/models/aurora.onnx --out out/claims/aurora
 
 # Experiments in virtual time: every file but those that say full; with FULL=1 all, ten seeds each. Fails where a file's

@@ -126,10 +126,14 @@ impl Conditions {
 
     /// Length of an interval of a flow that has its share on an empty queue, in seconds.
     pub fn interval_s(&self) -> f64 {
+        self.interval_at_s(self.link.capacity_bps / self.flows.len().max(1) as f64)
+    }
+
+    /// The same of a flow that sends `rate_bps`.
+    pub fn interval_at_s(&self, rate_bps: f64) -> f64 {
         let rtt_ns = (self.link.empty_rtt_s() * 1e9) as u64;
         let base = weir_features::RttBase { min_interval_mean_ns: rtt_ns, last_interval_mean_ns: rtt_ns };
-        let share_bps = self.link.capacity_bps / self.flows.len().max(1) as f64;
-        self.spec.interval_ns(&base, share_bps as u64, crate::PACKET_BYTES) as f64 / 1e9
+        self.spec.interval_ns(&base, rate_bps as u64, crate::PACKET_BYTES) as f64 / 1e9
     }
 }
 

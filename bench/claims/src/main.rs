@@ -29,7 +29,7 @@ const INTERVAL_NS: u64 = 500_000_000;
 const FIDELITY: f64 = 0.05;
 
 /// Adaptation in virtual time: environments change under a base policy that was trained elsewhere (row D) and that breaks
-/// there (row B), trainer intervals (row E), fidelity thresholds (row F), and wrong candidates at the gate (row W). Prints
+/// there (row B) and holds its flows down (row S), trainer intervals (row E), fidelity thresholds (row F), and wrong candidates at the gate (row W). Prints
 /// tables; writes claims.json and figures. Needs ONNX Runtime.
 #[derive(Parser)]
 #[command(version)]
@@ -55,15 +55,15 @@ struct Cli {
     /// Standard deviation of their noise, in actions.
     #[arg(long, default_value_t = 1.0)]
     explore_sigma: f64,
-    /// Only these rows: D, B, E, F, W.
-    #[arg(long, value_delimiter = ',', default_value = "D,B,E,F,W")]
+    /// Only these rows: D, B, S, E, F, W.
+    #[arg(long, value_delimiter = ',', default_value = "D,B,S,E,F,W")]
     rows: Vec<char>,
 }
 
 fn claims(cli: &Cli) -> Result<()> {
     let begun = Instant::now();
-    if let Some(row) = cli.rows.iter().find(|row| !"DBEFW".contains(**row)) {
-        bail!("no row {row}: expected D, B, E, F or W");
+    if let Some(row) = cli.rows.iter().find(|row| !"DBSEFW".contains(**row)) {
+        bail!("no row {row}: expected D, B, S, E, F or W");
     }
     let engine = Engine::load(None).context("ONNX Runtime is needed: scripts/fetch-ort.sh installs it")?;
     let clip = |feature: &str, clip| InputSpec { feature: feature.to_owned(), scale: 1.0, offset: 0.0, clip };
@@ -119,8 +119,8 @@ fn claims(cli: &Cli) -> Result<()> {
         written.insert(name.to_owned(), serde_json::to_value(runs)?);
         Ok(())
     };
-    let broken = places::breaking(cli.decisions);
-    for (letter, stages) in [('D', &stages[..]), ('B', &broken[..])] {
+    let (broken, sunk) = (places::breaking(cli.decisions), places::sunk(cli.decisions));
+    for (letter, stages) in [('D', &stages[..]), ('B', &broken[..]), ('S', &sunk[..])] {
         if !cli.rows.contains(&letter) {
             continue;
         }

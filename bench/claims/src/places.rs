@@ -40,14 +40,23 @@ pub(crate) fn stages(decisions: u64) -> [Stage; 4] {
 
 /// The run of row B: where the policy of the published ranges breaks, four packets to a round trip, and home again.
 pub(crate) fn breaking(decisions: u64) -> [Stage; 3] {
+    away("20 ms, queue 100", |seed| short(0.02, 100.0, seed), decisions)
+}
+
+/// The run of row S: 6.2 Mb/s at 5 ms, where all flows have sunk to near the lowest rate, and home again.
+pub(crate) fn sunk(decisions: u64) -> [Stage; 3] {
+    let from_below = |seed| {
+        let mut rng = Rng::new(seed);
+        let path = published::Path { bandwidth: 520.0, one_way_s: 0.0025, queue: 100.0, loss: 0.0 };
+        met(path.conditions(rng.uniform(0.08, 0.1), rng.bits()))
+    };
+    away("5 ms, from below", from_below, decisions)
+}
+
+fn away(name: &'static str, conditions: fn(u64) -> Conditions, decisions: u64) -> [Stage; 3] {
     [
         Stage { name: "published ranges", conditions: home, decisions: decisions / 2, is_new: false },
-        Stage {
-            name: "20 ms, queue 100",
-            conditions: |seed| short(0.02, 100.0, seed),
-            decisions,
-            is_new: true,
-        },
+        Stage { name, conditions, decisions, is_new: true },
         Stage { name: "published again", conditions: home, decisions: decisions / 2, is_new: false },
     ]
 }

@@ -5,6 +5,7 @@
 //! share do not forget, because their rule probes; so what they reach on a path of the same base RTT counts as what any flow
 //! on it can have, if it is more ([decision 9](../../../docs/decisions/0009-live-reward.md)).
 
+use super::paths::InUse;
 use crate::reward::{Outcome, Preference, delivery_rate_bps};
 use crate::rng::Rng;
 use std::collections::HashMap;
@@ -266,11 +267,11 @@ const HELD_DOWN: (f64, f64) = (2.0, 0.25);
 /// draws, those of many flows more likely than those of few.
 ///
 /// Where the control share reaches more, a path on which all flows could is replayed, too; and only such ones where flows
-/// meet no queue to speak of: what holds those down is no path.
+/// meet no queue to speak of: what holds those down is no path, and what drives them is driven from the lowest rate.
 ///
 /// `seen` is in order of base RTT. Flows that nobody sampled share the paths, too, unseen: a flow's share is what it can
 /// reach, so they count as a smaller capacity.
-pub(super) fn estimates(seen: &[Seen], max: usize, rng: &mut Rng) -> Vec<Estimates> {
+pub(super) fn estimates(seen: &[Seen], max: usize, rng: &mut Rng) -> Vec<InUse> {
     let mut groups: Vec<Vec<Seen>> = Vec::new();
     for flow in seen {
         let alike = |group: &&mut Vec<Seen>| {
@@ -300,9 +301,15 @@ pub(super) fn estimates(seen: &[Seen], max: usize, rng: &mut Rng) -> Vec<Estimat
         let more_by = more(1).capacity_bps / own(1).capacity_bps.max(1.0);
         let queues = |seen: &&Seen| seen.queue_s > HELD_DOWN.1 * seen.reference.queue_s;
         if more_by > HELD_DOWN.0 && 2 * group.iter().filter(queues).count() <= group.len() {
-            return [Some(reference(1)), (together > 1).then(|| reference(together)), None];
+            let paths = [Some(reference(1)), (together > 1).then(|| reference(together)), None];
+            return paths.map(|path| path.map(|path| InUse { path, held_down: true }));
         }
-        [Some(own(1)), (together > 1).then(|| own(together)), (more_by > APART.0).then(|| more(together))]
+        let paths = [
+            Some(own(1)),
+            (together > 1).then(|| own(together)),
+            (more_by > APART.0).then(|| more(together)),
+        ];
+        paths.map(|path| path.map(InUse::from))
     });
     all.flatten().take(max).collect()
 }
@@ -417,7 +424,9 @@ mod tests {
             }
             // The rule's own path is another one: so much more is reached on it.
             let seen: Vec<Seen> = flows.seen(0).into_iter().filter(|seen| seen.capacity_bps < 4e6).collect();
-            estimates(&seen, 9, &mut Rng::new(1))
+            let found = estimates(&seen, 9, &mut Rng::new(1));
+            assert!(found.iter().all(|path| path.held_down == (queue_ms == 0)), "{found:?}");
+            found.iter().map(|in_use| in_use.path).collect::<Vec<_>>()
         };
         let down = found(0);
         assert_eq!(down.iter().map(|path| path.flows).collect::<Vec<_>>(), [1, 2], "{down:?}");
@@ -447,7 +456,8 @@ mod tests {
         }
         let seen = flows.seen(0);
         assert_eq!(seen.len(), 8);
-        let found = estimates(&seen, 9, &mut Rng::new(1));
+        let found: Vec<Estimates> =
+            estimates(&seen, 9, &mut Rng::new(1)).iter().map(|in_use| in_use.path).collect();
         let mut together: Vec<usize> = found.iter().map(|path| path.flows).collect();
         together.sort_unstable();
         assert_eq!(together, [1, 1, 1, 2], "six alike, two of their own: {found:?}");
@@ -462,9 +472,10 @@ mod tests {
         let lossy = found.iter().find(|path| path.capacity_bps > 7e8 && path.flows == 1).unwrap();
         assert!((lossy.loss - 0.01).abs() < 1e-6, "{lossy:?}");
         // Most often the path of six of the eight flows comes first, and not always.
-        let first = |seed| estimates(&seen, 1, &mut Rng::new(seed))[0].capacity_bps < 1e7 && seen.len() == 8;
+        let first =
+            |seed| estimates(&seen, 1, &mut Rng::new(seed))[0].path.capacity_bps < 1e7 && seen.len() == 8;
         let six = (0..400)
-            .filter(|&seed| first(seed) && estimates(&seen, 2, &mut Rng::new(seed))[1].flows == 2)
+            .filter(|&seed| first(seed) && estimates(&seen, 2, &mut Rng::new(seed))[1].path.flows == 2)
             .count();
         assert!((250..350).contains(&six), "{six}");
         assert!(flows.seen(300_000_000).is_empty());

@@ -52,12 +52,17 @@ impl Lessons {
 /// Appends the rows of `from`, with the teacher's answer as what should have been said.
 pub(super) fn taught(from: &Batch, inputs: &[InputMap], lessons: &mut Batch) {
     for row in from.rows() {
-        let mut features = [0; INPUTS];
-        for ((feature, map), &input) in features.iter_mut().zip(inputs).zip(row.inputs) {
-            *feature = (map.unapply(f64::from(input)) * f64::from(ONE)).round() as i32;
-        }
-        push(lessons, &row, teacher::action(&features) as f32);
+        push(lessons, &row, teacher::action(&features_of(&row, inputs)) as f32);
     }
+}
+
+/// The features of which a row's inputs came about, in 1/65536.
+pub(super) fn features_of(row: &Row<'_>, inputs: &[InputMap]) -> [i32; INPUTS] {
+    let mut features = [0; INPUTS];
+    for ((feature, map), &input) in features.iter_mut().zip(inputs).zip(row.inputs) {
+        *feature = (map.unapply(f64::from(input)) * f64::from(ONE)).round() as i32;
+    }
+    features
 }
 
 /// Appends the rows of `from`, with the answer of what `runs` as what should have been said.

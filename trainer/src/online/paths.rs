@@ -1,6 +1,7 @@
 //! Paths that were met: where candidates are replayed.
 
 use super::replay::{Episode, Start};
+use crate::rng::Rng;
 use weir_env::Estimates;
 
 /// Two estimates closer than this are the same for a policy: a quarter more capacity, a quarter longer RTT.
@@ -30,6 +31,29 @@ pub fn alike(a: &Estimates, b: &Estimates) -> bool {
     distance(a, b) < ALIKE
 }
 
+/// A path that flows are on now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InUse {
+    /// What it is like.
+    pub path: Estimates,
+    /// Whether flows hold themselves down there, or on a path of like base RTT ever did: then drivers are driven from the lowest
+    /// rate, too.
+    pub held_down: bool,
+}
+
+impl InUse {
+    /// How flows begin where drivers are compared on it. Where flows have been held down what is to be gained there comes first.
+    pub(super) fn starts(self) -> impl Iterator<Item = Start> + Clone {
+        self.held_down.then_some(Start::Lowest).into_iter().chain([Start::Near])
+    }
+}
+
+impl From<Estimates> for InUse {
+    fn from(path: Estimates) -> InUse {
+        InUse { path, held_down: false }
+    }
+}
+
 /// Paths that were met so far, and how well the best generation did on each: what a candidate must not unlearn.
 #[derive(Debug, Clone)]
 pub struct Remembered {
@@ -42,6 +66,17 @@ impl Met {
     pub fn episode(&self) -> Episode {
         Episode { path: self.path, start: Start::Near, seed: self.seed }
     }
+
+    /// Whether flows have held themselves down on it.
+    pub(super) fn held_down(&self) -> bool {
+        self.held_down
+    }
+
+    /// One by which a driver is to be shown what there is to meet.
+    pub(super) fn rehearsal(&self, rng: &mut Rng) -> Episode {
+        let start = if self.held_down && rng.unit() < 0.5 { Start::Lowest } else { Start::Near };
+        Episode { path: self.path, start, seed: rng.bits() }
+    }
 }
 
 /// A path that was met.
@@ -53,6 +88,8 @@ pub struct Met {
     pub seed: u64,
     /// The largest reward that a published generation has earned in that episode; `None` before the first.
     pub best: Option<f64>,
+    /// Whether flows have held themselves down on it.
+    held_down: bool,
     /// When it was last met, in nanoseconds.
     at_ns: u64,
 }
@@ -65,18 +102,26 @@ impl Remembered {
 
     /// Takes note of a path that is in use at `now_ns`: of a new one, or that a known one still is. When there are too many,
     /// of the two that are most alike the one goes that was met longer ago: extremes stay.
-    pub fn note(&mut self, path: Estimates, now_ns: u64) {
+    pub fn note(&mut self, InUse { path, held_down }: InUse, now_ns: u64) {
         let known = self.met.iter_mut().filter(|met| alike(&met.path, &path));
         let nearest = known.min_by(|a, b| distance(&a.path, &path).total_cmp(&distance(&b.path, &path)));
         if let Some(met) = nearest {
             met.at_ns = now_ns;
+            met.held_down |= held_down;
             return;
         }
         let seed = self.met.iter().map(|met| met.seed).max().unwrap_or(0) + 1;
-        self.met.push(Met { path, seed, best: None, at_ns: now_ns });
+        self.met.push(Met { path, seed, best: None, held_down, at_ns: now_ns });
         if self.met.len() > self.max {
             self.forget_one();
         }
+    }
+
+    /// Whether flows ever held themselves down on a path of like base RTT, whatever its capacity: what they reach says little of
+    /// that while they do.
+    pub fn held_down_at(&self, base_rtt_s: f64) -> bool {
+        let is_like = |met: &Met| (met.path.base_rtt_s / base_rtt_s).ln().abs() < ALIKE;
+        self.met.iter().any(|met| met.held_down && is_like(met))
     }
 
     /// All, in no order that matters.
@@ -126,6 +171,28 @@ mod tests {
     }
 
     #[test]
+    fn where_flows_were_held_down_they_may_be_again_whatever_the_capacity() {
+        let mut remembered = Remembered::new(4);
+        remembered.note(link(1e8).into(), 0);
+        assert!(!remembered.held_down_at(0.02));
+        remembered.note(InUse { path: link(1e8), held_down: true }, 1);
+        // A known one is found anew, and stays held down when it is met without.
+        remembered.note(link(1e8).into(), 2);
+        remembered.note(link(1e6).into(), 2);
+        assert_eq!(remembered.all().iter().map(Met::held_down).collect::<Vec<_>>(), [true, false]);
+        for (rtt, expected) in [(0.016, true), (0.02, true), (0.025, true), (0.03, false), (0.01, false)] {
+            assert_eq!(remembered.held_down_at(rtt), expected, "{rtt}");
+        }
+        let starts = |held_down| InUse { path: link(1.0), held_down }.starts().collect::<Vec<_>>();
+        assert_eq!((starts(false), starts(true)), (vec![Start::Near], vec![Start::Lowest, Start::Near]));
+        let mut rng = Rng::new(1);
+        let mut lowest =
+            |met: &Met| (0..100).filter(|_| met.rehearsal(&mut rng).start == Start::Lowest).count();
+        let found: Vec<usize> = remembered.all().iter().map(&mut lowest).collect();
+        assert!((30..70).contains(&found[0]) && found[1] == 0, "{found:?}");
+    }
+
+    #[test]
     fn alike_is_alike_and_each_property_can_differ() {
         let base = link(1e8);
         assert!(alike(&base, &link(1.2e8)) && alike(&link(1.2e8), &base));
@@ -154,12 +221,12 @@ mod tests {
         let mut remembered = Remembered::new(4);
         for round in 0..3 {
             for capacity in [1e6, 1e7, 1e8, 1e9] {
-                remembered.note(link(capacity), round);
+                remembered.note(link(capacity).into(), round);
             }
         }
         assert_eq!(remembered.all().len(), 4);
         // Nearest to 1e8, which was met longer ago.
-        remembered.note(link(1.5e8), 9);
+        remembered.note(link(1.5e8).into(), 9);
         let mut kept: Vec<f64> = remembered.all().iter().map(|met| met.path.capacity_bps).collect();
         kept.sort_by(f64::total_cmp);
         assert_eq!(kept, [1e6, 1e7, 1.5e8, 1e9]);
@@ -170,7 +237,7 @@ mod tests {
     #[test]
     fn the_best_is_kept() {
         let mut remembered = Remembered::new(2);
-        remembered.note(link(1e6), 0);
+        remembered.note(link(1e6).into(), 0);
         let seed = remembered.all()[0].seed;
         for reward in [0.5, 0.7, 0.6] {
             remembered.earned(seed, reward);

@@ -35,11 +35,10 @@ pub use trial::{Judging, Trial};
 pub use valid::valid;
 
 use super::examples::{Answers, Examples};
-use super::paths::Met;
+use super::paths::{InUse, Met};
 use crate::network::{Network, Output};
 use crate::quantise::InputMap;
 use crate::spec::Built;
-use weir_env::Estimates;
 use weir_snapshot::{Executable, Function, Precision};
 
 /// What every snapshot of a model must be made for.
@@ -141,7 +140,7 @@ pub enum Comparison<'a> {
     /// In closed loop, in a link world.
     Replay {
         /// Paths in use; some episodes each.
-        present: &'a [Estimates],
+        present: &'a [InUse],
         /// Seed of the first of them.
         seed: u64,
         /// Paths met earlier.

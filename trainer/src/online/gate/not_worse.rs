@@ -2,10 +2,9 @@
 
 use super::Refusal;
 use crate::online::examples::mean;
-use crate::online::paths::Met;
+use crate::online::paths::{InUse, Met};
 use crate::online::replay::{Driven, Driver, Episode, Replay, Start};
 use std::collections::VecDeque;
-use weir_env::Estimates;
 use weir_snapshot::Executable;
 
 /// How much worse a candidate may be. Rewards are MOCC's, 0 to 1.
@@ -42,11 +41,12 @@ pub struct Replayed {
     pub remembered: Vec<(u64, f64)>,
 }
 
-/// A candidate's replay on paths in use, two episodes each and a long one on one of them, and on remembered paths; what has
-/// been driven of it so far.
+/// A candidate's replay on paths in use, two or three episodes each and a long one on one of them, and on remembered paths; what
+/// has been driven of it so far.
 ///
-/// Rewards are compared where flows begin near their share. From far off and in the long run, a driver must not do much
-/// worse than what runs, and must not flood the path: how fast it gets there is not what its flows spend their lives with.
+/// Rewards are compared where flows begin near their share, and at the lowest rate where they have held themselves down. From far
+/// off and in the long run, a driver must not do much worse than what runs, and must not flood the path: how fast it gets there is
+/// not what its flows spend their lives with.
 ///
 /// A candidate that earns less than the rule is refused unless it earns more than what runs: then publishing it is the
 /// way towards the rule, and refusing it would keep the worse of the two.
@@ -56,8 +56,10 @@ pub(super) struct Replaying {
     episodes: VecDeque<Episode>,
     /// What has been driven of the first of them: by the candidate, what runs, the rule.
     driven: Vec<Driven>,
-    /// The same three's rewards near their share.
+    /// The same three's rewards near their share, and from the lowest rate.
     rewards: [Vec<f64>; 3],
+    /// The most that the candidate has gained so far from where what runs holds flows down: near their share they are not.
+    lifted: f64,
     /// Remembered paths that are yet to be driven.
     remembered: VecDeque<Met>,
     earned: Vec<(u64, f64)>,
@@ -66,18 +68,20 @@ pub(super) struct Replaying {
 
 impl Replaying {
     /// Episodes on `present` paths have the seeds from `seed` upwards.
-    pub(super) fn new((present, seed): (&[Estimates], u64), remembered: &[Met]) -> Self {
-        let all = present.iter().flat_map(|path| [(path, Start::Near), (path, Start::Far)]);
+    pub(super) fn new((present, seed): (&[InUse], u64), remembered: &[Met]) -> Self {
+        let starts = |in_use: &InUse| in_use.starts().chain([Start::Far]);
+        let all = present.iter().flat_map(|in_use| starts(in_use).map(move |start| (in_use, start)));
         // The dearest last, and on one path only: one that is shared, if there is one.
-        let lasting = present.iter().max_by_key(|path| path.flows);
+        let lasting = present.iter().max_by_key(|in_use| in_use.path.flows);
         let all = all.chain(lasting.map(|path| (path, Start::Lasting)));
         Self {
             episodes: all
                 .zip(seed..)
-                .map(|((path, start), seed)| Episode { path: *path, start, seed })
+                .map(|((in_use, start), seed)| Episode { path: in_use.path, start, seed })
                 .collect(),
             driven: Vec::new(),
             rewards: [Vec::new(), Vec::new(), Vec::new()],
+            lifted: 0.0,
             remembered: remembered.iter().copied().collect(),
             earned: Vec::new(),
             bests: Vec::new(),
@@ -146,12 +150,15 @@ impl Replaying {
         if ours.loss > lost + tolerance.lost {
             return Err(Refusal::Floods { candidate: ours.loss, others: lost });
         }
+        if episode.start == Start::Lowest {
+            self.lifted = self.lifted.max(ours.reward - theirs.reward);
+        }
         let [candidate, running, _] = self.rewards.each_ref().map(|all| mean(all));
-        let slack = tolerance.each.max(SLACK * (candidate - running));
+        let slack = tolerance.each.max(SLACK * (candidate - running).max(self.lifted));
         if below(ours.reward, theirs.reward - slack) {
             return Err(Refusal::WorseThanRunning { candidate: ours.reward, running: theirs.reward });
         }
-        if episode.start == Start::Near {
+        if matches!(episode.start, Start::Near | Start::Lowest) {
             let found = [ours, theirs, rules].map(|driven| driven.reward);
             self.rewards.iter_mut().zip(found).for_each(|(all, reward)| all.push(reward));
         }
@@ -159,8 +166,8 @@ impl Replaying {
     }
 }
 
-/// Part of what a candidate has gained near its share so far that it may lose in one episode, if that is more than what any
-/// may: what runs may have broken down, and be better somewhere by chance.
+/// Part of what a candidate has gained so far, near its share or from the lowest rate, that it may lose in one episode, if that is
+/// more than what any may: what runs may have broken down, and be better somewhere by chance.
 const SLACK: f64 = 0.5;
 
 /// Mean rewards of the candidate, what runs and the rule.
@@ -191,9 +198,10 @@ mod tests {
     use super::*;
     use crate::online::Batch;
     use crate::online::replay::{Driven, Rehearsal};
+    use weir_env::Estimates;
     use weir_snapshot::{Executor, Precision, Snapshot};
 
-    /// Tells drivers apart by the name in the snapshot and pays them as told, by capacity.
+    /// Tells drivers apart by the name in the snapshot and pays them as told, by capacity; the lowest rate's capacity is 0.
     struct Told(fn(&str, f64) -> f64);
 
     impl Replay for Told {
@@ -206,7 +214,8 @@ mod tests {
                 Driver::Rule | Driver::Teacher | Driver::Pupil(..) => "rule",
                 Driver::Snapshot(executable) => executable.snapshot().name(),
             };
-            let reward = (self.0)(name, episode.path.capacity_bps);
+            let of = if episode.start == Start::Lowest { 0.0 } else { episode.path.capacity_bps };
+            let reward = (self.0)(name, of);
             // Whoever earns more than all there is has taken it from others.
             Driven { reward, loss: if reward > 1.0 { 0.3 } else { 0.01 } }
         }
@@ -226,14 +235,21 @@ mod tests {
 
     fn judged(pay: fn(&str, f64) -> f64, best: Option<f64>) -> Result<Replayed, Refusal> {
         let mut remembered = super::super::super::paths::Remembered::new(2);
-        remembered.note(link(1.0), 0);
+        remembered.note(link(1.0).into(), 0);
         if let Some(best) = best {
             remembered.earned(remembered.all()[0].seed, best);
         }
-        let present = [link(10.0), link(20.0)];
+        judged_on([link(10.0), link(20.0)].map(InUse::from), pay, remembered.all())
+    }
+
+    fn judged_on(
+        present: [InUse; 2],
+        pay: fn(&str, f64) -> f64,
+        remembered: &[Met],
+    ) -> Result<Replayed, Refusal> {
         let drivers = [&named("candidate"), &running()];
         let judge = |budget: u64| {
-            let mut replaying = Replaying::new((&present, 1), remembered.all());
+            let mut replaying = Replaying::new((&present, 1), remembered);
             let pieces = (1..1_000).find_map(|piece| {
                 let verdict = replaying.go_on(&mut Told(pay), drivers, &Tolerance::default(), budget);
                 verdict.map(|verdict| (verdict, piece))
@@ -291,6 +307,32 @@ mod tests {
         assert!(judged(a_little, None).is_ok());
         let found = judged(too_much, None);
         assert!(matches!(found, Err(Refusal::WorseThanRunning { .. })), "{found:?}");
+    }
+
+    /// What runs does well near its share, where its flows are not.
+    #[test]
+    fn what_leads_flows_up_may_lose_half_of_that_near_their_share() {
+        fn a_little(name: &str, capacity: f64) -> f64 {
+            pays(name, capacity, 0.14)
+        }
+        fn too_much(name: &str, capacity: f64) -> f64 {
+            pays(name, capacity, 0.2)
+        }
+        fn pays(name: &str, capacity: f64, lost: f64) -> f64 {
+            match (name, capacity as u64) {
+                ("candidate", 0) => 0.7,
+                (_, 0) => 0.4,
+                ("candidate", _) => 0.95 - lost,
+                _ => 0.95,
+            }
+        }
+        let present = [10.0, 20.0].map(|capacity| InUse { path: link(capacity), held_down: true });
+        let found = judged_on(present, a_little, &[]).unwrap();
+        assert!((found.candidate - 0.755).abs() < 1e-9 && (found.running - 0.675).abs() < 1e-9, "{found:?}");
+        let found = judged_on(present, too_much, &[]);
+        assert!(matches!(found, Err(Refusal::WorseThanRunning { .. })), "{found:?}");
+        let found = judged_on(present.map(|in_use| in_use.path.into()), a_little, &[]);
+        assert!(matches!(found, Err(Refusal::WorseThanRunning { .. })), "not held down: {found:?}");
     }
 
     #[test]

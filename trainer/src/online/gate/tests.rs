@@ -8,6 +8,7 @@ use crate::online::replay::{Driven, Driver, Episode, Rehearsal, Replay};
 use crate::quantise::QuantiseError;
 use crate::rng::Rng;
 use crate::verify::rows;
+use weir_env::Estimates;
 use weir_snapshot::{Executor, Snapshot};
 
 const FEATURES: usize = 3;
@@ -84,8 +85,17 @@ impl Replay for Even {
     fn rehearse(&mut self, _: Driver<'_>, _: &Rehearsal<'_>, _: &mut Batch) {}
 }
 
-const LINK: Estimates =
-    Estimates { capacity_bps: 1e7, base_rtt_s: 0.02, queue_bytes: 25e3, loss: 0.0, jitter_s: 0.0, flows: 1 };
+const LINK: InUse = InUse {
+    path: Estimates {
+        capacity_bps: 1e7,
+        base_rtt_s: 0.02,
+        queue_bytes: 25e3,
+        loss: 0.0,
+        jitter_s: 0.0,
+        flows: 1,
+    },
+    held_down: false,
+};
 
 fn judged(candidate: &Candidate<'_>, hold_out: &Examples, quantiser: Option<&mut Quantiser<'_>>) -> Judged {
     let (recent, running) = (examples(), running());

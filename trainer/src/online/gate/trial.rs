@@ -2,9 +2,8 @@
 
 use super::not_worse::Replaying;
 use super::{Encoded, Figures, Judged, Tolerance};
-use crate::online::paths::Met;
+use crate::online::paths::{InUse, Met};
 use crate::online::replay::Replay;
-use weir_env::Estimates;
 use weir_snapshot::Executable;
 
 /// How far a judgement has got.
@@ -44,7 +43,7 @@ impl Trial {
     pub(super) fn new(
         encoded: Encoded,
         figures: Figures,
-        present: (&[Estimates], u64),
+        present: (&[InUse], u64),
         remembered: &[Met],
     ) -> Trial {
         Trial { encoded, figures, replaying: Replaying::new(present, remembered) }

@@ -4,19 +4,19 @@ use super::{OnTrial, Publication, Trainer};
 use crate::network::Network;
 use crate::online::adapter::{AdaptError, AdaptReport};
 use crate::online::batch::Batch;
+use crate::online::examples::Outcome;
 use crate::online::flows::estimates;
 use crate::online::gate::{
     Candidate, Comparison, Evidence, Figures, Judged, Judging, Refusal, converged, judge,
 };
 use crate::online::generations::Content;
-use crate::online::lessons::{Lessons, kept, taught};
-use crate::online::paths::Met;
+use crate::online::lessons::{Lessons, features_of, kept, taught};
+use crate::online::paths::{InUse, Met};
 use crate::online::replay::{Driver, Episode, Rehearsal, Start};
 use crate::online::watch::LiveReward;
 use crate::rng::Rng;
 use crate::store::Reason;
 use std::collections::BTreeMap;
-use weir_env::Estimates;
 use weir_snapshot::Executable;
 
 /// Paths in use that a candidate is replayed on, one episode each, and remembered ones.
@@ -29,6 +29,9 @@ pub(super) const REPLAY_PER_STEP: u64 = 3_000;
 const REHEARSED: usize = 4;
 /// Decisions of each rehearsal while the network is taught.
 const LESSON_ROWS: usize = 400;
+/// One of so many that are taught is an example for the gate, each third of those held out: flows that sit at the lowest rate meet
+/// one state alone, and by that nothing can be quantised or judged that is to lead them away from it.
+const EXAMPLE_EVERY: usize = 8;
 /// Stability values that are kept.
 const STABILITY: usize = 64;
 
@@ -57,10 +60,7 @@ impl Trainer {
         earned.append(&mut self.choices.take_earned());
         self.watch.note(&earned, now_ns);
         self.stats.live = self.watch.live();
-        let present = self.present(since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns)));
-        for path in &present {
-            self.paths.note(*path, now_ns);
-        }
+        let present = self.present(since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns)), now_ns);
         self.turn_to_lessons(&present);
 
         if self.awaited.is_none()
@@ -89,7 +89,7 @@ impl Trainer {
     }
 
     /// Begins or ends teaching the network: where flows under the rule fare much better, and the teacher would, too.
-    fn turn_to_lessons(&mut self, present: &[Estimates]) {
+    fn turn_to_lessons(&mut self, present: &[InUse]) {
         let (Some(world), Some(active)) = (self.replay.as_deref_mut(), self.generations.active()) else {
             return;
         };
@@ -98,8 +98,10 @@ impl Trainer {
         }
         let was = self.lessons.under_way();
         match present.get(self.stats.steps as usize % present.len().max(1)) {
-            Some(path) if !self.stats.frozen && self.watch.much_worse(self.lessons.needed()) => {
-                let episode = Episode { path: *path, start: Start::Near, seed: self.stats.steps << 8 };
+            Some(in_use) if !self.stats.frozen && self.watch.much_worse(self.lessons.needed()) => {
+                // Near its share the network may do well that flows have sunk under: the lowest rate keeps them.
+                let start = in_use.starts().next().unwrap_or(Start::Near);
+                let episode = Episode { path: in_use.path, start, seed: self.stats.steps << 8 };
                 let mut reward = |driver| world.drive(driver, &episode).reward;
                 self.lessons.note(reward(Driver::Teacher) - reward(Driver::Snapshot(&active.executable)));
             }
@@ -170,7 +172,7 @@ impl Trainer {
                 let met =
                     if nth % 2 == 0 { in_use[rng.below(in_use.len())] } else { &all[rng.below(all.len())] };
                 let plan = Rehearsal {
-                    episode: Episode { seed: rng.bits(), ..met.episode() },
+                    episode: met.rehearsal(&mut rng),
                     inputs: &self.terms.inputs,
                     sigma: self.sigma,
                     rows: rows / REHEARSED,
@@ -196,31 +198,48 @@ impl Trainer {
         let in_use: Vec<&Met> = self.paths.in_use().collect();
         let others: Vec<&Met> =
             self.paths.all().iter().filter(|met| in_use.iter().all(|used| used.seed != met.seed)).collect();
-        let mut rehearse = |driver, paths: &[&Met], batch: &mut Batch| {
+        let mut rehearse = |driver, paths: &[&Met], taught: bool, batch: &mut Batch| {
             if paths.is_empty() {
                 return;
             }
-            let episode = Episode { seed: rng.bits(), ..paths[rng.below(paths.len())].episode() };
+            let met = paths[rng.below(paths.len())];
+            // Elsewhere what runs answers, and not where it holds flows down.
+            let start = if taught && met.held_down() { Start::Lowest } else { Start::Near };
+            let episode = Episode { start, seed: rng.bits(), ..met.episode() };
             let plan = Rehearsal { episode, inputs, sigma: self.sigma, rows: LESSON_ROWS };
             world.rehearse(driver, &plan, batch);
         };
-        rehearse(Driver::Pupil(&pupil, inputs), &in_use, &mut met);
-        rehearse(Driver::Teacher, &in_use, &mut met);
+        rehearse(Driver::Pupil(&pupil, inputs), &in_use, true, &mut met);
+        rehearse(Driver::Teacher, &in_use, true, &mut met);
         taught(&met, inputs, &mut lessons);
+        for (at, row) in met.rows().enumerate().step_by(EXAMPLE_EVERY) {
+            let examples = match (at / EXAMPLE_EVERY).is_multiple_of(3) {
+                true => &mut self.hold_out,
+                false => &mut self.recent,
+            };
+            examples.push(&features_of(&row, inputs), Outcome::default());
+        }
         let mut known = Batch::new(inputs.len());
-        rehearse(Driver::Pupil(&pupil, inputs), &others, &mut known);
-        rehearse(Driver::Snapshot(&active.executable), &others, &mut known);
+        rehearse(Driver::Pupil(&pupil, inputs), &others, false, &mut known);
+        rehearse(Driver::Snapshot(&active.executable), &others, false, &mut known);
         kept(&known, &active.network, &mut lessons);
         Ok(lessons)
     }
 
     /// Lets earlier generations drive beside what runs, on one of the paths in use.
-    fn contest(&mut self, present: &[Estimates]) -> Option<Publication> {
+    fn contest(&mut self, present: &[InUse]) -> Option<Publication> {
         let (world, active) = (self.replay.as_deref_mut()?, self.generations.active()?);
-        let path = *present.get(self.stats.steps as usize % present.len().max(1))?;
-        let episode = Episode { path, start: Start::Near, seed: self.stats.steps << 8 };
+        // All of them by turns, and each from all its beginnings.
+        let all = present.iter().flat_map(|in_use| in_use.starts().map(move |start| (in_use.path, start)));
+        let turn = self.stats.steps as usize % all.clone().count().max(1);
+        let (path, start) = all.clone().nth(turn)?;
+        let episode = Episode { path, start, seed: self.stats.steps << 8 };
         let mut reward = |of: &Executable| world.drive(Driver::Snapshot(of), &episode).reward;
-        let others = self.generations.others();
+        let mut others = self.generations.others();
+        if start == Start::Lowest && !others.is_empty() {
+            // Five times as long an episode: one of them in a step.
+            others = vec![others.swap_remove(self.stats.steps as usize % others.len())];
+        }
         let running = if others.is_empty() { 0.0 } else { reward(&active.executable) };
         for other in &others {
             self.contest.note(other.number, reward(&other.executable) - running);
@@ -230,7 +249,7 @@ impl Trainer {
     }
 
     /// Judges the adapter's network as it is now.
-    fn propose(&mut self, present: &[Estimates], report: &mut StepReport) {
+    fn propose(&mut self, present: &[InUse], report: &mut StepReport) {
         // Before asking for the network: a user's process may need long to hand it over.
         let stability = self.stability.make_contiguous();
         if let Err(refusal) = converged(stability, &self.config.gate.stability) {
@@ -312,12 +331,7 @@ impl Trainer {
         }
     }
 
-    fn judge(
-        &mut self,
-        network: &Network,
-        present: &[Estimates],
-        remembered: &[Met],
-    ) -> Option<(u32, Judging)> {
+    fn judge(&mut self, network: &Network, present: &[InUse], remembered: &[Met]) -> Option<(u32, Judging)> {
         let active = self.generations.active()?;
         let candidate = Candidate {
             network,
@@ -359,11 +373,18 @@ impl Trainer {
         Rng::new(self.config.seed ^ self.stats.steps)
     }
 
-    /// Paths that flows used within the last `span_ns`.
-    fn present(&self, span_ns: u64) -> Vec<Estimates> {
+    /// Paths that flows used within the last `span_ns`, and takes note of them.
+    fn present(&mut self, span_ns: u64, now_ns: u64) -> Vec<InUse> {
         // Twice the interval: a flow of long intervals has none that ended in each step.
         let since_ns = self.flows.newest_ns().saturating_sub(2 * span_ns.max(self.config.interval_ns));
-        estimates(&self.flows.seen(since_ns), PRESENT, &mut self.rng())
+        let mut present = estimates(&self.flows.seen(since_ns), PRESENT, &mut self.rng());
+        for in_use in &present {
+            self.paths.note(*in_use, now_ns);
+        }
+        for in_use in &mut present {
+            in_use.held_down |= self.paths.held_down_at(in_use.path.base_rtt_s);
+        }
+        present
     }
 
     /// Some of the remembered paths, other ones each time, each with the best reward so far: what runs sets the first.

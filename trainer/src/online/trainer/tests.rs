@@ -6,7 +6,7 @@ use crate::online::adapter::{AdaptError, AdaptReport, Imitate};
 use crate::online::batch::Batch;
 use crate::online::gate::tests::{network, terms};
 use crate::online::gate::{GateConfig, RefusalReason, Safety, calibrated};
-use crate::online::replay::{Driven, Driver, Episode, Rehearsal};
+use crate::online::replay::{self, Driven, Driver, Episode, Rehearsal};
 use crate::online::watch::WatchConfig;
 use crate::verify::rows;
 use std::sync::{Arc, Mutex};
@@ -80,10 +80,11 @@ impl Imitate for Scripted {
     }
 }
 
-/// Rewards beyond the common one, by the snapshot's checksum; the teacher's by [`TEACHER`].
+/// Rewards beyond the common one, by the snapshot's checksum; the teacher's by [`TEACHER`], and [`RISING`] from the lowest rate.
 type Extra = Arc<Mutex<BTreeMap<u32, f64>>>;
 
 const TEACHER: u32 = 0;
+const RISING: u32 = 1;
 
 /// Of each episode: twenty to a step, some steps to a candidate.
 const COST: u64 = super::step::REPLAY_PER_STEP / 20;
@@ -96,12 +97,15 @@ impl Replay for World {
         COST
     }
 
-    fn drive(&mut self, driver: Driver<'_>, _: &Episode) -> Driven {
+    fn drive(&mut self, driver: Driver<'_>, episode: &Episode) -> Driven {
         let extra = match driver {
             Driver::Snapshot(executable) => {
                 self.0.lock().unwrap().get(&executable.snapshot().checksum()).copied()
             }
-            Driver::Teacher => self.0.lock().unwrap().get(&TEACHER).copied(),
+            Driver::Teacher => {
+                let key = if episode.start == replay::Start::Lowest { RISING } else { TEACHER };
+                self.0.lock().unwrap().get(&key).copied()
+            }
             Driver::Rule | Driver::Pupil(..) => None,
         };
         Driven { reward: 0.8 + extra.unwrap_or(0.0), loss: 0.0 }
@@ -187,6 +191,11 @@ impl Stage {
 
     /// Half a second of 12 flows of the model (`rtt_ms` long) and 4 of the rule (20 ms), an interval of 10 ms each; the step.
     fn step_at(&mut self, rtt_ms: u64) -> StepReport {
+        self.step_of((rtt_ms, 9_000), (20, 9_000))
+    }
+
+    /// The same of flows of the model and of the rule by their RTTs in milliseconds and bytes acknowledged.
+    fn step_of(&mut self, model: (u64, u64), rule: (u64, u64)) -> StepReport {
         for interval in 1..=50 {
             for flow in 0..16 {
                 let noise = Noise { noise_q16: ONE / 4, sigma_q16: 1 << 15, log_prob_q16: -ONE };
@@ -195,9 +204,9 @@ impl Stage {
                     0 => Source::Explored(noise),
                     _ => Source::Model,
                 };
-                let rtt_ms = if flow < 12 { rtt_ms } else { 20 };
+                let (rtt_ms, acked_bytes) = if flow < 12 { model } else { rule };
                 let sample = self.sample(flow, self.now_ns + interval * 10_000_000, source, rtt_ms);
-                self.trainer.observe(&sample);
+                self.trainer.observe(&Sample { acked_bytes, ..sample });
             }
         }
         self.now_ns += STEP_NS;
@@ -283,6 +292,21 @@ fn a_network_that_fares_much_worse_than_the_rule_is_taught_where_the_teacher_kno
         let answers = script.lessons.iter().flat_map(|lessons| lessons.rewards());
         assert!(answers.clone().all(|answer| answer.abs() <= 10.0));
         assert_eq!(answers.clone().any(|answer| answer.abs() > 1.0), taught, "actions, not rewards");
+    }
+}
+
+#[test]
+fn flows_that_have_sunk_are_taught_where_the_teacher_rises() {
+    // Near the share nobody knows better, and flows that are held down by their path are not asked from below.
+    for (model, rising, taught) in
+        [((10, 900), 0.3, true), ((10, 900), 0.0, false), ((40, 900), 0.3, false), ((10, 9_000), 0.3, false)]
+    {
+        let mut stage = Stage::new();
+        stage.script.lock().unwrap().teachable = true;
+        stage.extra.lock().unwrap().insert(RISING, rising);
+        (0..12).for_each(|_| drop(stage.step_of(model, (30, 9_000))));
+        let script = stage.script.lock().unwrap();
+        assert_eq!(!script.lessons.is_empty(), taught, "{model:?}, {rising}");
     }
 }
 

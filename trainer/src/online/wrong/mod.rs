@@ -9,7 +9,7 @@ use super::examples::{Answers, Examples, Outcome};
 use super::gate::{
     Candidate, Comparison, Evidence, GateConfig, RefusalReason, Terms, calibrated, judge_with,
 };
-use super::paths::Remembered;
+use super::paths::{InUse, Remembered};
 use super::replay::Replay;
 use crate::network::Network;
 use crate::quantise::QuantiseError;
@@ -72,7 +72,7 @@ struct Stage<'a> {
     world: &'a mut dyn Replay,
     examples: Examples,
     none: Examples,
-    present: [Estimates; 1],
+    present: [InUse; 1],
     remembered: Remembered,
     sigma: f64,
 }
@@ -109,8 +109,8 @@ impl<'a> Stage<'a> {
             flows: 1,
         };
         let mut remembered = Remembered::new(2);
-        remembered.note(path(1e7, 0.01), 0);
-        let (present, none) = ([path(1e8, 0.02)], Examples::new(terms.inputs.len(), 1));
+        remembered.note(path(1e7, 0.01).into(), 0);
+        let (present, none) = ([path(1e8, 0.02).into()], Examples::new(terms.inputs.len(), 1));
         let known_bad = (bad, known_bad);
         Ok(Self {
             running,
