@@ -43,9 +43,13 @@ pub fn siphash13_two_words<const N: usize>(key: [u64; 2], messages: &TwoWords<N>
     by(lanes, key, messages)
 }
 
-/// As [`lanes`], compiled for wide registers and their rotation. A closure is compiled for what its function is.
+/// As [`lanes`], compiled for wide registers and their rotation.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[target_feature(enable = "avx512f,avx512vl")]
+#[expect(
+    clippy::redundant_closure,
+    reason = "a closure is compiled for what its function is, `lanes` itself is not"
+)]
 fn by_avx512<const N: usize>(key: [u64; 2], messages: &TwoWords<N>) -> [u64; N] {
     by(|key, first, last| lanes(key, first, last), key, messages)
 }
