@@ -29,8 +29,8 @@ const INTERVAL_NS: u64 = 500_000_000;
 const FIDELITY: f64 = 0.05;
 
 /// Adaptation in virtual time: environments change under a base policy that was trained elsewhere (row D) and that breaks
-/// there (row B) and holds its flows down (row S), trainer intervals (row E), fidelity thresholds (row F), and wrong candidates at the gate (row W). Prints
-/// tables; writes claims.json and figures. Needs ONNX Runtime.
+/// there (row B) and holds its flows down (row S), trainer intervals (row E), fidelity thresholds (row F), and wrong
+/// candidates at the gate (row W). Prints tables; writes claims.json and figures. Needs ONNX Runtime.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {

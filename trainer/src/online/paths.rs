@@ -43,7 +43,7 @@ pub struct InUse {
 
 impl InUse {
     /// How flows begin where drivers are compared on it. Where flows have been held down what is to be gained there comes first.
-    pub(super) fn starts(self) -> impl Iterator<Item = Start> + Clone {
+    pub(super) fn starts(self) -> impl Iterator<Item = Start> {
         self.held_down.then_some(Start::Lowest).into_iter().chain([Start::Near])
     }
 }

@@ -202,9 +202,9 @@ mod tests {
     use weir_snapshot::{Executor, Precision, Snapshot};
 
     /// Tells drivers apart by the name in the snapshot and pays them as told, by capacity; the lowest rate's capacity is 0.
-    struct Told(fn(&str, f64) -> f64);
+    struct Told<F>(F);
 
-    impl Replay for Told {
+    impl<F: Fn(&str, f64) -> f64 + Send> Replay for Told<F> {
         fn cost(&self, _: &Episode) -> u64 {
             1
         }
@@ -233,7 +233,7 @@ mod tests {
         Executable::new(Snapshot::decode(&bytes).unwrap(), Executor::Scalar).unwrap()
     }
 
-    fn judged(pay: fn(&str, f64) -> f64, best: Option<f64>) -> Result<Replayed, Refusal> {
+    fn judged(pay: impl Fn(&str, f64) -> f64 + Sync, best: Option<f64>) -> Result<Replayed, Refusal> {
         let mut remembered = super::super::super::paths::Remembered::new(2);
         remembered.note(link(1.0).into(), 0);
         if let Some(best) = best {
@@ -244,14 +244,14 @@ mod tests {
 
     fn judged_on(
         present: [InUse; 2],
-        pay: fn(&str, f64) -> f64,
+        pay: impl Fn(&str, f64) -> f64 + Sync,
         remembered: &[Met],
     ) -> Result<Replayed, Refusal> {
         let drivers = [&named("candidate"), &running()];
         let judge = |budget: u64| {
             let mut replaying = Replaying::new((&present, 1), remembered);
             let pieces = (1..1_000).find_map(|piece| {
-                let verdict = replaying.go_on(&mut Told(pay), drivers, &Tolerance::default(), budget);
+                let verdict = replaying.go_on(&mut Told(&pay), drivers, &Tolerance::default(), budget);
                 verdict.map(|verdict| (verdict, piece))
             });
             (pieces.unwrap(), replaying.bests)
@@ -291,47 +291,35 @@ mod tests {
 
     #[test]
     fn what_gains_much_may_lose_a_part_of_that_in_one_episode() {
-        fn a_little(name: &str, capacity: f64) -> f64 {
-            pays(name, capacity, 0.06)
-        }
-        fn too_much(name: &str, capacity: f64) -> f64 {
-            pays(name, capacity, 0.3)
-        }
-        fn pays(name: &str, capacity: f64, lost: f64) -> f64 {
-            match (name, capacity as u64) {
+        let pays = |lost: f64| {
+            move |name: &str, capacity: f64| match (name, capacity as u64) {
                 ("candidate", 10) => 0.9,
                 ("candidate", 20) => 0.5 - lost,
                 _ => 0.5,
             }
-        }
-        assert!(judged(a_little, None).is_ok());
-        let found = judged(too_much, None);
+        };
+        assert!(judged(pays(0.06), None).is_ok());
+        let found = judged(pays(0.3), None);
         assert!(matches!(found, Err(Refusal::WorseThanRunning { .. })), "{found:?}");
     }
 
     /// What runs does well near its share, where its flows are not.
     #[test]
     fn what_leads_flows_up_may_lose_half_of_that_near_their_share() {
-        fn a_little(name: &str, capacity: f64) -> f64 {
-            pays(name, capacity, 0.14)
-        }
-        fn too_much(name: &str, capacity: f64) -> f64 {
-            pays(name, capacity, 0.2)
-        }
-        fn pays(name: &str, capacity: f64, lost: f64) -> f64 {
-            match (name, capacity as u64) {
+        let pays = |lost: f64| {
+            move |name: &str, capacity: f64| match (name, capacity as u64) {
                 ("candidate", 0) => 0.7,
                 (_, 0) => 0.4,
                 ("candidate", _) => 0.95 - lost,
                 _ => 0.95,
             }
-        }
+        };
         let present = [10.0, 20.0].map(|capacity| InUse { path: link(capacity), held_down: true });
-        let found = judged_on(present, a_little, &[]).unwrap();
+        let found = judged_on(present, pays(0.14), &[]).unwrap();
         assert!((found.candidate - 0.755).abs() < 1e-9 && (found.running - 0.675).abs() < 1e-9, "{found:?}");
-        let found = judged_on(present, too_much, &[]);
+        let found = judged_on(present, pays(0.2), &[]);
         assert!(matches!(found, Err(Refusal::WorseThanRunning { .. })), "{found:?}");
-        let found = judged_on(present.map(|in_use| in_use.path.into()), a_little, &[]);
+        let found = judged_on(present.map(|in_use| in_use.path.into()), pays(0.14), &[]);
         assert!(matches!(found, Err(Refusal::WorseThanRunning { .. })), "not held down: {found:?}");
     }
 

@@ -230,9 +230,11 @@ impl Trainer {
     fn contest(&mut self, present: &[InUse]) -> Option<Publication> {
         let (world, active) = (self.replay.as_deref_mut()?, self.generations.active()?);
         // All of them by turns, and each from all its beginnings.
-        let all = present.iter().flat_map(|in_use| in_use.starts().map(move |start| (in_use.path, start)));
-        let turn = self.stats.steps as usize % all.clone().count().max(1);
-        let (path, start) = all.clone().nth(turn)?;
+        let all: Vec<_> = present
+            .iter()
+            .flat_map(|in_use| in_use.starts().map(move |start| (in_use.path, start)))
+            .collect();
+        let &(path, start) = all.get(self.stats.steps as usize % all.len().max(1))?;
         let episode = Episode { path, start, seed: self.stats.steps << 8 };
         let mut reward = |of: &Executable| world.drive(Driver::Snapshot(of), &episode).reward;
         let mut others = self.generations.others();
